@@ -1,0 +1,1 @@
+//! everlog-client-macros
