@@ -1,0 +1,83 @@
+//! The decider: one match over requests, a verb a file.
+//!
+//! A verb gets the [`Turn`] of the run it concerns, refuses before it adds anything, or adds events and
+//! records. Nothing here waits, reads a clock or touches a disk.
+
+pub mod activity;
+pub mod cancel;
+pub mod command;
+pub mod continue_as_new;
+pub mod delete;
+pub mod query;
+pub mod retry;
+pub mod signal;
+pub mod start;
+pub mod terminate;
+pub mod timer;
+pub mod wake;
+pub mod workflow_task;
+
+use everlog_proto::api::enums::v1::WorkflowTaskFailedCause;
+
+use crate::{reject::Reject, reply::Reply, request::Request, turn::Turn};
+
+/// The outcome of a verb: an answer for now, or none if the caller waits (a query, a watch).
+pub type Decided = Result<Option<Reply>, Reject>;
+
+/// A command of a worker that cannot be carried out. The workflow task fails with this cause; the
+/// message is what the worker reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadCommand {
+    pub cause: WorkflowTaskFailedCause,
+    pub message: String,
+    /// The command is too large to be kept: the whole run is terminated.
+    pub terminates: bool,
+}
+
+impl BadCommand {
+    pub fn new(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
+        BadCommand { cause, message: message.into(), terminates: false }
+    }
+
+    pub fn too_large(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
+        BadCommand { cause, message: message.into(), terminates: true }
+    }
+}
+
+/// Decides a request to an existing run. Starts are decided in [`start`], which may create one.
+pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
+    match request {
+        Request::Signal(request) => signal::signal(turn, request),
+        Request::Cancel(request) => cancel::request_cancel(turn, request),
+        Request::Terminate(request) => terminate::terminate(turn, request),
+        Request::Delete { .. } => delete::delete(turn),
+        Request::ResetSticky { .. } => workflow_task::reset_sticky(turn),
+
+        Request::TakeWorkflowTask(take) => workflow_task::take(turn, take),
+        Request::CompleteWorkflowTask { token, request } => workflow_task::complete(turn, token, request),
+        Request::FailWorkflowTask { token, request } => workflow_task::fail(turn, token, request),
+        Request::StickyUnavailable { scheduled_event_id, query, .. } => {
+            workflow_task::sticky_unavailable(turn, *scheduled_event_id, *query)
+        }
+
+        Request::TakeActivityTask(take) => activity::take(turn, take),
+        Request::CompleteActivity { of, request } => activity::complete(turn, of, request),
+        Request::FailActivity { of, request } => activity::fail(turn, of, request),
+        Request::CancelActivity { of, request } => activity::cancel(turn, of, request),
+        Request::HeartbeatActivity { of, details, identity } => {
+            activity::heartbeat(turn, of, details.as_deref(), identity)
+        }
+
+        Request::Query { query, reject, timeout_ms, .. } => {
+            query::query(turn, call, query, *reject, *timeout_ms)
+        }
+        Request::TakeQuery(take) => query::take(turn, take),
+        Request::AnswerQuery { token, request } => query::answer(turn, token, request),
+
+        Request::Wake => wake::wake(turn),
+
+        Request::Start(_) | Request::SignalWithStart(_) | Request::Read { .. } | Request::Watch { .. } => {
+            Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))
+        }
+    }
+}
