@@ -39,6 +39,12 @@ impl BadCommand {
         BadCommand { cause, message: message.into(), terminates: false }
     }
 
+    /// `Cause: message`, as the worker and the history read it.
+    pub fn text(&self) -> String {
+        let cause = cause_name(self.cause);
+        if self.message.is_empty() { cause } else { format!("{cause}: {}", self.message) }
+    }
+
     pub fn too_large(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
         BadCommand { cause, message: message.into(), terminates: true }
     }
@@ -80,4 +86,39 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
             Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))
         }
     }
+}
+
+/// The cause as the real server spells it in messages: `BadStartTimerAttributes`.
+fn cause_name(cause: WorkflowTaskFailedCause) -> String {
+    let name = cause.as_str_name().trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_");
+    let word = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => format!("{first}{}", rest.to_ascii_lowercase()),
+        None => String::new(),
+    };
+    name.split('_').map(word).collect()
+}
+
+/// What every turn owes the limits before it ends: a buffer or a history that grew too large.
+pub fn settle(turn: &mut Turn<'_>) {
+    let limits = turn.stamp.limits;
+    let execution = &turn.execution;
+    if !execution.is_running() {
+        return;
+    }
+    let overflows = execution.buffered.len() > limits.buffered_events_max
+        || execution.buffered_bytes() > limits.buffered_bytes_max;
+    if overflows && turn.volatile.started.is_some() {
+        let cause = WorkflowTaskFailedCause::ForceCloseCommand;
+        workflow_task::fail_started(turn, cause, None, terminate::SERVER_IDENTITY);
+        workflow_task::schedule_if_needed(turn);
+    }
+    let execution = &turn.execution;
+    let reason = if execution.history_bytes > limits.history_bytes_max {
+        "Workflow history size exceeds limit."
+    } else if execution.history_length() > limits.history_events_max {
+        "Workflow history count exceeds limit."
+    } else {
+        return;
+    };
+    terminate::end(turn, reason, None, terminate::SERVER_IDENTITY, Vec::new());
 }

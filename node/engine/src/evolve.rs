@@ -20,9 +20,7 @@ use crate::{
 /// Folds all facts of one change and counts the version.
 pub fn evolve_change(execution: &mut Execution, change: &Change) {
     if execution.key.is_none() {
-        execution.key = Some(change.run.clone());
-        execution.next_event_id = 1;
-        execution.next_attempt = 1;
+        *execution = Execution::fresh(change.run.clone());
     }
     for fact in &change.facts {
         evolve(execution, fact);
@@ -312,5 +310,6 @@ fn keep(execution: &mut Execution, record: &Record) {
         }
         Record::RetainUntil(time) => execution.retain_until = Some(*time),
         Record::Deleted => execution.deleted = true,
+        Record::TaskEnded => execution.workflow_task = None,
     }
 }

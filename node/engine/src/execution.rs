@@ -144,6 +144,11 @@ pub struct AttachedRequest {
 }
 
 impl Execution {
+    /// The state before the first fact.
+    pub fn fresh(key: RunKey) -> Execution {
+        Execution { key: Some(key), next_event_id: 1, next_attempt: 1, ..Execution::default() }
+    }
+
     pub fn key(&self) -> &RunKey {
         self.key.as_ref().expect("an execution is only handled after its first event")
     }

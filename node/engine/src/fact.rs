@@ -119,6 +119,8 @@ pub enum Record {
     RetainUntil(Time),
     /// The run and all that it wrote are gone.
     Deleted,
+    /// An attempt of a transient task ended; nothing is written of it.
+    TaskEnded,
 }
 
 /// What happened to one run in one entry.

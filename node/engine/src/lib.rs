@@ -6,6 +6,7 @@
 //! the same outputs, byte for byte. Time, seeds and limits arrive as a [`stamp::Stamp`].
 
 pub mod codec;
+pub mod decide;
 pub mod event;
 pub mod evolve;
 pub mod execution;
@@ -15,9 +16,12 @@ pub mod limits;
 pub mod reject;
 pub mod reply;
 pub mod request;
+pub mod rows;
+pub mod shard;
 pub mod stamp;
 pub mod time;
 pub mod todo;
 pub mod token;
 pub mod turn;
+pub mod visibility;
 pub mod volatile;

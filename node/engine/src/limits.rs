@@ -60,6 +60,8 @@ pub struct Limits {
     pub state_bytes_max: usize,
     /// `history.continueAsNewMinInterval`
     pub continue_as_new_interval_min: Duration,
+    /// `history.workflowIdReuseMinimalInterval`
+    pub workflow_id_reuse_interval_min: Duration,
     /// `frontend.searchAttributesNumberOfKeysLimit`
     pub search_attribute_keys_max: usize,
     /// `frontend.searchAttributesSizeOfValueLimit`
@@ -106,6 +108,7 @@ impl Default for Limits {
             details_bytes_max: 20_000,
             state_bytes_max: 8 * MIB,
             continue_as_new_interval_min: Duration::from_secs(1),
+            workflow_id_reuse_interval_min: Duration::from_secs(1),
             search_attribute_keys_max: 100,
             search_attribute_value_bytes_max: 2 * KIB,
             search_attributes_bytes_max: 40 * KIB,

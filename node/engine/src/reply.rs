@@ -12,7 +12,7 @@ use everlog_proto::api::{
     },
 };
 
-use crate::{execution::Execution, key::RunKey, volatile::StartedTask};
+use crate::{execution::Execution, key::RunKey, reject::Reject, volatile::StartedTask};
 
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -24,6 +24,10 @@ pub enum Reply {
     /// The offered task is no longer owed; the poller goes on waiting.
     TaskGone,
     Completed(Box<CompletedReply>),
+    /// The heartbeats of a workflow task went on for too long; the task was timed out.
+    HeartbeatTimedOut,
+    /// The call is refused, yet what was decided about it (a failed task) is written.
+    Refused(Reject),
     Heartbeat {
         cancel_requested: bool,
     },

@@ -17,6 +17,8 @@ use crate::{
     evolve::evolve,
     execution::{Execution, event_type},
     fact::{Event, Fact, Record},
+    reject::Reject,
+    reply::Reply,
     stamp::Stamp,
     time::Time,
     volatile::Volatile,
@@ -31,10 +33,21 @@ pub struct Turn<'a> {
     pub execution: Execution,
     pub volatile: Volatile,
     pub facts: Vec<Fact>,
+    /// Answers to callers who waited: queries that a worker has answered or that cannot be answered.
+    pub answers: Vec<(u64, Result<Reply, Reject>)>,
     /// A run that this turn starts: by continue-as-new, retry, or a start that replaces this run.
     pub successor: Option<Box<NewRun>>,
     /// While the commands of a task are worked off, events that are not commands wait for the end.
     pub holding: bool,
+}
+
+/// A state of a turn that can be returned to.
+#[derive(Debug)]
+pub struct Checkpoint {
+    execution: Execution,
+    volatile: Volatile,
+    facts: usize,
+    answers: usize,
 }
 
 /// A run that begins in the same entry in which its predecessor ends.
@@ -47,7 +60,15 @@ pub struct NewRun {
 
 impl<'a> Turn<'a> {
     pub fn new(stamp: &'a Stamp<'a>, execution: Execution, volatile: Volatile) -> Turn<'a> {
-        Turn { stamp, execution, volatile, facts: Vec::new(), successor: None, holding: false }
+        Turn {
+            stamp,
+            execution,
+            volatile,
+            facts: Vec::new(),
+            answers: Vec::new(),
+            successor: None,
+            holding: false,
+        }
     }
 
     /// Adds an event now. Returns its id; 0 if it has to wait for the running workflow task.
@@ -91,6 +112,25 @@ impl<'a> Turn<'a> {
         self.fact(Fact::Record(record));
     }
 
+    /// The state to come back to if what follows cannot stand.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            execution: self.execution.clone(),
+            volatile: self.volatile.clone(),
+            facts: self.facts.len(),
+            answers: self.answers.len(),
+        }
+    }
+
+    pub fn roll_back(&mut self, checkpoint: Checkpoint) {
+        self.execution = checkpoint.execution;
+        self.volatile = checkpoint.volatile;
+        self.facts.truncate(checkpoint.facts);
+        self.answers.truncate(checkpoint.answers);
+        self.successor = None;
+        self.holding = false;
+    }
+
     /// Writes the buffered events: completions last, so that each follows its Started event.
     pub fn flush_buffer(&mut self) {
         if self.execution.buffered.is_empty() || self.volatile.started.is_some() {
@@ -119,11 +159,15 @@ impl<'a> Turn<'a> {
 
     fn number(&self, event: &mut HistoryEvent) {
         event.event_id = self.execution.next_event_id;
-        event.task_id = TASK_ID_BASE + event.event_id;
+        event.task_id = task_id(event.event_id);
     }
 
     fn fact(&mut self, fact: Fact) {
         evolve(&mut self.execution, &fact);
         self.facts.push(fact);
     }
+}
+
+pub fn task_id(event_id: i64) -> i64 {
+    TASK_ID_BASE + event_id
 }

@@ -50,6 +50,8 @@ pub struct WaitingQuery {
     pub query: WorkflowQuery,
     pub state: QueryState,
     pub deadline: Time,
+    /// When it was last offered to a queue as a task of its own.
+    pub offered: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
