@@ -19,6 +19,8 @@ pub mod request;
 pub mod rows;
 pub mod shard;
 pub mod stamp;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod todo;
 pub mod token;
