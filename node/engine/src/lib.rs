@@ -13,6 +13,7 @@ pub mod execution;
 pub mod fact;
 pub mod key;
 pub mod limits;
+pub mod queue;
 pub mod reject;
 pub mod reply;
 pub mod request;
