@@ -143,7 +143,7 @@ fn a_workflow_task_token_is_no_activity_token() {
     let of = ActivityRef::Token(token);
     let request = Box::new(RespondActivityTaskCompletedRequest::default());
     let reject = story.ask(Request::CompleteActivity { of, request }).unwrap_err();
-    assert_eq!(reject, Reject::InvalidArgument("error deserializing task token".into()));
+    assert_eq!(reject, Reject::InvalidArgument("Error deserializing task token.".into()));
 }
 
 #[test]
