@@ -210,11 +210,14 @@ pub async fn run(
 }
 
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(&config.data_dir)?)
+    let folder = config.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, everlog_raft_store::Options::default()));
+    Ok(opened.await??)
 }
 
 async fn close_store(store: &Arc<Store>) -> anyhow::Result<()> {
-    store.shutdown().await?;
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || store.close()).await??;
     Ok(())
 }
 
