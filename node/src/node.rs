@@ -124,6 +124,7 @@ pub async fn run(
     let store = Arc::new(open_store(&config).await?);
     let groups =
         Groups::start(config.node_id, &config.raft, &store, application.machine(), &peers, &metrics).await?;
+    raft::check_memory(config.node_id, &folder, &groups).await?;
     let node = Node {
         config: config.clone(),
         clock,
@@ -154,7 +155,7 @@ pub async fn run(
     let services = application.start(node.clone())?;
     peers.install(services.internal, services.forward);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
-    watch_readiness(&health, &groups, draining.clone());
+    watch_readiness(&health, &folder, &groups, draining.clone());
     up(&node, &addresses);
 
     let forming = raft::bootstrap(Bootstrap {
@@ -195,10 +196,11 @@ pub async fn run(
         }
         groups.shutdown().await;
         close_ports.send_replace(true);
-        let served = futures::future::join(api_server, peer_server);
-        if tokio::time::timeout(DRAIN_TIMEOUT, served).await.is_err() {
-            tracing::debug!("some connections were cut off");
+        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
+            tracing::warn!("some connections were cut off");
         }
+        // The streams of other nodes never end by themselves.
+        peer_server.abort();
         close_store(&store).await
     })
     .await;
@@ -225,10 +227,15 @@ fn forms_cluster(config: &Config) -> bool {
 }
 
 /// The checks behind `/readyz`.
-fn watch_readiness(health: &Health, groups: &Groups, draining: Arc<AtomicBool>) {
+fn watch_readiness(health: &Health, folder: &Arc<Folder>, groups: &Groups, draining: Arc<AtomicBool>) {
     health.check("not-stopping", move || match draining.load(Ordering::Relaxed) {
         true => Err("the node is about to stop".to_owned()),
         false => Ok(()),
+    });
+    let of = folder.clone();
+    health.check("formed", move || match of.initialized() {
+        true => Ok(()),
+        false => Err("the cluster is not formed yet".to_owned()),
     });
     let failing = |groups: &Groups, fails: fn(&GroupStatus) -> bool, what: &str| {
         let shards: Vec<String> =
