@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
 use crate::cli::signalled;
-use crate::config::Config;
+use crate::config::{Config, ENVIRONMENT_PREFIX};
 use crate::node::risen;
 use crate::peer;
 
@@ -108,7 +108,14 @@ async fn keep(
 
 fn start(config: &Config) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program cannot be found again")?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        // They are in the written configuration already, and must not override what differs by node.
+        if name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX) {
+            command.env_remove(name);
+        }
+    }
+    let child = command
         .arg("server")
         .arg("--config")
         .arg(config.data_dir.join(CONFIG_FILE))

@@ -101,12 +101,15 @@ impl Bootstrap {
     }
 
     async fn look(&self) -> Result<Found, Error> {
-        let ours = self.folder.cluster_id().unwrap_or_default();
         let others = self.members.iter().filter(|member| member.id != self.me);
         let answers = others.map(|member| async move { (member, self.peers.status(member.id).await) });
+        let answers = futures::future::join_all(answers).await;
+        // Looked at after the answers: the id that was given to this node before another one could say
+        // that the cluster is formed must not be missed.
+        let ours = self.folder.cluster_id().unwrap_or_default();
         let mut missing = None;
         let mut formed = false;
-        for (member, answer) in futures::future::join_all(answers).await {
+        for (member, answer) in answers {
             let status = match answer {
                 Ok(status) => status,
                 Err(error) => {
