@@ -294,7 +294,7 @@ impl Backend for NodeBackend {
     }
 }
 
-fn shown(namespace: &engine_cluster::Namespace) -> Arc<Namespace> {
+pub fn shown(namespace: &engine_cluster::Namespace) -> Arc<Namespace> {
     Arc::new(Namespace {
         id: namespace.id.clone(),
         name: namespace.name.clone(),

@@ -72,7 +72,7 @@ impl Application for Everlog {
         let backend = Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
         let frontend = Frontend::new(backend, self.dynamic.clone(), Arc::new(NoObserver));
         Ok(Services {
-            api: frontend.public_routes(),
+            api: frontend.routes()?,
             internal: Arc::new(Answers { router }),
             forward: Arc::new(frontend.forwarded_routes()),
             drain: Box::new(move || Box::pin(async move { queues.drain().await })),
@@ -85,7 +85,7 @@ fn limits_of(view: crate::machine::ClusterView, dynamic: Arc<DynamicConfig>) -> 
     Arc::new(move |namespace_id| {
         let cluster = view.borrow().clone();
         match cluster.namespace_by_id(namespace_id) {
-            Ok(namespace) => dynamic.limits(&namespace.name, namespace.retention),
+            Ok(namespace) => dynamic.limits(&crate::backend::shown(namespace)),
             Err(_) => Arc::default(),
         }
     })

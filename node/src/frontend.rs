@@ -34,18 +34,16 @@ mod visibility;
 mod workflow;
 mod workflow_task;
 
-#[cfg(test)]
-mod testing;
-
 use std::{sync::Arc, time::Duration};
 
 use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use rate::RateLimits;
-use service::{OperatorApi, WorkflowApi};
+use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
 use tonic::{Status, service::Routes};
-use tonic_health::server::HealthReporter;
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_reflection::server::Error as ReflectionError;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
 /// `service_error_with_type`, by operation.
@@ -105,18 +103,26 @@ impl Frontend {
         Frontend { shared: Arc::new(Shared { backend, dynamic, observer, rates: RateLimits::default() }) }
     }
 
-    /// The services of the public port: the API, health and reflection.
-    pub async fn routes(&self, health: &HealthReporter, health_service: impl HealthService) -> Routes {
-        for name in [<WorkflowApi as tonic::server::NamedService>::NAME, OperatorApi::NAME, ""] {
-            health.set_service_status(name, tonic_health::ServingStatus::Serving).await;
+    /// The services of the public port: the API, health and reflection. The reporter says whether the
+    /// node serves; it does from the start.
+    pub async fn routes(&self) -> Result<(Routes, HealthReporter), ReflectionError> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        for name in [WORKFLOW_SERVICE, OPERATOR_SERVICE] {
+            health.set_service_status(name, ServingStatus::Serving).await;
         }
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
         let mut routes = Routes::builder();
         routes
             .add_service(WorkflowApi::public(self.shared.clone()))
-            .add_service(OperatorApi::public(self.shared.clone()));
-        health_service.add_to(&mut routes);
-        add_reflection(&mut routes);
-        routes.routes()
+            .add_service(OperatorApi::public(self.shared.clone()))
+            .add_service(health_service)
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?);
+        Ok((routes.routes(), health))
     }
 
     /// The services for calls that other nodes forward. They must not be reachable by clients.

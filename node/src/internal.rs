@@ -10,10 +10,11 @@ use everlog_engine::{
     cluster,
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
-    queue::{OfferedTask, QueueKey, QueueKind, Refusal, Task, TaskKey},
+    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    shard::OfferedTask,
     time::Time,
 };
 use everlog_proto::api::{

@@ -7,7 +7,7 @@
 //! or if doing it twice is the same as doing it once. Everything else is the client's to decide, who
 //! is told that the leader was lost (UNAVAILABLE), never that something failed inside.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use everlog_engine::reject::Reject;
@@ -27,6 +27,8 @@ pub const LEADER: &str = "everlog-leader";
 
 /// How long a leader is looked for, if the caller does not say how long it waits.
 pub const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A try that took so long had found its leader.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -40,22 +42,18 @@ pub enum Repeat {
 }
 
 /// Answers a call where its key lives. `here` is what the leader does.
-pub async fn to_home<F, Fut>(
+pub async fn to_home(
     call: &Call,
     namespace_id: &str,
     key: &str,
     repeat: Repeat,
-    here: F,
-) -> Result<Bytes, Status>
-where
-    F: Fn(u64) -> Fut,
-    Fut: Future<Output = Result<Bytes, Failure>>,
-{
+    here: impl AsyncFn(u64) -> Result<Bytes, Failure>,
+) -> Result<Bytes, Status> {
     let backend = &call.shared.backend;
-    let started = Instant::now();
-    let give_up = call.deadline.unwrap_or(started + ROUTE_TIMEOUT).min(started + ROUTE_TIMEOUT);
+    let mut failing_since = Instant::now();
     let mut pause = PAUSE_MIN;
     loop {
+        let tried = Instant::now();
         let failure = match backend.locate(namespace_id, key) {
             Place::Here(shard) => match here(shard).await {
                 Ok(answer) => return Ok(answer),
@@ -76,7 +74,13 @@ where
             Failure::Lost if call.forwarded || repeat == Repeat::Unsafe => return Err(lost()),
             Failure::NotHere | Failure::Lost => {}
         }
-        if Instant::now() + pause >= give_up {
+        if tried.elapsed() >= SETTLED_AFTER {
+            // It was in the right place for a while, as a long poll is: the search begins anew.
+            failing_since = Instant::now();
+            pause = PAUSE_MIN;
+        }
+        let give_up = failing_since + ROUTE_TIMEOUT;
+        if Instant::now() + pause >= call.deadline.unwrap_or(give_up).min(give_up) {
             return Err(lost());
         }
         sleep(pause).await;
