@@ -41,6 +41,14 @@ fn a_killed_leader_is_replaced_and_restarted() {
     dev.wait_status("all are ready again", |nodes| {
         nodes.iter().filter(|node| node["ready"] == true).count() == 3
     });
+    // Nothing that was acknowledged is lost, and all three have the same.
+    let rows = |dev: &Dev| dev.run(&["cluster", "--json", "hashes"]);
+    let hashes = rows(&dev);
+    assert_eq!(hashes["different"], serde_json::json!([]), "{hashes}");
+    let leader = dev.leader(0);
+    let counted = dev.ask(leader, "read 0").expect("read");
+    let count: u64 = counted.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("a count");
+    assert!(count >= 2, "acknowledged twice and counted {count}");
     dev.stop();
 }
 
@@ -154,11 +162,14 @@ impl Dev {
     }
 
     fn status(&self) -> Vec<serde_json::Value> {
+        self.run(&["cluster", "--json", "status"])["nodes"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What a command prints.
+    fn run(&self, arguments: &[&str]) -> serde_json::Value {
         let peer = format!("127.0.0.1:{}", self.port + 100);
-        let output =
-            Command::new(EVERLOG).args(["cluster", "--json", "--peer", &peer, "status"]).output().expect("runs");
-        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        found["nodes"].as_array().cloned().unwrap_or_default()
+        let output = Command::new(EVERLOG).args(arguments).env("EVERLOG_PEER", peer).output().expect("runs");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
     fn wait_status(&self, what: &str, holds: impl Fn(&[serde_json::Value]) -> bool) {
@@ -171,7 +182,11 @@ impl Dev {
 
     fn leader(&self, shard: usize) -> u64 {
         let leads = |node: &serde_json::Value| node["shards"][shard]["role"] == "leader";
-        self.status().iter().find(|node| leads(node)).and_then(|node| node["node"].as_u64()).expect("a leader")
+        self.status()
+            .iter()
+            .find(|node| leads(node))
+            .and_then(|node| node["node"].as_u64())
+            .expect("a leader")
     }
 
     /// Proposes to shard 0 on a node; the term and the index.
@@ -183,7 +198,8 @@ impl Dev {
 
     fn ask(&self, node: u64, text: &str) -> Result<String, tonic::Status> {
         let address = format!("127.0.0.1:{}", self.port + 100 + node as u16 - 1);
-        let mut request = tonic::Request::new(proto::InternalMessage { payload: Bytes::from(text.to_owned()) });
+        let mut request =
+            tonic::Request::new(proto::InternalMessage { payload: Bytes::from(text.to_owned()) });
         request.metadata_mut().insert("everlog-cluster-id", self.cluster_id.parse().expect("ascii"));
         request.metadata_mut().insert("everlog-target", node.to_string().parse().expect("ascii"));
         request.metadata_mut().insert("everlog-from", "1".parse().expect("ascii"));

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tonic::{Status, Streaming};
 
 use super::group::Raft;
-use super::{Groups, network, wire};
+use super::{Groups, snapshot, wire};
 use crate::peer::Inbox;
 
 impl Inbox for Groups {
@@ -31,7 +31,7 @@ impl Inbox for Groups {
         chunks: Streaming<proto::SnapshotChunk>,
     ) -> BoxFuture<'static, Result<proto::SnapshotReply, Status>> {
         let groups = self.clone();
-        async move { network::receive_snapshot(from, &groups, chunks).await }.boxed()
+        async move { snapshot::receive(from, &groups, chunks).await }.boxed()
     }
 }
 
