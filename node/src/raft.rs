@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use everlog_raft_store::{Machine, Member, Store};
 
@@ -44,6 +45,8 @@ pub(crate) use group::Raft;
 pub struct Groups {
     inner: Arc<Vec<Group>>,
     store: Arc<Store>,
+    /// Messages of other nodes are no longer handed to the groups.
+    closed: Arc<AtomicBool>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +89,7 @@ impl Groups {
                 .map_err(|source| Error::Start { group, source: Box::new(source) })?;
             groups.push(Group::new(group, me, raft, store.tables(), machine.clone(), metrics));
         }
-        let groups = Self { inner: Arc::new(groups), store: store.clone() };
+        let groups = Self { inner: Arc::new(groups), store: store.clone(), closed: Arc::default() };
         groups.report(metrics);
         Ok(groups)
     }
@@ -97,6 +100,10 @@ impl Groups {
 
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
         self.inner.iter()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -110,6 +117,7 @@ impl Groups {
 
     /// Stops all groups. Proposals that are in flight end with an unknown outcome.
     pub async fn shutdown(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         futures::future::join_all(self.iter().map(Group::shutdown)).await;
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -240,13 +241,15 @@ impl Drop for Dev {
 
 /// The first port of three blocks that are free, below those that the system hands out.
 fn free_ports() -> u16 {
-    let start = 20_000 + (std::process::id() % 1_000) as u16 * 10;
-    (start..32_000)
-        .step_by(7)
-        .find(|port| {
-            let wanted = (0..3).flat_map(|kind| (0..3).map(move |node| port + kind * 100 + node));
-            let held: Vec<_> = wanted.map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
-            held.iter().all(Result::is_ok)
-        })
-        .expect("free ports")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + (std::process::id() % 97) as u16 * 100;
+    loop {
+        let port = start + NEXT.fetch_add(7, Ordering::Relaxed);
+        assert!(port < 32_000, "no free ports");
+        let wanted = (0..3).flat_map(|kind| (0..3).map(move |node| port + kind * 100 + node));
+        let held: Vec<_> = wanted.map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
+        if held.iter().all(Result::is_ok) {
+            return port;
+        }
+    }
 }

@@ -12,6 +12,9 @@ use crate::peer::Inbox;
 
 impl Inbox for Groups {
     fn handle(&self, from: u64, group: u64, body: Body) -> BoxFuture<'static, Body> {
+        if self.is_closed() {
+            return futures::future::ready(Body::Refused("the node has stopped".to_owned())).boxed();
+        }
         let Ok(group) = self.get(group) else {
             let why = format!("group {group} does not exist here");
             return futures::future::ready(Body::Refused(why)).boxed();
