@@ -244,7 +244,10 @@ impl Shell {
     }
 
     fn propose(&mut self, proposal: u64, term: u64, entry: Entry, kinds: &[&'static str]) {
-        self.context.metrics.count_entry(kinds);
+        for kind in kinds {
+            self.context.metrics.round_waited(kind);
+        }
+        self.context.metrics.log_entries(1);
         let bytes = entry.encode().into();
         let payload = Payload { bytes, prepared: Some(Arc::new(entry)) };
         let future = Box::pin(self.context.group.propose(term, payload));
