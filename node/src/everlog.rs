@@ -14,7 +14,7 @@ use crate::{
     internal::{Internal, InternalReply},
     machine::Folding,
     node::{Application, Node, Services},
-    peer::InternalHandler,
+    peer::{Handlers, InternalHandler},
     queue,
     router::Router,
     shard::{self, NodeWorld, Surroundings},
@@ -72,12 +72,15 @@ impl Application for Everlog {
             tokio::spawn(follow_leaders(group.leadership(), shards.clone(), queues.clone()));
         }
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
-        let backend = Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
+        let backend =
+            Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
         let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(NoObserver));
         Ok(Services {
             api: frontend.routes()?,
-            internal: Arc::new(Answers { router }),
-            forward: Arc::new(frontend.forwarded_routes()),
+            handlers: Handlers {
+                internal: Arc::new(Answers { router }),
+                forward: Arc::new(frontend.forwarded_routes()),
+            },
             drain: Box::new(move || Box::pin(async move { queues.drain().await })),
         })
     }
@@ -129,7 +132,8 @@ struct Answers {
 #[tonic::async_trait]
 impl InternalHandler for Answers {
     async fn handle(&self, _from: u64, request: Bytes) -> Result<Bytes, Status> {
-        let request = Internal::decode(&request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let request =
+            Internal::decode(&request).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let reply: InternalReply = self.router.answer(request).await;
         Ok(reply.encode())
     }

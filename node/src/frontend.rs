@@ -40,9 +40,8 @@ use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use rate::RateLimits;
-use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
+use service::{OperatorApi, WorkflowApi};
 use tonic::{Status, service::Routes};
-use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_reflection::server::Error as ReflectionError;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
@@ -79,7 +78,10 @@ impl Shared {
         if let Some(namespace) = self.backend.namespace(name) {
             return Ok(namespace);
         }
-        self.backend.refresh_cluster().await.map_err(|error| crate::route::Failure::from(error).into_status())?;
+        self.backend
+            .refresh_cluster()
+            .await
+            .map_err(|error| crate::route::Failure::from(error).into_status())?;
         self.backend.namespace(name).ok_or_else(|| status::namespace_not_found(name))
     }
 
@@ -87,7 +89,10 @@ impl Shared {
         if let Some(namespace) = self.backend.namespace_by_id(id) {
             return Ok(namespace);
         }
-        self.backend.refresh_cluster().await.map_err(|error| crate::route::Failure::from(error).into_status())?;
+        self.backend
+            .refresh_cluster()
+            .await
+            .map_err(|error| crate::route::Failure::from(error).into_status())?;
         self.backend.namespace_by_id(id).ok_or_else(|| status::namespace_not_found(id))
     }
 }
@@ -99,17 +104,16 @@ pub struct Frontend {
 }
 
 impl Frontend {
-    pub fn new(backend: Arc<dyn Backend>, dynamic: Arc<DynamicConfig>, observer: Arc<dyn Observer>) -> Frontend {
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        dynamic: Arc<DynamicConfig>,
+        observer: Arc<dyn Observer>,
+    ) -> Frontend {
         Frontend { shared: Arc::new(Shared { backend, dynamic, observer, rates: RateLimits::default() }) }
     }
 
-    /// The services of the public port: the API, health and reflection. The reporter says whether the
-    /// node serves; it does from the start.
-    pub async fn routes(&self) -> Result<(Routes, HealthReporter), ReflectionError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
-        for name in [WORKFLOW_SERVICE, OPERATOR_SERVICE] {
-            health.set_service_status(name, ServingStatus::Serving).await;
-        }
+    /// The services of the public port: the API and reflection. Health is the node's own.
+    pub fn routes(&self) -> Result<Routes, ReflectionError> {
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
@@ -119,10 +123,9 @@ impl Frontend {
         routes
             .add_service(WorkflowApi::public(self.shared.clone()))
             .add_service(OperatorApi::public(self.shared.clone()))
-            .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        Ok((routes.routes(), health))
+        Ok(routes.routes())
     }
 
     /// The services for calls that other nodes forward. They must not be reachable by clients.

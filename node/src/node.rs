@@ -129,7 +129,8 @@ pub async fn run(
     }
     let store = Arc::new(open_store(&config).await?);
     let groups =
-        Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics).await?;
+        Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
+            .await?;
     raft::check_memory(config.node_id, &folder, &groups).await?;
     let node = Node {
         config: config.clone(),

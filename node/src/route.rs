@@ -42,12 +42,12 @@ pub enum Repeat {
 }
 
 /// Answers a call where its key lives. `here` is what the leader does.
-pub async fn to_home(
+pub async fn to_home<Answered: Future<Output = Result<Bytes, Failure>> + Send>(
     call: &Call,
     namespace_id: &str,
     key: &str,
     repeat: Repeat,
-    here: impl AsyncFn(u64) -> Result<Bytes, Failure>,
+    here: impl Fn(u64) -> Answered + Send,
 ) -> Result<Bytes, Status> {
     let backend = &call.shared.backend;
     let mut failing_since = Instant::now();
@@ -91,8 +91,7 @@ pub async fn to_home(
 async fn forward(call: &Call, node: u64) -> Result<Bytes, Failure> {
     let timeout = call.remaining().unwrap_or(ROUTE_TIMEOUT);
     let backend = &call.shared.backend;
-    let answer =
-        backend.forward(node, call.path, call.message.clone(), call.metadata.clone(), timeout).await;
+    let answer = backend.forward(node, call.path, call.message.clone(), call.metadata.clone(), timeout).await;
     answer.map_err(|status| {
         if status.metadata().contains_key(NOT_APPLIED) {
             Failure::NotHere

@@ -62,17 +62,18 @@ async fn beat(
     target: Target,
     details: Option<Payloads>,
     identity: String,
-    answer: impl Fn(bool) -> bytes::Bytes,
+    answer: impl Fn(bool) -> bytes::Bytes + Sync,
 ) -> Answer {
     let details = details.map(|details| Box::new(Proto(details)));
-    let Target { key, of } = target;
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, async |shard| {
+    let Target { key, of } = &target;
+    let (details, identity, answer) = (&details, &identity, &answer);
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
         let beat = Request::HeartbeatActivity {
             of: of.clone(),
             details: details.clone(),
             identity: identity.clone(),
         };
-        match ask(scope, shard, &key, beat).await? {
+        match ask(scope, shard, key, beat).await? {
             Reply::Heartbeat { cancel_requested } => Ok(answer(cancel_requested)),
             _ => Err(unexpected("heartbeat").into()),
         }
@@ -87,7 +88,10 @@ pub(super) async fn completed(scope: Scope, request: RespondActivityTaskComplete
     settle(&scope, key, completion, encode(&RespondActivityTaskCompletedResponse {})).await
 }
 
-pub(super) async fn completed_by_id(scope: Scope, request: RespondActivityTaskCompletedByIdRequest) -> Answer {
+pub(super) async fn completed_by_id(
+    scope: Scope,
+    request: RespondActivityTaskCompletedByIdRequest,
+) -> Answer {
     let identity = Some(request.identity.as_str());
     let Target { key, of } =
         by_id(&scope, &request.workflow_id, &request.run_id, &request.activity_id, identity)?;
@@ -152,8 +156,9 @@ pub(super) async fn canceled_by_id(scope: Scope, request: RespondActivityTaskCan
 
 /// Ends an attempt. A second try of the same finds it ended, and says so.
 async fn settle(scope: &Scope, key: WorkflowKey, request: Request, answer: bytes::Bytes) -> Answer {
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, async |shard| {
-        ask(scope, shard, &key, request.clone()).await?;
+    let (key, request, answer) = (&key, &request, &answer);
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
+        ask(scope, shard, key, request.clone()).await?;
         Ok(answer.clone())
     })
     .await

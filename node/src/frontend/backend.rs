@@ -108,11 +108,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Adds a namespace. Refused with [`Reject::NamespaceAlreadyExists`] if the name is taken.
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError>;
 
-    async fn update_namespace(
-        &self,
-        id: &str,
-        change: NamespaceChange,
-    ) -> Result<Arc<Namespace>, CallError>;
+    async fn update_namespace(&self, id: &str, change: NamespaceChange) -> Result<Arc<Namespace>, CallError>;
 
     /// The search attributes that users added to a namespace. None as long as the cluster keeps none:
     /// then attributes are taken as they are given.

@@ -33,10 +33,10 @@ const GO_ZERO_TIME: prost_types::Timestamp = prost_types::Timestamp { seconds: -
 
 pub(super) async fn describe(scope: Scope, request: DescribeWorkflowExecutionRequest) -> Answer {
     let execution = validate::execution(request.execution.as_ref())?;
-    let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
-    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, async |shard| {
+    let (scope, key) = (&scope, &WorkflowKey::new(scope.namespace_id(), &execution.workflow_id));
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
         let read = Request::Read { run_id: execution.run_id.clone() };
-        match ask(&scope, shard, &key, read).await? {
+        match ask(scope, shard, key, read).await? {
             Reply::State(state) => Ok(encode(&description(&state, scope.call.shared.backend.now()))),
             _ => Err(unexpected("read").into()),
         }

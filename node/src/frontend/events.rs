@@ -32,6 +32,14 @@ pub(super) const PAGE_ROWS_MAX: usize = 256;
 /// Bytes after which a page ends.
 pub(super) const PAGE_BYTES_MAX: usize = 4 << 20;
 
+#[derive(Debug, thiserror::Error)]
+enum Damaged {
+    #[error("an event is cut short")]
+    Cut,
+    #[error(transparent)]
+    Wire(#[from] prost::DecodeError),
+}
+
 /// Some events of a run, in the encoding of `History`.
 #[derive(Debug, Default)]
 pub(super) struct Page {
@@ -80,7 +88,7 @@ pub(super) async fn read_page(
     Ok(page)
 }
 
-fn damaged(run: &RunKey, error: &prost::DecodeError) -> Status {
+fn damaged(run: &RunKey, error: &Damaged) -> Status {
     tracing::error!(?run, %error, "a history row is damaged");
     Status::data_loss("history is corrupted")
 }
@@ -127,7 +135,7 @@ struct RawEvent<'a> {
 }
 
 impl RawEvent<'_> {
-    fn all(history: &[u8]) -> Result<Vec<RawEvent<'_>>, prost::DecodeError> {
+    fn all(history: &[u8]) -> Result<Vec<RawEvent<'_>>, Damaged> {
         let mut events = Vec::new();
         let mut rest = history;
         while !rest.is_empty() {
@@ -139,7 +147,7 @@ impl RawEvent<'_> {
             }
             let length = usize::try_from(decode_varint(&mut rest)?).unwrap_or(usize::MAX);
             let Some((event, after)) = rest.split_at_checked(length) else {
-                return Err(prost::DecodeError::new_unexpected_end());
+                return Err(Damaged::Cut);
             };
             rest = after;
             let bytes = &start[..start.len() - rest.len()];
@@ -150,7 +158,7 @@ impl RawEvent<'_> {
 }
 
 /// The id is the first field as we encode it, but any order is legal.
-fn event_id(mut event: &[u8]) -> Result<i64, prost::DecodeError> {
+fn event_id(mut event: &[u8]) -> Result<i64, Damaged> {
     while !event.is_empty() {
         let (field, wire_type) = decode_key(&mut event)?;
         if field == EVENT_ID && wire_type == WireType::Varint {

@@ -91,7 +91,7 @@ pub(super) async fn forward(scope: Scope, request: GetWorkflowExecutionHistoryRe
     let token = Token::of(&request.next_page_token, &execution.run_id, FORWARD)?;
     let run_id = token.as_ref().map_or(execution.run_id.as_str(), |token| &token.run_id).to_owned();
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
-    let read = Read {
+    let read = &Read {
         scope: &scope,
         key: &key,
         run_id,
@@ -100,7 +100,7 @@ pub(super) async fn forward(scope: Scope, request: GetWorkflowExecutionHistoryRe
         waits: request.wait_new_event,
     };
     let close_only = request.history_event_filter_type() == HistoryEventFilterType::CloseEvent;
-    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, async |shard| {
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
         if close_only { read.close_event(shard).await } else { read.events(shard).await }
     })
     .await
@@ -111,7 +111,7 @@ pub(super) async fn reverse(scope: Scope, request: GetWorkflowExecutionHistoryRe
     let token = Token::of(&request.next_page_token, &execution.run_id, BACKWARD)?;
     let run_id = token.as_ref().map_or(execution.run_id.as_str(), |token| &token.run_id).to_owned();
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
-    let read = Read {
+    let read = &Read {
         scope: &scope,
         key: &key,
         run_id,
@@ -119,7 +119,7 @@ pub(super) async fn reverse(scope: Scope, request: GetWorkflowExecutionHistoryRe
         rows_max: page_rows(&scope, request.maximum_page_size),
         waits: false,
     };
-    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, async |shard| {
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
         read.events_reversed(shard).await
     })
     .await
@@ -199,11 +199,8 @@ impl Read<'_> {
         let page = self.page(&state, from, 1, Order::Backward).await?;
         let next = page.span.map_or(0, |(_, last)| last - 1);
         history.history.extend(page.history);
-        let next_page_token = if next > 0 {
-            Token::backward(execution.run_id(), next).encode()
-        } else {
-            Vec::new()
-        };
+        let next_page_token =
+            if next > 0 { Token::backward(execution.run_id(), next).encode() } else { Vec::new() };
         let response = GetWorkflowExecutionHistoryReverseResponse { next_page_token, history: None };
         Ok(with_message(&response, HISTORY, Some(&history.history)))
     }

@@ -171,11 +171,7 @@ async fn change_namespace(
     id: &str,
     change: NamespaceChange,
 ) -> Result<std::sync::Arc<Namespace>, Status> {
-    shared
-        .backend
-        .update_namespace(id, change)
-        .await
-        .map_err(|error| Failure::from(error).into_status())
+    shared.backend.update_namespace(id, change).await.map_err(|error| Failure::from(error).into_status())
 }
 
 fn check_name(shared: &Shared, name: &str) -> Result<(), Status> {
@@ -229,7 +225,7 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
         }),
         replication_config: Some(NamespaceReplicationConfig {
             active_cluster_name: cluster_name.clone(),
-            clusters: vec![ClusterReplicationConfig { cluster_name }],
+            clusters: vec![ClusterReplicationConfig { cluster_name, ..Default::default() }],
             state: ReplicationState::Normal as i32,
         }),
         ..DescribeNamespaceResponse::default()

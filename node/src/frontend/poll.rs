@@ -39,8 +39,9 @@ pub(super) async fn workflow_task(scope: Scope, mut request: PollWorkflowTaskQue
     worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), request.task_queue.as_ref())?;
     let queue = validate::task_queue(&mut request.task_queue, &scope.limits)?;
     let poll = poll(&scope, queue, &request.identity, &request.worker_instance_key, None);
+    let (scope, poll) = (&scope, &poll);
     // Naming the poll is all that makes a second try safe: a task is given twice to one name only.
-    to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, async |_| {
+    to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
         match scope.call.shared.backend.poll_workflow_task(poll.clone()).await? {
             Some(task) => events::workflow_task(&scope.call.shared, &task).await,
             None => Ok(encode(&PollWorkflowTaskQueueResponse::default())),
@@ -57,9 +58,9 @@ pub(super) async fn activity_task(scope: Scope, mut request: PollActivityTaskQue
     let stamp = request.worker_version_capabilities.as_ref().map(version_stamp);
     worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), Some(&queue))?;
     let tasks_per_second = request.task_queue_metadata.as_ref().and_then(|m| m.max_tasks_per_second);
-    let poll =
-        poll(&scope, &queue, &request.identity, &request.worker_instance_key, tasks_per_second);
-    to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, async |_| {
+    let poll = poll(&scope, &queue, &request.identity, &request.worker_instance_key, tasks_per_second);
+    let (scope, poll) = (&scope, &poll);
+    to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
         let task = scope.call.shared.backend.poll_activity_task(poll.clone()).await?;
         let Some(mut task) = task else { return Ok(encode(&PollActivityTaskQueueResponse::default())) };
         task.workflow_namespace = scope.namespace.name.clone();

@@ -35,8 +35,8 @@ pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer
         QueryRejectCondition::Unspecified => QueryRejectCondition::None,
         reject => reject,
     };
-    let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
-    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, async |shard| {
+    let (scope, key) = (&scope, &WorkflowKey::new(scope.namespace_id(), &execution.workflow_id));
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
         let timeout = scope.call.remaining().unwrap_or(QUERY_TIMEOUT);
         let asked = Request::Query {
             run_id: execution.run_id.clone(),
@@ -44,12 +44,12 @@ pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer
             reject,
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = match ask_within(&scope, shard, &key, asked, QUERY_TIMEOUT).await? {
+        let response = match ask_within(scope, shard, key, asked, QUERY_TIMEOUT).await? {
             Reply::QueryAnswer { result } => {
-                QueryWorkflowResponse { query_result: result, query_rejected: None }
+                QueryWorkflowResponse { query_result: result, ..Default::default() }
             }
             Reply::QueryRejected(rejected) => {
-                QueryWorkflowResponse { query_result: None, query_rejected: Some(rejected) }
+                QueryWorkflowResponse { query_rejected: Some(rejected), ..Default::default() }
             }
             _ => return Err(unexpected("query").into()),
         };
@@ -70,10 +70,11 @@ pub(super) async fn respond(scope: Scope, mut request: RespondQueryTaskCompleted
         request.query_result = None;
         request.error_message = "Blob data size exceeds limit.".to_owned();
     }
-    let key = token.workflow().clone();
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, async |shard| {
+    let (scope, token, request) = (&scope, &token, &request);
+    let key = token.workflow();
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
         let answer = Request::AnswerQuery { token: token.clone(), request: Box::new(request.clone()) };
-        ask(&scope, shard, &key, answer).await?;
+        ask(scope, shard, key, answer).await?;
         Ok(encode(&RespondQueryTaskCompletedResponse {}))
     })
     .await

@@ -53,9 +53,8 @@ impl RateLimits {
             // A bucket that has had time to fill is as good as a new one.
             buckets.retain(|_, bucket| bucket.level(rate, full, now) < full);
         }
-        let bucket = buckets
-            .entry((namespace_id.to_owned(), class))
-            .or_insert(Bucket { tokens: full, at: now });
+        let bucket =
+            buckets.entry((namespace_id.to_owned(), class)).or_insert(Bucket { tokens: full, at: now });
         bucket.tokens = bucket.level(rate, full, now);
         bucket.at = bucket.at.max(now);
         if bucket.tokens < 1.0 {

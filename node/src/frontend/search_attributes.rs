@@ -109,7 +109,9 @@ fn check_names(
             || find(&PREDEFINED, name).is_some()
             || custom.is_none_or(|custom| custom.contains_key(*name));
         if !known {
-            return invalid(format!("Namespace {namespace} has no mapping defined for search attribute {name}"));
+            return invalid(format!(
+                "Namespace {namespace} has no mapping defined for search attribute {name}"
+            ));
         }
     }
     match fields.keys().find(|name| find(&SYSTEM, name).is_some()) {
@@ -123,8 +125,9 @@ fn find(attributes: &[(&str, IndexedValueType)], name: &str) -> Option<IndexedVa
 }
 
 fn check_value(name: &str, kind: IndexedValueType, payload: &Payload) -> Result<(), Status> {
-    let refused =
-        |value: &str| invalid(format!("invalid value for search attribute {name} of type {}: {value}", type_name(kind)));
+    let refused = |value: &str| {
+        invalid(format!("invalid value for search attribute {name} of type {}: {value}", type_name(kind)))
+    };
     let value = match serde_json::from_slice(&payload.data) {
         Ok(value) if payload.metadata.contains_key("encoding") => value,
         _ => return refused(&format!("value from <{}>", go_text(payload))),
@@ -206,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_value_is_of_its_type() {
-        let values = ["1", "\"a\"", "true", "1.5", "\"2020-01-01T00:00:00Z\"", "[\"a\",\"b\"]", "null", "[]", "[1]"];
+        let values =
+            ["1", "\"a\"", "true", "1.5", "\"2020-01-01T00:00:00Z\"", "[\"a\",\"b\"]", "null", "[]", "[1]"];
         // What the real server took of each type, in the order above.
         let taken = [
             (Int, "1_____nei"),
@@ -227,9 +231,13 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_shown() {
-        let text = |kind, payload: &Payload| check_value("CI", kind, payload).unwrap_err().message().to_owned();
+        let text =
+            |kind, payload: &Payload| check_value("CI", kind, payload).unwrap_err().message().to_owned();
         assert_eq!(text(Int, &json("\"a\"")), "invalid value for search attribute CI of type Int: a");
-        assert_eq!(text(Int, &json("[\"a\",\"b\"]")), "invalid value for search attribute CI of type Int: [a b]");
+        assert_eq!(
+            text(Int, &json("[\"a\",\"b\"]")),
+            "invalid value for search attribute CI of type Int: [a b]"
+        );
         let bare = Payload { data: b"1".to_vec(), ..Payload::default() };
         assert_eq!(
             text(KeywordList, &bare),

@@ -31,9 +31,8 @@ pub(super) async fn start(mut scope: Scope, mut request: StartWorkflowExecutionR
     }
     let key = WorkflowKey::new(scope.namespace_id(), &request.workflow_id);
     let (scope, request, key) = (&scope, &request, &key);
-    to_home(&scope.call, scope.namespace_id(), &request.workflow_id, Repeat::Safe, async |shard| {
-        let reply =
-            workflow::ask(scope, shard, key, Request::Start(Box::new(request.clone()))).await?;
+    to_home(&scope.call, scope.namespace_id(), &request.workflow_id, Repeat::Safe, |shard| async move {
+        let reply = workflow::ask(scope, shard, key, Request::Start(Box::new(request.clone()))).await?;
         let Reply::Started(started) = reply else { return Err(workflow::unexpected("start").into()) };
         let eager = match &started.eager_task {
             Some(task) => Some(events::workflow_task(&scope.call.shared, task).await?),
@@ -64,7 +63,7 @@ pub(super) async fn signal_with_start(
     }
     let key = WorkflowKey::new(scope.namespace_id(), &request.workflow_id);
     let (scope, request, key) = (&scope, &request, &key);
-    to_home(&scope.call, scope.namespace_id(), &request.workflow_id, Repeat::Safe, async |shard| {
+    to_home(&scope.call, scope.namespace_id(), &request.workflow_id, Repeat::Safe, |shard| async move {
         let asked = Request::SignalWithStart(Box::new(request.clone()));
         let reply = workflow::ask(scope, shard, key, asked).await?;
         let Reply::Started(started) = reply else {
@@ -102,8 +101,11 @@ fn prepare_start(scope: &Scope, request: &mut StartWorkflowExecutionRequest) -> 
     validate::timeout(&mut request.workflow_task_timeout, "WorkflowTaskTimeoutSeconds")?;
     validate::request_id(&request.request_id, limits)?;
     validate::policies(request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy())?;
-    let (reuse, conflict) =
-        default_policies(request.workflow_id_reuse_policy, request.workflow_id_conflict_policy, Conflict::Fail);
+    let (reuse, conflict) = default_policies(
+        request.workflow_id_reuse_policy,
+        request.workflow_id_conflict_policy,
+        Conflict::Fail,
+    );
     request.workflow_id_reuse_policy = reuse;
     request.workflow_id_conflict_policy = conflict;
     if let Some(options) = &request.on_conflict_options

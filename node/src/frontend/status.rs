@@ -43,11 +43,9 @@ pub fn of_reject(reject: Reject) -> Status {
             });
             detailed(Code::InvalidArgument, message, &QueryFailedFailure { failure })
         }
-        Reject::BusyWorkflow(message) => exhausted(
-            message,
-            ResourceExhaustedCause::BusyWorkflow,
-            ResourceExhaustedScope::Namespace,
-        ),
+        Reject::BusyWorkflow(message) => {
+            exhausted(message, ResourceExhaustedCause::BusyWorkflow, ResourceExhaustedScope::Namespace)
+        }
         Reject::Overloaded(message) => {
             exhausted(message, ResourceExhaustedCause::SystemOverloaded, ResourceExhaustedScope::System)
         }
@@ -130,7 +128,8 @@ fn exhausted(
 /// A status with one typed detail.
 fn detailed<M: Message + Name>(code: Code, message: impl Into<String>, detail: &M) -> Status {
     let message = message.into();
-    let any = Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: detail.encode_to_vec() };
+    let any =
+        Any { type_url: format!("type.googleapis.com/{}", M::full_name()), value: detail.encode_to_vec() };
     let status = RpcStatus { code: code as i32, message: message.clone(), details: vec![any] };
     Status::with_details(code, message, status.encode_to_vec().into())
 }
@@ -210,7 +209,8 @@ mod tests {
         for (reject, code, name) in cases {
             let status = of_reject(reject.clone());
             assert_eq!(status.code(), code, "{reject:?}");
-            let expected = name.map(|name| format!("type.googleapis.com/temporal.api.errordetails.v1.{name}"));
+            let expected =
+                name.map(|name| format!("type.googleapis.com/temporal.api.errordetails.v1.{name}"));
             assert_eq!(detail(&status).map(|(url, _)| url), expected, "{reject:?}");
         }
     }

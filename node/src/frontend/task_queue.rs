@@ -20,6 +20,7 @@ use crate::route::{Repeat, to_home};
 /// How the real server writes the part of a queue; ours have one part.
 const PARTITION_PREFIX: &str = "/_sys/";
 
+#[allow(deprecated)]
 pub(super) async fn describe(scope: Scope, mut request: DescribeTaskQueueRequest) -> Answer {
     let enhanced = request.api_mode() == DescribeTaskQueueMode::Enhanced;
     if !enhanced
@@ -41,7 +42,8 @@ pub(super) async fn describe(scope: Scope, mut request: DescribeTaskQueueRequest
     if request.task_queue_types.is_empty() {
         request.task_queue_types = vec![TaskQueueType::Workflow as i32, TaskQueueType::Activity as i32];
     }
-    to_home(&scope.call, scope.namespace_id(), &queue.name, Repeat::Safe, async |_| {
+    let (scope, request) = (&scope, &request);
+    to_home(&scope.call, scope.namespace_id(), &queue.name, Repeat::Safe, |_| async move {
         let backend = &scope.call.shared.backend;
         let described = backend.describe_task_queue(scope.namespace_id(), request.clone()).await?;
         Ok(encode(&described))
@@ -85,7 +87,8 @@ pub(super) async fn shutdown_worker(scope: Scope, request: ShutdownWorkerRequest
             identity: request.identity.clone(),
             worker_instance_key: request.worker_instance_key.clone(),
         };
-        let told = to_home(&scope.call, scope.namespace_id(), queue, Repeat::Safe, async |_| {
+        let (scope, worker) = (&scope, &worker);
+        let told = to_home(&scope.call, scope.namespace_id(), queue, Repeat::Safe, |_| async move {
             scope.call.shared.backend.shutdown_worker(worker.clone()).await?;
             Ok(bytes::Bytes::new())
         });

@@ -290,10 +290,9 @@ fn workflow_event_link(event: &link::WorkflowEvent) -> Check {
 pub(super) fn callbacks(callbacks: &[Callback]) -> Check {
     match callbacks.first().map(|callback| &callback.variant) {
         None => Ok(()),
-        Some(Some(callback::Variant::Nexus(nexus))) => invalid(format!(
-            "invalid url: url does not match any configured callback address: {}",
-            nexus.url
-        )),
+        Some(Some(callback::Variant::Nexus(nexus))) => {
+            invalid(format!("invalid url: url does not match any configured callback address: {}", nexus.url))
+        }
         Some(_) => Err(Status::unimplemented("unknown callback variant")),
     }
 }
@@ -465,9 +464,8 @@ mod tests {
             run_id: "r".into(),
             reference: None,
         };
-        let link = |event: &link::WorkflowEvent| Link {
-            variant: Some(link::Variant::WorkflowEvent(event.clone())),
-        };
+        let link =
+            |event: &link::WorkflowEvent| Link { variant: Some(link::Variant::WorkflowEvent(event.clone())) };
         assert_eq!(text(links(&vec![link(&event); 10], &api)), "");
         assert_eq!(
             text(links(&vec![link(&event); 11], &api)),
@@ -487,9 +485,8 @@ mod tests {
     fn a_payload_may_be_as_large_as_the_limit() {
         use everlog_proto::api::common::v1::{Payload, Payloads};
         let limits = Limits { blob_bytes_max: 100, memo_bytes_max: 100, ..Limits::default() };
-        let payloads = |data: usize| Payloads {
-            payloads: vec![Payload { data: vec![1; data], ..Payload::default() }],
-        };
+        let payloads =
+            |data: usize| Payloads { payloads: vec![Payload { data: vec![1; data], ..Payload::default() }] };
         assert_eq!(payloads(96).encoded_len(), 100);
         assert_eq!(text(blob(Some(&payloads(96)), &limits)), "");
         assert_eq!(text(blob(Some(&payloads(97)), &limits)), "Blob data size exceeds limit.");

@@ -39,8 +39,9 @@ impl Client {
             return Ok(());
         }
         let Some((_, end)) = SUPPORTED.iter().find(|(name, _)| *name == self.name) else { return Ok(()) };
-        let version = Version::parse(&self.version)
-            .map_err(|reason| Status::invalid_argument(format!("Unable to parse client version: {reason}")))?;
+        let version = Version::parse(&self.version).map_err(|reason| {
+            Status::invalid_argument(format!("Unable to parse client version: {reason}"))
+        })?;
         // A pre-release of the first unsupported version precedes it, and so is still served.
         if version.major < *end || version.is_first_before(*end) {
             return Ok(());

@@ -11,8 +11,8 @@ use everlog_proto::api::{
         CountWorkflowExecutionsRequest, ListClosedWorkflowExecutionsRequest,
         ListClosedWorkflowExecutionsResponse, ListOpenWorkflowExecutionsRequest,
         ListOpenWorkflowExecutionsResponse, ListWorkflowExecutionsRequest, ListWorkflowExecutionsResponse,
-        ScanWorkflowExecutionsRequest, ScanWorkflowExecutionsResponse, list_closed_workflow_executions_request,
-        list_open_workflow_executions_request,
+        ScanWorkflowExecutionsRequest, ScanWorkflowExecutionsResponse,
+        list_closed_workflow_executions_request, list_open_workflow_executions_request,
     },
 };
 use tonic::Status;

@@ -99,9 +99,9 @@ fn decompress(message: &[u8], bytes_max: usize) -> Result<Bytes, Status> {
     let mut decompressed = Vec::with_capacity(bytes_max.min(message.len().saturating_mul(4)));
     // One byte more than allowed is enough to know.
     let mut decoder = GzDecoder::new(message).take(bytes_max as u64 + 1);
-    decoder
-        .read_to_end(&mut decompressed)
-        .map_err(|error| Status::internal(format!("grpc: failed to decompress the received message: {error}")))?;
+    decoder.read_to_end(&mut decompressed).map_err(|error| {
+        Status::internal(format!("grpc: failed to decompress the received message: {error}"))
+    })?;
     if decompressed.len() > bytes_max {
         let text = format!("grpc: received message after decompression larger than max {bytes_max}");
         return Err(Status::resource_exhausted(text));

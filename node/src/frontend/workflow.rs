@@ -20,7 +20,7 @@ use super::{
     start::request_link,
     validate,
 };
-use crate::route::{Failure, Repeat, ROUTE_TIMEOUT, to_home};
+use crate::route::{Failure, ROUTE_TIMEOUT, Repeat, to_home};
 
 /// Who terminates, and why, if the caller does not say.
 const TERMINATE_IDENTITY: &str = "frontend-service";
@@ -87,9 +87,9 @@ pub(super) async fn reset_sticky(scope: Scope, request: ResetStickyTaskQueueRequ
 /// Asks a workflow for something that it answers with nothing but yes or no. Where the call was
 /// forwarded, the other node's answer is dropped, because it says the same.
 async fn tell(scope: &Scope, workflow_id: &str, repeat: Repeat, request: Request) -> Result<(), Status> {
-    let key = WorkflowKey::new(scope.namespace_id(), workflow_id);
-    to_home(&scope.call, scope.namespace_id(), workflow_id, repeat, async |shard| {
-        ask(scope, shard, &key, request.clone()).await.map(|_| bytes::Bytes::new())
+    let (key, request) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request);
+    to_home(&scope.call, scope.namespace_id(), workflow_id, repeat, |shard| async move {
+        ask(scope, shard, key, request.clone()).await.map(|_| bytes::Bytes::new())
     })
     .await?;
     Ok(())

@@ -9,9 +9,7 @@ use everlog_proto::api::{
     common::v1::WorkerVersionStamp,
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{TaskQueueKind, WorkerVersioningMode},
-    failure::v1::{
-        ApplicationFailureInfo, Failure as ApiFailure, ServerFailureInfo, failure::FailureInfo,
-    },
+    failure::v1::{ApplicationFailureInfo, Failure as ApiFailure, ServerFailureInfo, failure::FailureInfo},
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
         RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
@@ -35,12 +33,13 @@ pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskComplete
     let stamp = request.worker_version_stamp.as_ref();
     worker_version(&scope, stamp, request.deployment_options.as_ref(), sticky_queue)?;
     let token = workflow_token(&scope)?;
-    let key = token.workflow().clone();
+    let (scope, token, request) = (&scope, &token, &request);
+    let key = token.workflow();
     // A second completion finds its task gone, and says so: the worker goes on to the next.
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, async |shard| {
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
         let completion =
             Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
-        let completed = match ask(&scope, shard, &key, completion).await? {
+        let completed = match ask(scope, shard, key, completion).await? {
             Reply::Completed(completed) => completed,
             Reply::HeartbeatTimedOut => {
                 return Err(Failure::Status(status::not_found("workflow task heartbeat timeout")));
@@ -63,10 +62,11 @@ pub(super) async fn failed(scope: Scope, mut request: RespondWorkflowTaskFailedR
         request.failure = Some(oversized_failure(request.failure.take()));
     }
     let token = workflow_token(&scope)?;
-    let key = token.workflow().clone();
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, async |shard| {
+    let (scope, token, request) = (&scope, &token, &request);
+    let key = token.workflow();
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
         let failed = Request::FailWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
-        ask(&scope, shard, &key, failed).await?;
+        ask(scope, shard, key, failed).await?;
         Ok(encode(&RespondWorkflowTaskFailedResponse {}))
     })
     .await
@@ -130,18 +130,15 @@ pub(super) fn worker_version(
 ) -> Result<(), Status> {
     let (build_id, use_versioning) =
         stamp.map_or(("", false), |stamp| (stamp.build_id.as_str(), stamp.use_versioning));
-    let nameless = |queue: &TaskQueue| {
-        queue.kind == TaskQueueKind::Sticky as i32 && queue.normal_name.is_empty()
-    };
+    let nameless =
+        |queue: &TaskQueue| queue.kind == TaskQueueKind::Sticky as i32 && queue.normal_name.is_empty();
     if queue.is_some_and(nameless) && (use_versioning || deployment.is_some()) {
         return Err(Status::invalid_argument(
             "NormalName must be set on sticky queue when UseVersioning is true or DeploymentOptions are set.",
         ));
     }
     if use_versioning && build_id.is_empty() {
-        return Err(Status::invalid_argument(
-            "WorkerVersionStamp must be present if UseVersioning is true.",
-        ));
+        return Err(Status::invalid_argument("WorkerVersionStamp must be present if UseVersioning is true."));
     }
     if build_id.len() > scope.call.shared.api(&scope.namespace.name).build_id_bytes_max {
         return Err(Status::invalid_argument(
@@ -179,7 +176,9 @@ mod tests {
         assert!(kept.encoded_len() < FAILURE_KEPT_BYTES_MAX + 100);
         let cause = kept.cause.unwrap();
         assert_eq!(cause.message, "é".repeat(10));
-        assert!(matches!(cause.failure_info, Some(FailureInfo::ApplicationFailureInfo(info)) if info.r#type == "Mine"));
+        assert!(
+            matches!(cause.failure_info, Some(FailureInfo::ApplicationFailureInfo(info)) if info.r#type == "Mine")
+        );
         let long = cut(ApiFailure { message: "é".repeat(FAILURE_KEPT_BYTES_MAX), ..ApiFailure::default() });
         assert_eq!(long.message.len(), FAILURE_KEPT_BYTES_MAX);
     }

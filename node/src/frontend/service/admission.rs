@@ -96,8 +96,8 @@ async fn namespace_of_token(
     if bytes.is_empty() {
         return Err(Status::invalid_argument("Task token not set on request."));
     }
-    let token = TaskToken::decode(bytes)
-        .map_err(|_| Status::invalid_argument("Error deserializing task token."))?;
+    let token =
+        TaskToken::decode(bytes).map_err(|_| Status::invalid_argument("Error deserializing task token."))?;
     let namespace = shared.namespace_by_id(&token.workflow().namespace_id).await?;
     let differs = named.is_some_and(|named| named.id != namespace.id);
     if differs && shared.api(&namespace.name).token_namespace_enforced {

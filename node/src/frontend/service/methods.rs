@@ -8,10 +8,10 @@ use super::{
     admission::{ApiRequest, admit},
 };
 use crate::frontend::{
-    activity, describe, history, namespace, operator, poll, query, start, system, task_queue, visibility,
-    workflow, workflow_task,
+    activity,
     call::{Answer, Call, Scope},
-    wire,
+    describe, history, namespace, operator, poll, query, start, system, task_queue, visibility, wire,
+    workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
