@@ -50,10 +50,8 @@ impl proto::admin_server::Admin for Admin {
         };
         let mut members: Vec<_> = self.groups.members().into_iter().map(member).collect();
         if members.is_empty() {
-            members.extend(self.configured.iter().cloned().map(|Member { id, peer, api }| proto::MemberStatus {
-                node_id: id,
-                peer_address: peer,
-                api_address: api,
+            members.extend(self.configured.iter().cloned().map(|Member { id, peer, api }| {
+                proto::MemberStatus { node_id: id, peer_address: peer, api_address: api }
             }));
         }
         Ok(Response::new(proto::StatusReply {

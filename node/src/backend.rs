@@ -29,8 +29,8 @@ use tonic::{Status, metadata::MetadataMap};
 use crate::{
     cluster,
     frontend::backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, WorkerShutdown,
-        WorkflowPage,
+        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -197,7 +197,8 @@ impl Backend for NodeBackend {
         rows.truncate(page_size);
         let next_page_token =
             rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let executions = rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
+        let executions =
+            rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
         Ok(WorkflowPage { executions, next_page_token })
     }
 
@@ -247,7 +248,9 @@ impl Backend for NodeBackend {
             namespace: namespace.name,
             description: namespace.description,
             owner_email: namespace.owner_email,
-            workflow_execution_retention_period: Some(everlog_engine::time::proto_duration(namespace.retention)),
+            workflow_execution_retention_period: Some(everlog_engine::time::proto_duration(
+                namespace.retention,
+            )),
             data: namespace.data.into_iter().collect(),
             ..Default::default()
         };
@@ -255,11 +258,7 @@ impl Backend for NodeBackend {
         Ok(())
     }
 
-    async fn update_namespace(
-        &self,
-        id: &str,
-        change: NamespaceChange,
-    ) -> Result<Arc<Namespace>, CallError> {
+    async fn update_namespace(&self, id: &str, change: NamespaceChange) -> Result<Arc<Namespace>, CallError> {
         let name = self.namespace_by_id(id).map(|namespace| namespace.name.clone()).unwrap_or_default();
         let request = UpdateNamespaceRequest {
             namespace: name,
@@ -276,8 +275,7 @@ impl Backend for NodeBackend {
             ..Default::default()
         };
         cluster::decide(&self.router, engine_cluster::Request::UpdateNamespace(Proto(request))).await?;
-        self.namespace_by_id(id)
-            .ok_or_else(|| Reject::NamespaceNotFound { namespace: id.to_owned() }.into())
+        self.namespace_by_id(id).ok_or_else(|| Reject::NamespaceNotFound { namespace: id.to_owned() }.into())
     }
 
     fn search_attributes(&self, namespace_id: &str) -> Option<BTreeMap<String, IndexedValueType>> {

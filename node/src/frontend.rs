@@ -40,9 +40,8 @@ use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use rate::RateLimits;
-use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
+use service::{OperatorApi, WorkflowApi};
 use tonic::{Status, service::Routes};
-use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_reflection::server::Error as ReflectionError;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
@@ -113,13 +112,8 @@ impl Frontend {
         Frontend { shared: Arc::new(Shared { backend, dynamic, observer, rates: RateLimits::default() }) }
     }
 
-    /// The services of the public port: the API, health and reflection. The reporter says whether the
-    /// node serves; it does from the start.
-    pub async fn routes(&self) -> Result<(Routes, HealthReporter), ReflectionError> {
-        let (health, health_service) = tonic_health::server::health_reporter();
-        for name in [WORKFLOW_SERVICE, OPERATOR_SERVICE] {
-            health.set_service_status(name, ServingStatus::Serving).await;
-        }
+    /// The services of the public port: the API and reflection. Health is the node's own.
+    pub fn routes(&self) -> Result<Routes, ReflectionError> {
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
@@ -129,10 +123,9 @@ impl Frontend {
         routes
             .add_service(WorkflowApi::public(self.shared.clone()))
             .add_service(OperatorApi::public(self.shared.clone()))
-            .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?);
-        Ok((routes.routes(), health))
+        Ok(routes.routes())
     }
 
     /// The services for calls that other nodes forward. They must not be reachable by clients.

@@ -3,11 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use everlog_engine::{
-    key::RunKey,
-    reject::Reject,
-    rows,
-};
+use everlog_engine::{key::RunKey, reject::Reject, rows};
 use everlog_raft_store::Tables;
 
 use crate::{
@@ -52,7 +48,8 @@ pub async fn read(tables: &Tables, run: &RunKey, read: HistoryRead) -> Result<Ve
 async fn catch_up(tables: &Tables, run: &RunKey, event_id: i64) -> Result<(), Reject> {
     let deadline = tokio::time::Instant::now() + CATCH_UP_TIMEOUT;
     loop {
-        let execution = tables.get(&rows::execution_key(run)).and_then(|value| machine::execution_of(value).ok());
+        let execution =
+            tables.get(&rows::execution_key(run)).and_then(|value| machine::execution_of(value).ok());
         if execution.is_some_and(|execution| execution.history_length() >= event_id) {
             return Ok(());
         }

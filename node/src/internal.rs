@@ -30,16 +30,41 @@ const VERSION: u8 = 1;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Internal {
-    Offer { queue: WireQueue, task: WireTask },
-    TakeWorkflowTask { workflow: WorkflowKey, take: TakeWorkflowTask },
-    TakeActivityTask { workflow: WorkflowKey, take: TakeActivityTask },
-    TakeQuery { workflow: WorkflowKey, take: TakeQuery },
+    Offer {
+        queue: WireQueue,
+        task: WireTask,
+    },
+    TakeWorkflowTask {
+        workflow: WorkflowKey,
+        take: TakeWorkflowTask,
+    },
+    TakeActivityTask {
+        workflow: WorkflowKey,
+        take: TakeActivityTask,
+    },
+    TakeQuery {
+        workflow: WorkflowKey,
+        take: TakeQuery,
+    },
     /// A sticky queue has lost its worker.
-    StickyUnavailable { workflow: WorkflowKey, run_id: String, scheduled_event_id: i64, query: Option<u64> },
-    OfferRefused { run: RunKey },
-    ShutDownWorker { queue: WireQueue, worker_instance_key: String },
+    StickyUnavailable {
+        workflow: WorkflowKey,
+        run_id: String,
+        scheduled_event_id: i64,
+        query: Option<u64>,
+    },
+    OfferRefused {
+        run: RunKey,
+    },
+    ShutDownWorker {
+        queue: WireQueue,
+        worker_instance_key: String,
+    },
     /// One shard's part of a list or a count.
-    List { shard: u16, query: ListQuery },
+    List {
+        shard: u16,
+        query: ListQuery,
+    },
     /// A change of the cluster's state, for the leader of shard 0.
     Cluster(cluster::Request),
     /// Answered when the leader of shard 0 has confirmed that it leads: with the index it has applied.

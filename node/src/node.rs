@@ -18,7 +18,7 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::{self, Health, Metrics};
-use crate::peer::{self, ForwardHandler, Identity, InternalHandler, Peers};
+use crate::peer::{self, Handlers, Identity, Peers};
 use crate::raft::{self, Bootstrap, Group, Groups};
 
 mod api;
@@ -57,7 +57,7 @@ pub struct Node {
 /// The guest: whoever serves the public API.
 pub trait Application: Send + Sync + 'static {
     /// What committed entries are applied to.
-    fn machine(&self) -> Arc<dyn Machine>;
+    fn machine(&self, config: &Config) -> Arc<dyn Machine>;
 
     /// Starts the shards and services. Called once, when the groups run; they may not have leaders yet.
     fn start(&self, node: Node) -> anyhow::Result<Services>;
@@ -67,10 +67,9 @@ pub trait Application: Send + Sync + 'static {
 pub struct Services {
     /// The public API. On the API port the marks that only nodes may set are removed.
     pub api: Routes,
-    /// Answers internal requests of other nodes.
-    pub internal: Arc<dyn InternalHandler>,
-    /// Answers public calls that other nodes forwarded; `api` itself is a good choice.
-    pub forward: Arc<dyn ForwardHandler>,
+    /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
+    /// itself is a good choice.
+    pub handlers: Handlers,
     /// Ends long polls with empty answers and waits for what is in flight. Called once, on a stop.
     pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
 }
@@ -111,11 +110,17 @@ pub async fn run(
     let peer_listener = peer::Server::bind(config.peer.listen)
         .await
         .map_err(|error| anyhow::anyhow!("cannot listen on {} (peer): {error}", config.peer.listen))?;
-    let metrics_address = metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen))?;
-    let addresses =
-        Addresses { api: api_listener.local_addr()?, peer: peer_listener.address()?, metrics: metrics_address };
+    let metrics_address =
+        metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
+            .await
+            .map_err(|error| {
+                anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen)
+            })?;
+    let addresses = Addresses {
+        api: api_listener.local_addr()?,
+        peer: peer_listener.address()?,
+        metrics: metrics_address,
+    };
 
     let identity = Identity::new(config.node_id, folder.cluster_id());
     let peers = Peers::new(identity.clone(), clock, metrics.clone());
@@ -124,7 +129,8 @@ pub async fn run(
     }
     let store = Arc::new(open_store(&config).await?);
     let groups =
-        Groups::start(config.node_id, &config.raft, &store, application.machine(), &peers, &metrics).await?;
+        Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
+            .await?;
     raft::check_memory(config.node_id, &folder, &groups).await?;
     let node = Node {
         config: config.clone(),
@@ -155,7 +161,7 @@ pub async fn run(
     let peer_server = tokio::spawn(peer::serve(peer_listener, peer_routes, closed.clone()));
 
     let services = application.start(node.clone())?;
-    peers.install(services.internal, services.forward);
+    let _installed = peers.install(services.handlers);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
     watch_readiness(&health, &folder, &groups, &peers, draining.clone());
     up(&node, &addresses);
@@ -172,7 +178,8 @@ pub async fn run(
     let every = Duration::from_millis(config.raft.balance_ms);
     let balancing = async {
         if !every.is_zero() && config.members().len() > 1 {
-            raft::balance(config.node_id, groups.clone(), peers.clone(), clock, every, stopping.clone()).await;
+            raft::balance(config.node_id, groups.clone(), peers.clone(), clock, every, stopping.clone())
+                .await;
         }
         pending::<()>().await;
     };
@@ -209,20 +216,22 @@ pub async fn run(
     match (failed, stopped) {
         (Some(error), _) => Err(error),
         (None, Ok(closed)) => closed,
-        (None, Err(_)) => Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short")),
+        (None, Err(_)) => {
+            Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short"))
+        }
     }
 }
 
+/// Opens the store on a thread that may block: after a kill the tables' file takes seconds.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let folder = config.data_dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Store::open(&folder, everlog_raft_store::Options::default()));
-    Ok(opened.await??)
+    let (folder, options) = (config.data_dir.clone(), config.store.options());
+    Ok(tokio::task::spawn_blocking(move || Store::open(&folder, options)).await??)
 }
 
+/// Makes everything durable.
 async fn close_store(store: &Arc<Store>) -> anyhow::Result<()> {
     let store = store.clone();
-    tokio::task::spawn_blocking(move || store.close()).await??;
-    Ok(())
+    Ok(tokio::task::spawn_blocking(move || store.close()).await??)
 }
 
 /// Whether this node is the one that forms the cluster by itself.
@@ -249,7 +258,9 @@ fn watch_readiness(
         false => Err("the cluster is not formed yet".to_owned()),
     });
     let (of, peers) = (groups.clone(), peers.clone());
-    health.check("leaders", move || shards_where(&of, "shards without a leader", |group| !is_led(group, &peers)));
+    health.check("leaders", move || {
+        shards_where(&of, "shards without a leader", |group| !is_led(group, &peers))
+    });
     let of = groups.clone();
     health.check("applied", move || {
         shards_where(&of, "shards that are behind", |group| {
@@ -273,7 +284,9 @@ fn is_led(group: &Group, peers: &Peers) -> bool {
         None => false,
         Some(leader) if leader != peers.identity().node_id => peers.up_for(leader, Duration::ZERO),
         Some(_) if !leadership.is_me => false,
-        Some(_) => group.voters().len() == 1 || group.quorum_age().is_some_and(|age| age <= READY_QUORUM_AGE_MAX),
+        Some(_) => {
+            group.voters().len() == 1 || group.quorum_age().is_some_and(|age| age <= READY_QUORUM_AGE_MAX)
+        }
     }
 }
 

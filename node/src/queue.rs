@@ -10,8 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use everlog_engine::{
     key::{RunKey, WorkflowKey},
     queue::{
-        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
-        TaskKey,
+        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
     },
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
@@ -42,13 +41,34 @@ pub enum Polled {
 }
 
 enum Message {
-    Offer { key: QueueKey, task: Task },
-    Poll { key: QueueKey, poller: Poller, reply: oneshot::Sender<Polled> },
-    CancelPoll { id: PollId },
-    Taken { id: PollId, task: Box<HandedOut>, backlog: i64 },
-    Gone { matched: Box<Match> },
-    ShutDownWorker { key: QueueKey, worker_instance_key: String },
-    Describe { key: QueueKey, reply: oneshot::Sender<Option<Description>> },
+    Offer {
+        key: QueueKey,
+        task: Task,
+    },
+    Poll {
+        key: QueueKey,
+        poller: Poller,
+        reply: oneshot::Sender<Polled>,
+    },
+    CancelPoll {
+        id: PollId,
+    },
+    Taken {
+        id: PollId,
+        task: Box<HandedOut>,
+        backlog: i64,
+    },
+    Gone {
+        matched: Box<Match>,
+    },
+    ShutDownWorker {
+        key: QueueKey,
+        worker_instance_key: String,
+    },
+    Describe {
+        key: QueueKey,
+        reply: oneshot::Sender<Option<Description>>,
+    },
     /// Queues whose home is no longer here are closed.
     Moved,
     Drain,
@@ -72,7 +92,8 @@ pub fn start(router: Router, clock: Clock) -> QueuesHandle {
         next_poll: Arc::default(),
         remote: Arc::new(Semaphore::new(REMOTE_CALLS_MAX)),
     };
-    let shell = Shell { queues: Queues::new(), polls: BTreeMap::new(), router, clock, back: handle.inbox.clone() };
+    let shell =
+        Shell { queues: Queues::new(), polls: BTreeMap::new(), router, clock, back: handle.inbox.clone() };
     tokio::spawn(shell.run(inbox));
     handle
 }
@@ -166,7 +187,9 @@ impl Drop for CancelOnDrop {
 
 fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
     let kind = match &offer.task {
-        OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. } => QueueKind::Sticky,
+        OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. } => {
+            QueueKind::Sticky
+        }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
         OfferedTask::Activity { .. } => QueueKind::Activity,
     };
@@ -307,13 +330,15 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 request_id,
             })
         }
-        OfferedTask::Activity { scheduled_event_id, attempt } => Request::TakeActivityTask(TakeActivityTask {
-            run_id,
-            scheduled_event_id,
-            attempt,
-            identity,
-            request_id,
-        }),
+        OfferedTask::Activity { scheduled_event_id, attempt } => {
+            Request::TakeActivityTask(TakeActivityTask {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                identity,
+                request_id,
+            })
+        }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
     };
     (run.workflow.clone(), request)

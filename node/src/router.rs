@@ -27,10 +27,17 @@ use crate::{
 /// Where a key lives now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    Here { shard: u16 },
-    There { shard: u16, node: u64 },
+    Here {
+        shard: u16,
+    },
+    There {
+        shard: u16,
+        node: u64,
+    },
     /// Nobody leads the shard at the moment.
-    Nowhere { shard: u16 },
+    Nowhere {
+        shard: u16,
+    },
 }
 
 #[derive(Clone)]
@@ -52,9 +59,28 @@ struct Inner {
 }
 
 impl Router {
-    pub fn new(me: u64, groups: Groups, peers: Peers, tables: Tables, cluster: ClusterView, clock: Clock) -> Router {
+    pub fn new(
+        me: u64,
+        groups: Groups,
+        peers: Peers,
+        tables: Tables,
+        cluster: ClusterView,
+        clock: Clock,
+    ) -> Router {
         let (shards, queues, cluster_changes) = (OnceLock::new(), OnceLock::new(), Default::default());
-        Router { inner: Arc::new(Inner { me, groups, peers, tables, cluster, clock, shards, queues, cluster_changes }) }
+        Router {
+            inner: Arc::new(Inner {
+                me,
+                groups,
+                peers,
+                tables,
+                cluster,
+                clock,
+                shards,
+                queues,
+                cluster_changes,
+            }),
+        }
     }
 
     /// Shards and queues know the router, so it hears of them after they have started.
@@ -137,7 +163,12 @@ impl Router {
 
     pub async fn internal(&self, node: u64, request: &Internal) -> Result<InternalReply, Reject> {
         let lost = |why: String| Reject::Unavailable(why);
-        let bytes = self.inner.peers.internal(node, request.encode()).await.map_err(|status| lost(status.to_string()))?;
+        let bytes = self
+            .inner
+            .peers
+            .internal(node, request.encode())
+            .await
+            .map_err(|status| lost(status.to_string()))?;
         InternalReply::decode(&bytes).map_err(|error| lost(error.to_string()))
     }
 
@@ -213,7 +244,9 @@ impl Router {
             Internal::TakeActivityTask { workflow, take } => {
                 self.answer_take(workflow, Request::TakeActivityTask(take)).await
             }
-            Internal::TakeQuery { workflow, take } => self.answer_take(workflow, Request::TakeQuery(take)).await,
+            Internal::TakeQuery { workflow, take } => {
+                self.answer_take(workflow, Request::TakeQuery(take)).await
+            }
             Internal::StickyUnavailable { workflow, run_id, scheduled_event_id, query } => {
                 let request = Request::StickyUnavailable { run_id, scheduled_event_id, query };
                 match self.call(workflow, request).await {

@@ -208,11 +208,7 @@ impl Shell {
         }
     }
 
-    fn proposal_ended(
-        &mut self,
-        proposal: u64,
-        outcome: Result<crate::raft::Applied, ProposeError>,
-    ) {
+    fn proposal_ended(&mut self, proposal: u64, outcome: Result<crate::raft::Applied, ProposeError>) {
         match outcome {
             Ok(_) => self.input(Input::Committed { proposal }),
             Err(error) => {
@@ -227,7 +223,9 @@ impl Shell {
         self.shard.end_turn(now, &self.context.world);
         while let Some(output) = self.shard.poll() {
             match output {
-                Output::Propose { proposal, term, entry, kinds } => self.propose(proposal, term, entry, &kinds),
+                Output::Propose { proposal, term, entry, kinds } => {
+                    self.propose(proposal, term, entry, &kinds)
+                }
                 Output::ReadIndex { read } => {
                     let group = self.context.group.clone();
                     self.reads.push(Box::pin(async move { (read, group.read_index().await.is_ok()) }));
@@ -244,7 +242,10 @@ impl Shell {
     }
 
     fn propose(&mut self, proposal: u64, term: u64, entry: Entry, kinds: &[&'static str]) {
-        self.context.metrics.count_entry(kinds);
+        for kind in kinds {
+            self.context.metrics.round_waited(kind);
+        }
+        self.context.metrics.log_entries(1);
         let bytes = entry.encode().into();
         let payload = Payload { bytes, prepared: Some(Arc::new(entry)) };
         let future = Box::pin(self.context.group.propose(term, payload));

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,14 @@ fn a_killed_leader_is_replaced_and_restarted() {
     dev.wait_status("all are ready again", |nodes| {
         nodes.iter().filter(|node| node["ready"] == true).count() == 3
     });
+    // Nothing that was acknowledged is lost, and all three have the same.
+    let rows = |dev: &Dev| dev.run(&["cluster", "--json", "hashes"]);
+    let hashes = rows(&dev);
+    assert_eq!(hashes["different"], serde_json::json!([]), "{hashes}");
+    let leader = dev.leader(0);
+    let counted = dev.ask(leader, "read 0").expect("read");
+    let count: u64 = counted.split(' ').nth(1).and_then(|count| count.parse().ok()).expect("a count");
+    assert!(count >= 2, "acknowledged twice and counted {count}");
     dev.stop();
 }
 
@@ -154,11 +163,14 @@ impl Dev {
     }
 
     fn status(&self) -> Vec<serde_json::Value> {
+        self.run(&["cluster", "--json", "status"])["nodes"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What a command prints.
+    fn run(&self, arguments: &[&str]) -> serde_json::Value {
         let peer = format!("127.0.0.1:{}", self.port + 100);
-        let output =
-            Command::new(EVERLOG).args(["cluster", "--json", "--peer", &peer, "status"]).output().expect("runs");
-        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        found["nodes"].as_array().cloned().unwrap_or_default()
+        let output = Command::new(EVERLOG).args(arguments).env("EVERLOG_PEER", peer).output().expect("runs");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
     }
 
     fn wait_status(&self, what: &str, holds: impl Fn(&[serde_json::Value]) -> bool) {
@@ -171,7 +183,11 @@ impl Dev {
 
     fn leader(&self, shard: usize) -> u64 {
         let leads = |node: &serde_json::Value| node["shards"][shard]["role"] == "leader";
-        self.status().iter().find(|node| leads(node)).and_then(|node| node["node"].as_u64()).expect("a leader")
+        self.status()
+            .iter()
+            .find(|node| leads(node))
+            .and_then(|node| node["node"].as_u64())
+            .expect("a leader")
     }
 
     /// Proposes to shard 0 on a node; the term and the index.
@@ -183,7 +199,8 @@ impl Dev {
 
     fn ask(&self, node: u64, text: &str) -> Result<String, tonic::Status> {
         let address = format!("127.0.0.1:{}", self.port + 100 + node as u16 - 1);
-        let mut request = tonic::Request::new(proto::InternalMessage { payload: Bytes::from(text.to_owned()) });
+        let mut request =
+            tonic::Request::new(proto::InternalMessage { payload: Bytes::from(text.to_owned()) });
         request.metadata_mut().insert("everlog-cluster-id", self.cluster_id.parse().expect("ascii"));
         request.metadata_mut().insert("everlog-target", node.to_string().parse().expect("ascii"));
         request.metadata_mut().insert("everlog-from", "1".parse().expect("ascii"));
@@ -224,13 +241,15 @@ impl Drop for Dev {
 
 /// The first port of three blocks that are free, below those that the system hands out.
 fn free_ports() -> u16 {
-    let start = 20_000 + (std::process::id() % 1_000) as u16 * 10;
-    (start..32_000)
-        .step_by(7)
-        .find(|port| {
-            let wanted = (0..3).flat_map(|kind| (0..3).map(move |node| port + kind * 100 + node));
-            let held: Vec<_> = wanted.map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
-            held.iter().all(Result::is_ok)
-        })
-        .expect("free ports")
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + (std::process::id() % 97) as u16 * 100;
+    loop {
+        let port = start + NEXT.fetch_add(7, Ordering::Relaxed);
+        assert!(port < 32_000, "no free ports");
+        let wanted = (0..3).flat_map(|kind| (0..3).map(move |node| port + kind * 100 + node));
+        let held: Vec<_> = wanted.map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
+        if held.iter().all(Result::is_ok) {
+            return port;
+        }
+    }
 }

@@ -23,7 +23,7 @@ use std::{
 
 pub(crate) use open::open;
 pub(crate) use segment::{Location, Segment};
-pub(crate) use writer::{Append, Done};
+pub(crate) use writer::Append;
 
 use crate::{Error, disk::Disk};
 

@@ -1,8 +1,9 @@
 //! Three nodes in this process, each with threads of its own, so that one can be killed: dropping its
 //! threads stops it in the middle of whatever it does, and its folder stays as it was.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -50,11 +51,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops a node as a power cut would, as far as one process can.
+    /// Stops a node in the middle of whatever it does. Its files are closed, which a real kill would not
+    /// do; the tests with processes do that.
     pub(crate) fn kill(&mut self, id: u64) {
         let Running { node, runtime, .. } = self.nodes[id as usize - 1].take().expect("runs");
         runtime.shutdown_timeout(PATIENCE);
-        drop(node);
+        node.store.close().expect("closes");
     }
 
     /// Stops a node as SIGTERM does.
@@ -98,7 +100,13 @@ impl Cluster {
         found.expect("waited for it")
     }
 
-    pub(crate) fn propose(&self, id: u64, group: u64, term: u64, text: &str) -> Result<Applied, ProposeError> {
+    pub(crate) fn propose(
+        &self,
+        id: u64,
+        group: u64,
+        term: u64,
+        text: &str,
+    ) -> Result<Applied, ProposeError> {
         let proposal = self.group(id, group).propose(term, payload(text));
         self.on(id, proposal)
     }
@@ -116,16 +124,25 @@ impl Cluster {
     }
 
     /// Runs a future on a node's threads.
-    pub(crate) fn on<T: Send + 'static>(&self, id: u64, future: impl Future<Output = T> + Send + 'static) -> T {
+    pub(crate) fn on<T: Send + 'static>(
+        &self,
+        id: u64,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> T {
         let running = self.running(id);
-        running.runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("ends in time") })
+        running
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, future).await.expect("ends in time") })
     }
 }
 
 impl Running {
     fn start(config: Config) -> anyhow::Result<Self> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("threads");
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let (up, is_up) = mpsc::channel();
         let (end, ended) = mpsc::channel();
@@ -178,12 +195,14 @@ pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn configs(nodes: u64, data: &Path, change: impl Fn(&mut Config)) -> Vec<Config> {
-    // Held until all are chosen, so that no two are the same.
-    let ports: Vec<TcpListener> =
-        (0..nodes * 3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-    let address = |at: u64| ports[at as usize].local_addr().expect("bound");
+    let ports: Vec<u16> = (0..nodes * 3).map(|_| free_port()).collect();
+    let address = |at: u64| SocketAddr::from(([127, 0, 0, 1], ports[at as usize]));
     let peers: Vec<Member> = (0..nodes)
-        .map(|at| Member { id: at + 1, peer: address(at * 3).to_string(), api: address(at * 3 + 1).to_string() })
+        .map(|at| Member {
+            id: at + 1,
+            peer: address(at * 3).to_string(),
+            api: address(at * 3 + 1).to_string(),
+        })
         .collect();
     (0..nodes)
         .map(|at| {
@@ -204,4 +223,18 @@ fn configs(nodes: u64, data: &Path, change: impl Fn(&mut Config)) -> Vec<Config>
             config
         })
         .collect()
+}
+
+/// A port that nobody has, below those that the system hands out for connections.
+fn free_port() -> u16 {
+    const FIRST: u16 = 22_000;
+    const COUNT: u16 = 10_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 97) as u16 * 100;
+    loop {
+        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use everlog_node::node::bare::{count_key, number};
 use everlog_node::raft::{ProposeError, ReadError};
 use everlog_proto::cluster as proto;
 use harness::{Cluster, PATIENCE, payload, wait_until};
@@ -40,7 +41,9 @@ fn a_dead_leader_is_replaced_and_comes_back() {
     cluster.start_node(first).expect("starts again");
     let group = cluster.group(first, 1);
     wait_until("the node has caught up", || group.status().applied_index >= after.index);
-    wait_until("the node knows the leader", || group.leadership().borrow().leader.is_some_and(|id| id != first));
+    wait_until("the node knows the leader", || {
+        group.leadership().borrow().leader.is_some_and(|id| id != first)
+    });
 }
 
 #[test]
@@ -125,9 +128,8 @@ fn reads_are_confirmed_by_a_quorum() {
     // Nor does it take writes once its lease is over.
     wait_until("writes are refused", || {
         let proposal = cluster.group(leader, 0).propose(term, payload("lost"));
-        let refused = cluster.on(leader, async move {
-            tokio::time::timeout(Duration::from_millis(100), proposal).await
-        });
+        let refused = cluster
+            .on(leader, async move { tokio::time::timeout(Duration::from_millis(100), proposal).await });
         matches!(refused, Ok(Err(ProposeError::NotProposed(_))))
     });
 }
@@ -178,6 +180,15 @@ fn a_follower_catches_up_by_snapshot() {
     let behind = cluster.group(absent, 0);
     wait_until("the node has caught up", || behind.status().applied_index >= COUNT);
     assert!(behind.status().snapshot_index > COUNT / 2, "by snapshot: {:?}", behind.status());
+    // Rows that came in the snapshot and rows that were applied here are the same rows.
+    let hash = |id: u64| {
+        let group = cluster.group(id, 0);
+        cluster.on(id, async move { group.state_hash().await }).expect("hashed")
+    };
+    wait_until("all are at the same index", || hash(absent).0 == hash(leader).0);
+    assert_eq!(hash(absent), hash(leader));
+    let rows = cluster.running(absent).node.store.tables();
+    assert_eq!(number(rows.get(&count_key(0))), COUNT);
 }
 
 #[test]
@@ -200,7 +211,11 @@ fn calls_for_another_cluster_or_node_are_refused() {
     let call = |cluster_id: &str, target: &str| {
         let (address, cluster_id, target) = (address.clone(), cluster_id.to_owned(), target.to_owned());
         cluster.on(1, async move {
-            let channel = everlog_node::peer::endpoint(&address).expect("an address").connect().await.expect("connects");
+            let channel = everlog_node::peer::endpoint(&address)
+                .expect("an address")
+                .connect()
+                .await
+                .expect("connects");
             let mut client = proto::peer_client::PeerClient::new(channel);
             let mut request = tonic::Request::new(proto::InternalMessage { payload: Bytes::from("hello") });
             request.metadata_mut().insert("everlog-cluster-id", cluster_id.parse().expect("ascii"));
@@ -227,7 +242,8 @@ fn public_calls_are_forwarded_as_they_are() {
     let forward = |path: &'static str, service: &str| {
         let peers = cluster.running(1).node.peers.clone();
         let request = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
-        cluster.on(1, async move { peers.forward(2, path, request.into(), MetadataMap::new(), PATIENCE).await })
+        cluster
+            .on(1, async move { peers.forward(2, path, request.into(), MetadataMap::new(), PATIENCE).await })
     };
     let answer = forward(CHECK, "").expect("answered").into_inner();
     assert_eq!(HealthCheckResponse::decode(answer).expect("an answer").status, 1);
