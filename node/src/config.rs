@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 mod load;
 
-pub use load::{Error, load};
+pub use load::{ENVIRONMENT_PREFIX, Error, load};
 
 /// Most shards of a cluster: the cost of an idle group is paid by every node, all the time.
 pub const SHARDS_MAX: u64 = 64;

@@ -1,87 +1,64 @@
-//! Reading histories: rows of events, as they are served.
+//! Reading histories: rows of events, as they are stored and served.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use everlog_engine::{
     key::RunKey,
-    reply::HistorySpan,
+    reject::Reject,
     rows,
 };
-use everlog_proto::api::history::v1::{History, HistoryEvent};
 use everlog_raft_store::Tables;
-use prost::Message;
 
-/// Events in one page of a history.
-pub const PAGE_EVENTS_MAX: usize = 256;
-/// Bytes in one page, so that a page always fits a message.
-pub const PAGE_BYTES_MAX: usize = 2 << 20;
+use crate::{
+    frontend::backend::{HistoryRead, Order},
+    machine,
+};
 
-/// The stored events `from..=to` of a run, at most a page of them. A page ends at an event boundary.
-pub fn read(tables: &Tables, run: &RunKey, from: i64, to: i64, events_max: usize) -> Vec<HistoryEvent> {
-    let mut events: Vec<HistoryEvent> = Vec::new();
-    if from > to {
-        return events;
+/// How long this node may take to apply what another one has told it of.
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(1);
+
+/// Rows of a run's history: each a `History` message with the events of one commit.
+pub async fn read(tables: &Tables, run: &RunKey, read: HistoryRead) -> Result<Vec<Bytes>, Reject> {
+    if read.to < read.from {
+        return Ok(Vec::new());
     }
-    let mut bytes = 0;
-    // The row that holds `from` may begin before it.
-    let start = tables
-        .scan_back(rows::history_key(run, 0), rows::history_key(run, from + 1))
-        .take(1)
-        .map(|(key, _)| key)
+    catch_up(tables, run, read.to).await?;
+    // The row that holds the first event may begin before it.
+    let first = tables
+        .scan_back(rows::history_key(run, 0), rows::history_key(run, read.from.saturating_add(1)))
         .next()
-        .unwrap_or_else(|| rows::history_key(run, from).into());
-    for (_, value) in tables.scan(start.to_vec(), rows::history_key(run, to + 1)) {
+        .map_or_else(|| rows::history_key(run, read.from), |(key, _)| key);
+    let end = rows::history_key(run, read.to.saturating_add(1));
+    let rows = match read.order {
+        Order::Forward => tables.scan(first, end),
+        Order::Backward => tables.scan_back(first, end),
+    };
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for (_, value) in rows {
         let value = value.to_bytes();
-        let Ok(History { events: row }) = rows::decode_history(&value) else { break };
-        for event in row {
-            if event.event_id < from {
-                continue;
-            }
-            if event.event_id > to || events.len() == events_max {
-                return events;
-            }
-            bytes += event.encoded_len();
-            if bytes > PAGE_BYTES_MAX && !events.is_empty() {
-                return events;
-            }
-            events.push(event);
+        bytes += value.len();
+        found.push(value);
+        if found.len() >= read.rows_max || bytes >= read.bytes_max {
+            break;
         }
     }
-    events
+    Ok(found)
 }
 
-/// The first page of what a worker is to get, and the id of the first event that did not fit.
-pub fn first_page(tables: &Tables, span: &HistorySpan) -> (Vec<HistoryEvent>, Option<i64>) {
-    let mut events = read(tables, &span.run, span.from, span.to, PAGE_EVENTS_MAX);
-    let next = events.last().map_or(span.from, |last| last.event_id + 1);
-    if next <= span.to {
-        return (events, Some(next));
+/// Waits until this node has applied the run up to an event. Its shard's leader may be another node.
+async fn catch_up(tables: &Tables, run: &RunKey, event_id: i64) -> Result<(), Reject> {
+    let deadline = tokio::time::Instant::now() + CATCH_UP_TIMEOUT;
+    loop {
+        let execution = tables.get(&rows::execution_key(run)).and_then(|value| machine::execution_of(value).ok());
+        if execution.is_some_and(|execution| execution.history_length() >= event_id) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(Reject::Unavailable("this node is behind, please retry".into()));
+        }
+        tokio::time::sleep(CATCH_UP_PAUSE).await;
     }
-    events.extend(span.suffix.iter().cloned());
-    (events, None)
-}
-
-/// Tokens of history pages name the run they belong to, so that one cannot be used for another.
-#[derive(serde::Serialize, serde::Deserialize)]
-pub struct PageToken {
-    pub run_id: String,
-    pub next_event_id: i64,
-    /// The worker holds a task: the last page carries its events that are not written yet.
-    pub for_task: bool,
-}
-
-const TOKEN_KIND: u8 = b'P';
-const TOKEN_VERSION: u8 = 1;
-
-impl PageToken {
-    pub fn encode(&self) -> Vec<u8> {
-        everlog_engine::codec::encode(TOKEN_KIND, TOKEN_VERSION, self)
-    }
-
-    pub fn decode(bytes: &[u8]) -> Option<PageToken> {
-        everlog_engine::codec::decode(TOKEN_KIND, TOKEN_VERSION, bytes).ok()
-    }
-}
-
-/// The token of a task's further pages.
-pub fn page_token(run: &RunKey, next_event_id: i64) -> Vec<u8> {
-    PageToken { run_id: run.run_id.to_string(), next_event_id, for_task: true }.encode()
 }

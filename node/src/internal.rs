@@ -7,16 +7,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use everlog_engine::{
-    codec::{self, CodecError},
+    cluster,
+    codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
-    queue::{OfferedTask, QueueKey, QueueKind, Refusal, Task, TaskKey},
+    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
+    reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    shard::OfferedTask,
     time::Time,
 };
-use everlog_proto::api::workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse};
-use prost::Message;
+use everlog_proto::api::{
+    history::v1::HistoryEvent,
+    workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
+};
 use serde::{Deserialize, Serialize};
+
+use crate::list::{ListQuery, ListedRow};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -32,7 +39,11 @@ pub enum Internal {
     OfferRefused { run: RunKey },
     ShutDownWorker { queue: WireQueue, worker_instance_key: String },
     /// One shard's part of a list or a count.
-    List { shard: u16, query: Vec<u8> },
+    List { shard: u16, query: ListQuery },
+    /// A change of the cluster's state, for the leader of shard 0.
+    Cluster(cluster::Request),
+    /// Answered when the leader of shard 0 has confirmed that it leads: with the index it has applied.
+    ClusterBarrier,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,31 +51,58 @@ pub enum InternalReply {
     Done,
     /// The task is no longer owed.
     Gone,
-    Task(HandedOut),
-    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    Task(WireHandedOut),
+    Rows(Vec<ListedRow>),
+    Cluster(cluster::Reply),
+    Index(u64),
     Reject(Reject),
 }
 
 /// A task on its way to a worker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub enum HandedOut {
-    /// The response but for its history, and the history as a `History` message.
-    Workflow {
-        #[serde(with = "serde_bytes")]
-        response: Vec<u8>,
-        #[serde(with = "serde_bytes")]
-        history: Vec<u8>,
-    },
-    Activity(#[serde(with = "serde_bytes")] Vec<u8>),
+    Workflow(Box<WorkflowTaskReply>),
+    Activity(Box<PollActivityTaskQueueResponse>),
 }
 
-impl HandedOut {
-    pub fn workflow(response: &PollWorkflowTaskQueueResponse, history: Vec<u8>) -> HandedOut {
-        HandedOut::Workflow { response: response.encode_to_vec(), history }
-    }
+/// The same between nodes. The worker's node has the run's history itself, so only its span travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum WireHandedOut {
+    Workflow {
+        response: Proto<PollWorkflowTaskQueueResponse>,
+        run: RunKey,
+        from: i64,
+        to: i64,
+        suffix: Vec<Proto<HistoryEvent>>,
+    },
+    Activity(Proto<PollActivityTaskQueueResponse>),
+}
 
-    pub fn activity(response: &PollActivityTaskQueueResponse) -> HandedOut {
-        HandedOut::Activity(response.encode_to_vec())
+impl From<HandedOut> for WireHandedOut {
+    fn from(task: HandedOut) -> WireHandedOut {
+        match task {
+            HandedOut::Workflow(task) => WireHandedOut::Workflow {
+                response: Proto(task.response),
+                run: task.history.run,
+                from: task.history.from,
+                to: task.history.to,
+                suffix: task.history.suffix.into_iter().map(Proto).collect(),
+            },
+            HandedOut::Activity(task) => WireHandedOut::Activity(Proto(*task)),
+        }
+    }
+}
+
+impl From<WireHandedOut> for HandedOut {
+    fn from(task: WireHandedOut) -> HandedOut {
+        match task {
+            WireHandedOut::Workflow { response, run, from, to, suffix } => {
+                let suffix = suffix.into_iter().map(|event| event.0).collect();
+                let history = HistorySpan { run, from, to, suffix };
+                HandedOut::Workflow(Box::new(WorkflowTaskReply { response: response.0, history }))
+            }
+            WireHandedOut::Activity(task) => HandedOut::Activity(Box::new(task.0)),
+        }
     }
 }
 

@@ -6,8 +6,7 @@
 
 use std::{
     any::Any,
-    collections::BTreeMap,
-    sync::{Arc, RwLock},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
@@ -28,17 +27,16 @@ pub type ClusterView = watch::Receiver<Arc<Cluster>>;
 /// Where the cluster's state lies in the tables: before all slots' rows of shard 0.
 const CLUSTER_KEY: &[u8] = b"\xff\xffcluster";
 
-pub struct Application {
+pub struct Folding {
     shards: u16,
     cluster: watch::Sender<Arc<Cluster>>,
-    /// Entries applied, for tests that count them.
-    pub applied: RwLock<BTreeMap<u64, u64>>,
+    tables: OnceLock<Tables>,
 }
 
-impl Application {
-    pub fn new(shards: u16) -> Application {
+impl Folding {
+    pub fn new(shards: u16) -> Folding {
         let (cluster, _) = watch::channel(Arc::new(Cluster::initial(shards)));
-        Application { shards, cluster, applied: RwLock::default() }
+        Folding { shards, cluster, tables: OnceLock::new() }
     }
 
     pub fn cluster(&self) -> ClusterView {
@@ -47,6 +45,7 @@ impl Application {
 
     /// Takes the cluster's state from the tables, after a start or a snapshot.
     pub fn load(&self, tables: &Tables) -> Result<(), CodecError> {
+        let _ = self.tables.set(tables.clone());
         if let Some(value) = tables.get(CLUSTER_KEY) {
             self.cluster.send_replace(Arc::new(Cluster::decode(&value.to_bytes())?));
         }
@@ -54,11 +53,11 @@ impl Application {
     }
 }
 
-impl Machine for Application {
+impl Machine for Folding {
     fn apply(&self, group: u64, index: u64, _term: u64, payload: &Payload, batch: &mut Batch) -> Bytes {
         let outcome = match payload.bytes.first() {
             Some(&ENTRY_KIND) => apply_entry(payload, batch),
-            Some(&cluster::ENTRY_KIND) => self.apply_cluster(payload, batch),
+            Some(&cluster::FACTS_KIND) => self.apply_cluster(payload, batch),
             _ => Err("entry of an unknown kind".to_owned()),
         };
         match outcome {
@@ -68,7 +67,7 @@ impl Machine for Application {
     }
 
     fn ranges(&self, group: u64) -> Vec<KeyRange> {
-        let slots = Cluster::initial(self.shards).slots_of(group as u16);
+        let slots: Vec<u16> = Cluster::initial(self.shards).slots.slots_of(group as u16).collect();
         let mut ranges: Vec<KeyRange> = Vec::new();
         if let (Some(first), Some(last)) = (slots.first(), slots.last()) {
             ranges.push(KeyRange { from: rows::slot_start(*first), to: rows::slot_start(last + 1) });
@@ -78,9 +77,18 @@ impl Machine for Application {
         }
         ranges
     }
+
+    fn restored(&self, group: u64) {
+        if group == 0
+            && let Some(tables) = self.tables.get()
+            && let Err(error) = self.load(tables)
+        {
+            panic!("the cluster's state in a snapshot is unreadable: {error}");
+        }
+    }
 }
 
-impl Application {
+impl Folding {
     fn apply_cluster(&self, payload: &Payload, batch: &mut Batch) -> Result<(), String> {
         let facts = cluster::decode_facts(&payload.bytes).map_err(|error| error.to_string())?;
         let mut cluster = (**self.cluster.borrow()).clone();

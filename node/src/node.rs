@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everlog_proto::cluster::GroupStatus;
 use everlog_raft_store::{Machine, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -20,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::{self, Health, Metrics};
 use crate::peer::{self, ForwardHandler, Identity, InternalHandler, Peers};
-use crate::raft::{self, Bootstrap, Groups};
+use crate::raft::{self, Bootstrap, Group, Groups};
 
 mod api;
 pub mod bare;
@@ -30,6 +29,8 @@ pub use folder::{Error as FolderError, Folder};
 
 /// A node is ready if no shard is further behind than this.
 const READY_LAG_MAX: u64 = 1_000;
+/// Nor if a leader was confirmed by its quorum longer ago than this.
+const READY_QUORUM_AGE_MAX: Duration = Duration::from_secs(3);
 /// How long each part of a stop may take; together they stay below [`STOP_TIMEOUT`].
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(4);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -124,6 +125,7 @@ pub async fn run(
     let store = Arc::new(open_store(&config).await?);
     let groups =
         Groups::start(config.node_id, &config.raft, &store, application.machine(), &peers, &metrics).await?;
+    raft::check_memory(config.node_id, &folder, &groups).await?;
     let node = Node {
         config: config.clone(),
         clock,
@@ -140,6 +142,7 @@ pub async fn run(
     let (initialize, requested) = watch::channel(forms_cluster(&config));
     let admin = Admin {
         me: config.me(),
+        configured: config.members(),
         identity,
         folder: folder.clone(),
         groups: groups.clone(),
@@ -154,7 +157,7 @@ pub async fn run(
     let services = application.start(node.clone())?;
     peers.install(services.internal, services.forward);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
-    watch_readiness(&health, &groups, draining.clone());
+    watch_readiness(&health, &folder, &groups, &peers, draining.clone());
     up(&node, &addresses);
 
     let forming = raft::bootstrap(Bootstrap {
@@ -195,10 +198,11 @@ pub async fn run(
         }
         groups.shutdown().await;
         close_ports.send_replace(true);
-        let served = futures::future::join(api_server, peer_server);
-        if tokio::time::timeout(DRAIN_TIMEOUT, served).await.is_err() {
-            tracing::debug!("some connections were cut off");
+        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
+            tracing::warn!("some connections were cut off");
         }
+        // The streams of other nodes never end by themselves.
+        peer_server.abort();
         close_store(&store).await
     })
     .await;
@@ -228,24 +232,49 @@ fn forms_cluster(config: &Config) -> bool {
 }
 
 /// The checks behind `/readyz`.
-fn watch_readiness(health: &Health, groups: &Groups, draining: Arc<AtomicBool>) {
+fn watch_readiness(
+    health: &Health,
+    folder: &Arc<Folder>,
+    groups: &Groups,
+    peers: &Peers,
+    draining: Arc<AtomicBool>,
+) {
     health.check("not-stopping", move || match draining.load(Ordering::Relaxed) {
         true => Err("the node is about to stop".to_owned()),
         false => Ok(()),
     });
-    let failing = |groups: &Groups, fails: fn(&GroupStatus) -> bool, what: &str| {
-        let shards: Vec<String> =
-            groups.iter().map(|group| group.status()).filter(fails).map(|status| status.group.to_string()).collect();
-        if shards.is_empty() { Ok(()) } else { Err(format!("{what}: {}", shards.join(" "))) }
-    };
-    let of = groups.clone();
-    health.check("leaders", move || {
-        failing(&of, |status| status.leader == 0 || (status.role == "leader" && !status.serving), "shards without a leader")
+    let folder = folder.clone();
+    health.check("formed", move || match folder.initialized() {
+        true => Ok(()),
+        false => Err("the cluster is not formed yet".to_owned()),
     });
+    let (of, peers) = (groups.clone(), peers.clone());
+    health.check("leaders", move || shards_where(&of, "shards without a leader", |group| !is_led(group, &peers)));
     let of = groups.clone();
     health.check("applied", move || {
-        failing(&of, |status| status.commit_index > status.applied_index + READY_LAG_MAX, "shards that are behind")
+        shards_where(&of, "shards that are behind", |group| {
+            let status = group.status();
+            status.commit_index > status.applied_index + READY_LAG_MAX
+        })
     });
+}
+
+fn shards_where(groups: &Groups, what: &str, fails: impl Fn(&Group) -> bool) -> Result<(), String> {
+    let shards: Vec<String> =
+        groups.iter().filter(|group| fails(group)).map(|group| group.id().to_string()).collect();
+    if shards.is_empty() { Ok(()) } else { Err(format!("{what}: {}", shards.join(" "))) }
+}
+
+/// Whether requests for the shard can be answered from here: by this node, if a quorum still follows
+/// it, or by a leader that can be reached.
+fn is_led(group: &Group, peers: &Peers) -> bool {
+    let leadership = *group.leadership().borrow();
+    match leadership.leader {
+        None => false,
+        Some(leader) if leader != peers.identity().node_id => peers.up_for(leader, Duration::ZERO),
+        Some(_) if !leadership.is_me => false,
+        Some(_) => group.voters().len() == 1 || group.quorum_age().is_some_and(|age| age <= READY_QUORUM_AGE_MAX),
+    }
 }
 
 /// Returns when a group has died, which is a reason for the whole node to stop: what it would still

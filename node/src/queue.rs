@@ -10,18 +10,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use everlog_engine::{
     key::{RunKey, WorkflowKey},
     queue::{
-        Description, Match, OfferedTask, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
+        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
         TaskKey,
     },
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
-    shard::{self, Offer},
+    shard::{Offer, OfferedTask},
     time::Time,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     clock::Clock,
-    internal::{HandedOut, Internal, InternalReply},
+    internal::{HandedOut, Internal},
     router::Router,
 };
 
@@ -165,23 +165,15 @@ impl Drop for CancelOnDrop {
 }
 
 fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
-    let (kind, task) = match offer.task {
-        shard::OfferedTask::Workflow { scheduled_event_id, attempt, sticky } => {
-            let kind = if sticky { QueueKind::Sticky } else { QueueKind::Workflow };
-            (kind, OfferedTask::Workflow { scheduled_event_id, attempt, sticky })
-        }
-        shard::OfferedTask::Activity { scheduled_event_id, attempt } => {
-            (QueueKind::Activity, OfferedTask::Activity { scheduled_event_id, attempt })
-        }
-        shard::OfferedTask::Query { id, sticky } => {
-            let kind = if sticky { QueueKind::Sticky } else { QueueKind::Workflow };
-            (kind, OfferedTask::Query { id, sticky })
-        }
+    let kind = match &offer.task {
+        OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. } => QueueKind::Sticky,
+        OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
+        OfferedTask::Activity { .. } => QueueKind::Activity,
     };
     let key =
         QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
     let task = Task {
-        key: TaskKey { run: offer.run, task },
+        key: TaskKey { run: offer.run, task: offer.task },
         shard,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,

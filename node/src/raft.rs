@@ -29,7 +29,7 @@ mod propose;
 mod wire;
 
 pub use balance::{balance, hand_over};
-pub use bootstrap::{Bootstrap, bootstrap};
+pub use bootstrap::{Bootstrap, bootstrap, check_memory};
 pub use group::{Group, Leadership, ReadError, TransferError};
 pub use propose::{Applied, Proposal, ProposeError};
 

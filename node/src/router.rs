@@ -13,10 +13,9 @@ use everlog_engine::{
     request::Request,
 };
 use everlog_raft_store::Tables;
-use prost::Message;
 
 use crate::{
-    history,
+    clock::Clock,
     internal::{self, HandedOut, Internal, InternalReply},
     machine::ClusterView,
     peer::Peers,
@@ -45,14 +44,17 @@ struct Inner {
     peers: Peers,
     tables: Tables,
     cluster: ClusterView,
+    clock: Clock,
     shards: OnceLock<Vec<ShardHandle>>,
     queues: OnceLock<QueuesHandle>,
+    /// One change of the cluster at a time: each is decided on what the one before led to.
+    cluster_changes: tokio::sync::Mutex<()>,
 }
 
 impl Router {
-    pub fn new(me: u64, groups: Groups, peers: Peers, tables: Tables, cluster: ClusterView) -> Router {
-        let (shards, queues) = (OnceLock::new(), OnceLock::new());
-        Router { inner: Arc::new(Inner { me, groups, peers, tables, cluster, shards, queues }) }
+    pub fn new(me: u64, groups: Groups, peers: Peers, tables: Tables, cluster: ClusterView, clock: Clock) -> Router {
+        let (shards, queues, cluster_changes) = (OnceLock::new(), OnceLock::new(), Default::default());
+        Router { inner: Arc::new(Inner { me, groups, peers, tables, cluster, clock, shards, queues, cluster_changes }) }
     }
 
     /// Shards and queues know the router, so it hears of them after they have started.
@@ -63,6 +65,14 @@ impl Router {
 
     pub fn me(&self) -> u64 {
         self.inner.me
+    }
+
+    pub fn clock(&self) -> Clock {
+        self.inner.clock
+    }
+
+    pub fn cluster_changes(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.cluster_changes
     }
 
     pub fn tables(&self) -> &Tables {
@@ -86,7 +96,8 @@ impl Router {
     }
 
     pub fn shard_of(&self, namespace_id: &str, key: &str) -> u16 {
-        self.inner.cluster.borrow().shard_of(slot(namespace_id, key))
+        let slot = slot(namespace_id, key);
+        self.inner.cluster.borrow().shard_of(slot).unwrap_or_default()
     }
 
     pub fn place(&self, shard: u16) -> Place {
@@ -137,7 +148,7 @@ impl Router {
             Place::There { node, .. } => {
                 let Some(internal) = Internal::take(workflow, request) else { return Ok(None) };
                 match self.internal(node, &internal).await? {
-                    InternalReply::Task(task) => Ok(Some(task)),
+                    InternalReply::Task(task) => Ok(Some(task.into())),
                     InternalReply::Reject(reject) => Err(reject),
                     _ => Ok(None),
                 }
@@ -148,21 +159,10 @@ impl Router {
 
     async fn take_here(&self, workflow: &WorkflowKey, request: Request) -> Result<Option<HandedOut>, Reject> {
         match self.call(workflow.clone(), request).await? {
-            Reply::WorkflowTask(task) => Ok(Some(self.hand_out(*task))),
-            Reply::ActivityTask(task) => Ok(Some(HandedOut::activity(&task))),
+            Reply::WorkflowTask(task) => Ok(Some(HandedOut::Workflow(task))),
+            Reply::ActivityTask(task) => Ok(Some(HandedOut::Activity(task))),
             _ => Ok(None),
         }
-    }
-
-    /// Puts the history to a workflow task. It is read here, where the run's shard is led.
-    pub fn hand_out(&self, task: everlog_engine::reply::WorkflowTaskReply) -> HandedOut {
-        let (events, rest) = history::first_page(self.tables(), &task.history);
-        let mut response = task.response;
-        if let Some(next) = rest {
-            response.next_page_token = history::page_token(&task.history.run, next);
-        }
-        let history = everlog_proto::api::history::v1::History { events };
-        HandedOut::workflow(&response, history.encode_to_vec())
     }
 
     /// A queue will not keep this task; its shard finds another way.
@@ -231,8 +231,16 @@ impl Router {
                 }
                 InternalReply::Done
             }
-            Internal::List { shard, query } => match crate::list::answer(self, shard, &query).await {
-                Ok(bytes) => InternalReply::Bytes(bytes),
+            Internal::List { shard, query } => match crate::list::of_shard(self, shard, &query).await {
+                Ok(rows) => InternalReply::Rows(rows),
+                Err(reject) => InternalReply::Reject(reject),
+            },
+            Internal::Cluster(request) => match crate::cluster::decide_here(self, request).await {
+                Ok(reply) => InternalReply::Cluster(reply),
+                Err(reject) => InternalReply::Reject(reject),
+            },
+            Internal::ClusterBarrier => match crate::cluster::barrier_here(self).await {
+                Ok(index) => InternalReply::Index(index),
                 Err(reject) => InternalReply::Reject(reject),
             },
         }
@@ -240,7 +248,7 @@ impl Router {
 
     async fn answer_take(&self, workflow: WorkflowKey, request: Request) -> InternalReply {
         match self.take_here(&workflow, request).await {
-            Ok(Some(task)) => InternalReply::Task(task),
+            Ok(Some(task)) => InternalReply::Task(task.into()),
             Ok(None) => InternalReply::Gone,
             Err(reject) => InternalReply::Reject(reject),
         }

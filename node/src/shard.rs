@@ -28,7 +28,7 @@ use everlog_raft_store::Payload;
 use futures::{StreamExt, stream::FuturesOrdered, stream::FuturesUnordered};
 use tokio::sync::{mpsc, oneshot};
 
-pub use world::NodeWorld;
+pub use world::{LimitsOf, NodeWorld};
 
 use crate::{
     clock::Clock,

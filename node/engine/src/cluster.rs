@@ -303,7 +303,7 @@ impl Cluster {
 
 const CLUSTER_KIND: u8 = b'K';
 const CLUSTER_VERSION: u8 = 1;
-const FACTS_KIND: u8 = b'k';
+pub const FACTS_KIND: u8 = b'k';
 const FACTS_VERSION: u8 = 1;
 
 /// An entry of shard 0's log that is about the cluster.

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::Config;
 
 /// The first part of every variable that is ours.
-const ENVIRONMENT_PREFIX: &str = "EVERLOG__";
+pub const ENVIRONMENT_PREFIX: &str = "EVERLOG__";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -46,22 +46,49 @@ impl Application for Bare {
         self.machine.clone()
     }
 
-    fn start(&self, _node: Node) -> anyhow::Result<Services> {
+    fn start(&self, node: Node) -> anyhow::Result<Services> {
+        let internal = Arc::new(Counter { machine: self.machine.clone(), node });
         Ok(Services {
             api: Routes::default(),
-            internal: Arc::new(Echo),
-            forward: Arc::new(Routes::default()),
+            internal,
+            forward: Arc::new(Routes::new(tonic_health::server::health_reporter().1)),
             drain: Box::new(|| Box::pin(async {})),
         })
     }
 }
 
-/// Sends internal requests back as they came.
-struct Echo;
+/// Proposes and reads when another node or a test asks it in words: `propose GROUP TEXT` is answered
+/// with `TERM INDEX`, `read GROUP` with `INDEX COUNT`, anything else with itself.
+struct Counter {
+    machine: Arc<Counting>,
+    node: Node,
+}
 
 #[tonic::async_trait]
-impl InternalHandler for Echo {
+impl InternalHandler for Counter {
     async fn handle(&self, _from: u64, request: Bytes) -> Result<Bytes, Status> {
-        Ok(request)
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let group = |number: &str| -> Result<_, Status> {
+            let number = number.parse().map_err(|_| Status::invalid_argument("not a group"))?;
+            self.node.groups.get(number).map_err(|error| Status::not_found(error.to_string()))
+        };
+        match text.split(' ').collect::<Vec<_>>().as_slice() {
+            ["propose", number, what] => {
+                let group = group(number)?;
+                let leadership = *group.leadership().borrow();
+                if !leadership.is_me {
+                    return Err(Status::unavailable(format!("the leader is {:?}", leadership.leader)));
+                }
+                let proposal = group.propose(leadership.term, Payload::new(Bytes::from((*what).to_owned())));
+                let applied = proposal.await.map_err(|error| Status::unavailable(error.to_string()))?;
+                Ok(format!("{} {}", applied.term, applied.index).into())
+            }
+            ["read", number] => {
+                let group = group(number)?;
+                let index = group.read_index().await.map_err(|error| Status::unavailable(error.to_string()))?;
+                Ok(format!("{index} {}", self.machine.count(group.id())).into())
+            }
+            _ => Ok(request),
+        }
     }
 }

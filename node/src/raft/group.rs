@@ -120,7 +120,8 @@ impl Group {
         inner.proposals.inc();
         let (responder, answer) = ProgressResponder::complete_only();
         let write = inner.raft.write(payload).responder(responder).with_leader(wire::leader_id(term, inner.me));
-        match write.into_future().now_or_never() {
+        // Without the task's budget: it would stop a long run of proposals although there is room.
+        match tokio::task::coop::unconstrained(write.into_future()).now_or_never() {
             Some(Ok(())) => Proposal::waiting(answer, Pending::new(inner.pending.clone()), inner.failed.clone()),
             Some(Err(_)) => Proposal::refused(ProposeError::Fatal, inner.failed.clone()),
             // Dropped before it got a place in the queue: certainly not proposed.

@@ -18,8 +18,8 @@ impl Inbox for Groups {
         };
         let mut answer = handle(from, group.raft().clone(), body).boxed();
         // The first step of the future puts the message in the group's line. It is taken here, before
-        // the next message of the same stream is looked at.
-        match (&mut answer).now_or_never() {
+        // the next message of the same stream is looked at, whatever is left of the task's budget.
+        match tokio::task::coop::unconstrained(&mut answer).now_or_never() {
             Some(done) => futures::future::ready(done).boxed(),
             None => answer,
         }

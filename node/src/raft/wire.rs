@@ -190,7 +190,7 @@ pub(super) fn transfer_reply_back(
     Ok(match reply.outcome {
         Some(Outcome::Accepted(_)) => Ok(()),
         Some(Outcome::VoteChanged(actual)) => Err(TransferLeaderError::VoteChanged {
-            expected: request.from_leader().clone(),
+            expected: *request.from_leader(),
             actual: vote_back(Some(actual))?,
         }),
         Some(Outcome::LogNotFlushed(actual)) => not_flushed(Some(log_id_back(actual))),

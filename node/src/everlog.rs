@@ -1,0 +1,120 @@
+//! Everlog as a guest of the node: the machine, the shards, the queues and the public API, put together.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use everlog_raft_store::Machine;
+use tonic::Status;
+
+use crate::{
+    backend::NodeBackend,
+    cluster,
+    frontend::{Frontend, NoObserver, dynamic_config::DynamicConfig},
+    internal::{Internal, InternalReply},
+    machine::Folding,
+    node::{Application, Node, Services},
+    peer::InternalHandler,
+    queue,
+    router::Router,
+    shard::{self, NodeWorld, Surroundings},
+};
+
+/// What a node of Everlog runs.
+pub struct Everlog {
+    machine: Arc<Folding>,
+    dynamic: Arc<DynamicConfig>,
+}
+
+impl Everlog {
+    pub fn new(shards: u16, dynamic: DynamicConfig) -> Everlog {
+        Everlog { machine: Arc::new(Folding::new(shards)), dynamic: Arc::new(dynamic) }
+    }
+}
+
+impl Application for Everlog {
+    fn machine(&self) -> Arc<dyn Machine> {
+        self.machine.clone()
+    }
+
+    fn start(&self, node: Node) -> anyhow::Result<Services> {
+        let tables = node.store.tables();
+        self.machine.load(&tables)?;
+        let view = self.machine.cluster();
+        let router = Router::new(
+            node.config.node_id,
+            node.groups.clone(),
+            node.peers.clone(),
+            tables.clone(),
+            view.clone(),
+            node.clock,
+        );
+        let queues = queue::start(router.clone(), node.clock);
+        let world = NodeWorld { tables, limits: limits_of(view.clone(), self.dynamic.clone()) };
+        let slots = view.borrow().slots.clone();
+        let mut shards = Vec::new();
+        for group in node.groups.iter() {
+            let id = group.id() as u16;
+            shards.push(shard::start(Surroundings {
+                id,
+                slots: slots.slots_of(id).collect(),
+                group: group.clone(),
+                world: world.clone(),
+                queues: queues.clone(),
+                clock: node.clock,
+                metrics: node.metrics.clone(),
+            }));
+        }
+        router.install(shards.clone(), queues.clone());
+        for group in node.groups.iter() {
+            tokio::spawn(follow_leaders(group.leadership(), shards.clone(), queues.clone()));
+        }
+        tokio::spawn(cluster::ensure_default_namespace(router.clone()));
+        let backend = Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
+        let frontend = Frontend::new(backend, self.dynamic.clone(), Arc::new(NoObserver));
+        Ok(Services {
+            api: frontend.routes()?,
+            internal: Arc::new(Answers { router }),
+            forward: Arc::new(frontend.forwarded_routes()),
+            drain: Box::new(move || Box::pin(async move { queues.drain().await })),
+        })
+    }
+}
+
+/// The limits in force: the command line's and the configuration's, else the namespace's own.
+fn limits_of(view: crate::machine::ClusterView, dynamic: Arc<DynamicConfig>) -> shard::LimitsOf {
+    Arc::new(move |namespace_id| {
+        let cluster = view.borrow().clone();
+        match cluster.namespace_by_id(namespace_id) {
+            Ok(namespace) => dynamic.limits(&crate::backend::shown(namespace)),
+            Err(_) => Arc::default(),
+        }
+    })
+}
+
+/// Queues live with the leaders of shards: when a leader changes, what is owed is offered again.
+async fn follow_leaders(
+    mut leadership: tokio::sync::watch::Receiver<crate::raft::Leadership>,
+    shards: Vec<shard::ShardHandle>,
+    queues: queue::QueuesHandle,
+) {
+    while leadership.changed().await.is_ok() {
+        leadership.borrow_and_update();
+        queues.moved();
+        for shard in &shards {
+            shard.queues_moved();
+        }
+    }
+}
+
+struct Answers {
+    router: Router,
+}
+
+#[tonic::async_trait]
+impl InternalHandler for Answers {
+    async fn handle(&self, _from: u64, request: Bytes) -> Result<Bytes, Status> {
+        let request = Internal::decode(&request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let reply: InternalReply = self.router.answer(request).await;
+        Ok(reply.encode())
+    }
+}
