@@ -48,6 +48,11 @@ def schedule_activity(t, activity_id="a", **fields):
     return command("SCHEDULE_ACTIVITY_TASK", {k: v for k, v in attributes.items() if v is not None})
 
 
+def schedule_apart(t, activity_id, **fields):
+    """An activity on a queue of its own: which of several on one queue is handed out first is chance."""
+    return schedule_activity(t, activity_id, task_queue={"name": t.queue_of(activity_id)}, **fields)
+
+
 def cancel_activity(scheduled_event_id):
     return command("REQUEST_CANCEL_ACTIVITY_TASK", {"scheduled_event_id": scheduled_event_id})
 

@@ -20,9 +20,13 @@ TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 TOKENS = {"task_token", "next_page_token", "token", "run_id_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
 MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "upsert_memo_size_bytes"}
+# Lists that the judge makes from a map, in whatever order.
+UNORDERED = {"pending_activities"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
-# Durations that contain how long something took: shown in whole seconds.
+# What a server may offer or not: it shall say only what is true of itself.
+OFFERS = {"capabilities", "supports_schedules", "versioning_info", "effective_rate_limit"}
+# Durations that contain how long something took.
 MEASURED_DURATIONS = {"first_workflow_task_backoff", "execution_duration"}
 
 
@@ -36,6 +40,8 @@ class Renderer:
     def text(self, value: str) -> str:
         value = UUID.sub(lambda m: self.name(m.group()), value)
         value = TIME_IN_TEXT.sub("<time>", value)
+        # Go's text format of messages varies its white space on purpose.
+        value = re.sub(" +", " ", value)
         if len(value) > TEXT_CHARS_MAX:
             value = f"{value[:40]}.. ({len(value)} chars)"
         return value
@@ -49,7 +55,7 @@ class Renderer:
             return self.history(message, depth)
         lines = []
         for field, value in message.ListFields():
-            if field.name in HINTS:
+            if field.name in HINTS | OFFERS:
                 continue
             if field.name == "start_to_close_timeout" and is_backed_off(message):
                 lines.append(f"{INDENT * depth}{field.name}: <with back-off>")
@@ -67,7 +73,10 @@ class Renderer:
                 for line in self.one(of, f"{name}[{self.text(str(key))}]", value[key], depth)
             ]
         if is_repeated(field):
-            return [line for item in value for line in self.one(field, f"{name}[]", item, depth)]
+            items = [self.one(field, f"{name}[]", item, depth) for item in value]
+            if name in UNORDERED:
+                items.sort()
+            return [line for item in items for line in item]
         return self.one(field, name, value, depth)
 
     def one(self, field, label, value, depth) -> list[str]:
@@ -106,8 +115,8 @@ class Renderer:
         if kind == "google.protobuf.Timestamp":
             return "<time>" if value.seconds > 0 else "<time zero>"
         if kind == "google.protobuf.Duration":
-            seconds = value.seconds + value.nanos / 1e9
-            return f"about {round(seconds)}s" if field.name in MEASURED_DURATIONS else f"{seconds:g}s"
+            seconds = round(value.seconds + value.nanos / 1e9, 3)
+            return measured(seconds) if field.name in MEASURED_DURATIONS else f"{seconds:g}s"
         if kind == "temporal.api.common.v1.Payload":
             return self.payload(value)
         return None
@@ -164,6 +173,12 @@ class Renderer:
             lines.append(f"{INDENT}detail {detail.DESCRIPTOR.name}:")
             lines += self.message(detail, 2)
         return lines
+
+
+def measured(seconds: float) -> str:
+    if seconds == int(seconds):
+        return f"{seconds:g}s"
+    return "less than a second" if seconds < 1 else f"about {round(seconds)}s"
 
 
 def is_backed_off(message) -> bool:

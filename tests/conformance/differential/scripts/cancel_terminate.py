@@ -101,7 +101,7 @@ def terminate_before_the_first_task(t):
     """A task that nobody took is simply forgotten."""
     t.start()
     t.terminate()
-    t.poll(timeout=2)
+    t.poll(timeout=3)
 
 
 @script

@@ -66,7 +66,7 @@ def ends_a_start_delay(t):
     """A plain signal does not wake a workflow whose start is delayed; signal-with-start does."""
     t.start(workflow_start_delay=seconds(30))
     t.signal("plain")
-    t.poll(timeout=2)
+    t.poll(timeout=3)
     t.signal_with_start("with start")
     t.step(complete_workflow())
 
