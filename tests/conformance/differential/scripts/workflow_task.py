@@ -1,7 +1,7 @@
 """The workflow task: scheduled, started, completed, and everything that ends it otherwise."""
 
 from ..case import script
-from ..commands import complete_workflow, payloads, record_marker, seconds, start_timer
+from ..commands import complete_workflow, payloads, record_marker, schedule_activity, seconds, start_timer
 
 
 @script
@@ -35,6 +35,45 @@ def completed_twice(t):
     t.complete(task)
     t.complete(task)
     t.fail_task(task)
+
+
+@script
+def stale_attempt(t):
+    """The token of an earlier attempt is no good for the next, though the event ids are the same."""
+    t.start()
+    t.fail_task(t.poll())
+    second = t.poll()
+    t.fail_task(second)
+    third = t.poll()
+    t.complete(second, complete_workflow())
+    t.fail_task(second)
+    t.complete(third, complete_workflow())
+
+
+@script
+def as_an_sdk_sends_it(t):
+    """Builds, capabilities and keys that today's workers send along with every call."""
+    version = {"build_id": "build-1", "use_versioning": False}
+    options = {"build_id": "build-1", "worker_versioning_mode": "WORKER_VERSIONING_MODE_UNVERSIONED"}
+    t.start()
+    for last in (False, True):
+        task = t.poll(
+            worker_version_capabilities=version,
+            deployment_options=options,
+            worker_instance_key="instance",
+        )
+        t.complete(
+            task,
+            *([complete_workflow()] if last else [schedule_activity(t)]),
+            worker_version_stamp=version,
+            deployment_options=options,
+            worker_instance_key="instance",
+            capabilities={"discard_speculative_workflow_task_with_events": True},
+        )
+        if not last:
+            activity = t.poll_activity(worker_version_capabilities=version, deployment_options=options)
+            t.complete_activity(activity, worker_version=version, deployment_options=options)
+    t.describe()
 
 
 @script

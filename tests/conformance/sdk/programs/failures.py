@@ -91,11 +91,6 @@ async def failure_types(env):
 @case
 async def task_failure(env):
     """Any other exception fails only the task, which is tried again until the code is mended."""
-    import sys
-
-    main = sys.modules["__main__"]
-    main.# Emptiness is the mistake in the code of `Stumbles`.
-mended: list[bool] = []
     async with env.worker([Stumbles]):
         handle = await env.start(Stumbles.run, task_timeout=timedelta(seconds=1))
 
