@@ -17,6 +17,9 @@ pub mod timer;
 pub mod wake;
 pub mod workflow_task;
 
+#[cfg(test)]
+mod stories;
+
 use everlog_proto::api::enums::v1::WorkflowTaskFailedCause;
 
 use crate::{reject::Reject, reply::Reply, request::Request, turn::Turn};

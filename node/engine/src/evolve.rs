@@ -281,7 +281,6 @@ fn keep(execution: &mut Execution, record: &Record) {
                 activity.last_identity = start.identity.clone();
                 activity.last_started_time = Some(start.time);
                 activity.started = Some(start.clone());
-                activity.heartbeat_time = None;
             }
         }
         Record::ActivityRetry { scheduled_event_id, attempt, scheduled_time, interval, failure, at } => {

@@ -13,12 +13,15 @@ pub mod execution;
 pub mod fact;
 pub mod key;
 pub mod limits;
+pub mod queue;
 pub mod reject;
 pub mod reply;
 pub mod request;
 pub mod rows;
 pub mod shard;
 pub mod stamp;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod todo;
 pub mod token;

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub struct Limits {
     /// `limit.blobSize.error`
     pub blob_bytes_max: usize,
+    /// `limit.blobSize.warn`: what an oversized failure is cut to.
+    pub blob_bytes_warn: usize,
+    /// `limit.mutableStateActivityFailureSize.error`: what is kept of the failure of an attempt.
+    pub activity_failure_bytes_max: usize,
     /// `limit.memoSize.error`
     pub memo_bytes_max: usize,
     /// `limit.maxIDLength`
@@ -82,6 +86,8 @@ impl Default for Limits {
         const MIB: usize = 1 << 20;
         Limits {
             blob_bytes_max: 2 * MIB,
+            blob_bytes_warn: 512 * KIB,
+            activity_failure_bytes_max: 4 * KIB,
             memo_bytes_max: 2 * MIB,
             id_bytes_max: 1000,
             history_events_max: 50 * 1024,

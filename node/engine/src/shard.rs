@@ -182,6 +182,13 @@ impl Shard {
         self.actors.len()
     }
 
+    /// Whether a worker holds a workflow task of the current run.
+    pub fn holds_task(&self, workflow: &WorkflowKey) -> bool {
+        let Some(actor) = self.actors.get(workflow) else { return false };
+        let run = actor.current.as_ref().and_then(|current| actor.runs.get(current));
+        run.is_some_and(|run| run.volatile.started.is_some())
+    }
+
     /// Takes in one thing that happened.
     pub fn handle(&mut self, now: Time, input: Input, world: &dyn World) {
         match input {

@@ -79,6 +79,19 @@ pub fn proto_duration(duration: Duration) -> prost_types::Duration {
     }
 }
 
+/// Longer durations are cut to this: a hundred years.
+pub const DURATION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// What is wrong with a duration, in the real server's words. None at all is fine.
+pub fn fault(duration: Option<&prost_types::Duration>) -> Option<&'static str> {
+    let duration = duration?;
+    match (duration.seconds.signum(), duration.nanos.signum()) {
+        (1, -1) | (-1, 1) => Some("duration has seconds and nanos with different signs"),
+        (-1, _) | (_, -1) => Some("negative duration"),
+        _ => None,
+    }
+}
+
 /// Whether the API would refuse this duration as negative.
 pub fn is_negative(duration: Option<&prost_types::Duration>) -> bool {
     duration.is_some_and(|duration| duration.seconds < 0 || duration.nanos < 0)

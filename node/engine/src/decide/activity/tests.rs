@@ -1,0 +1,1 @@
+//! Stories of activities, told over turns.
