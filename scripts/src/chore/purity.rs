@@ -31,6 +31,9 @@ const DIRECT_ALLOWED: &[&str] = &[
     "xxhash-rust",
 ];
 
+/// Optional dependencies, which only the feature `testing` brings in; the server must be built without it.
+const TESTING_ONLY: &[&str] = &["expect-test"];
+
 /// What must not be anywhere below it: runtimes, networks, disks, clocks and chance.
 const TREE_FORBIDDEN: &[&str] = &[
     "ahash",
@@ -73,6 +76,11 @@ pub fn run(workspace: &Workspace, _: &[String]) -> Result<Tally> {
     let strangers = direct_strangers(workspace)?;
     tally.check(strangers.is_empty(), format!("purity: {ENGINE} depends on {}", strangers.join(", ")));
     let effects = tree_effects(workspace)?;
+    let served = tree(workspace, "everlog-node", &[])?;
+    tally.check(
+        TESTING_ONLY.iter().all(|name| !served.contains(*name)),
+        "purity: the server is built with the engine's feature `testing`",
+    );
     tally.check(effects.is_empty(), format!("purity: below {ENGINE} there is {}", effects.join(", ")));
     tally.check(
         workspace.has("node/engine/clippy.toml"),
@@ -121,28 +129,26 @@ fn direct_strangers(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(dependencies
         .iter()
         .filter(|dependency| dependency["kind"].is_null())
-        .filter_map(|dependency| dependency["name"].as_str())
-        .filter(|name| !DIRECT_ALLOWED.contains(name))
-        .map(str::to_owned)
+        .filter_map(|dependency| Some((dependency["name"].as_str()?, dependency["optional"] == true)))
+        .filter(|(name, optional)| {
+            !(DIRECT_ALLOWED.contains(name) || *optional && TESTING_ONLY.contains(name))
+        })
+        .map(|(name, _)| name.to_owned())
         .collect())
 }
 
 /// Forbidden crates anywhere below the engine, outside the pruned one.
 fn tree_effects(workspace: &Workspace) -> Result<Vec<String>> {
-    let tree = output(&mut workspace.cargo([
-        "tree",
-        "--package",
-        ENGINE,
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-        "--no-dedupe",
-        "--prune",
-        PRUNED,
-    ]))?;
-    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    Ok(TREE_FORBIDDEN.iter().filter(|name| names.contains(*name)).map(|name| (*name).to_owned()).collect())
+    let names = tree(workspace, ENGINE, &["--prune", PRUNED])?;
+    Ok(TREE_FORBIDDEN.iter().filter(|name| names.contains(**name)).map(|name| (*name).to_owned()).collect())
+}
+
+/// The names of all crates that a package is built from.
+fn tree(workspace: &Workspace, package: &str, options: &[&str]) -> Result<BTreeSet<String>> {
+    let mut command =
+        workspace.cargo(["tree", "--edges", "normal", "--prefix", "none", "--package", package]);
+    let tree = output(command.args(options))?;
+    Ok(tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 /// `line N: word` for everything forbidden in a source file, comments aside.
