@@ -201,7 +201,7 @@ impl Execution {
 
     /// The first workflow task has not been scheduled because its back-off has not passed.
     pub fn is_backing_off(&self) -> bool {
-        self.is_running() && !self.has_first_task
+        self.is_running() && !self.has_first_task && self.execution_time > self.start_time
     }
 }
 

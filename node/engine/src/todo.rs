@@ -46,7 +46,8 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
                 scheduled_event_id: *id,
                 attempt: activity.attempt,
                 scheduled_time: activity.scheduled_time,
-                priority: activity.scheduled.priority.as_ref().map_or(0, |p| p.priority_key),
+                priority: crate::decide::activity::priority(execution, activity)
+                    .map_or(0, |p| p.priority_key),
             });
         }
     }

@@ -39,7 +39,7 @@ impl TaskToken {
     }
 
     pub fn decode(bytes: &[u8]) -> Result<TaskToken, Reject> {
-        let forged = || Reject::InvalidArgument("error deserializing task token".into());
+        let forged = || Reject::InvalidArgument("Error deserializing task token.".into());
         let at = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or_else(forged)?;
         let (body, checksum) = bytes.split_at(at);
         if xxh3_64(body).to_le_bytes() != checksum {

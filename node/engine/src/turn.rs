@@ -39,6 +39,8 @@ pub struct Turn<'a> {
     pub successor: Option<Box<NewRun>>,
     /// While the commands of a task are worked off, events that are not commands wait for the end.
     pub holding: bool,
+    /// Buffered events that were there when the turn began: what the worker has not seen.
+    pub unseen: usize,
 }
 
 /// A state of a turn that can be returned to.
@@ -60,7 +62,9 @@ pub struct NewRun {
 
 impl<'a> Turn<'a> {
     pub fn new(stamp: &'a Stamp<'a>, execution: Execution, volatile: Volatile) -> Turn<'a> {
+        let unseen = execution.buffered.len();
         Turn {
+            unseen,
             stamp,
             execution,
             volatile,

@@ -85,7 +85,7 @@ pub fn run(
         let Some(attributes) = &command.attributes else {
             return Err(missing_attributes(kind));
         };
-        if is_close(kind) && !turn.execution.buffered.is_empty() {
+        if is_close(kind) && turn.unseen > 0 {
             return Err(BadCommand::new(Cause::UnhandledCommand, ""));
         }
         match attributes {

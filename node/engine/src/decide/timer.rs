@@ -13,7 +13,7 @@ use crate::{
     decide::BadCommand,
     execution::event_type,
     fact::Record,
-    time::{proto_duration, set_duration},
+    time::{DURATION_MAX, proto_duration, set_duration},
     turn::Turn,
 };
 
@@ -41,7 +41,7 @@ pub fn start(
     }
     let started = Attributes::TimerStartedEventAttributes(TimerStartedEventAttributes {
         timer_id: attributes.timer_id.clone(),
-        start_to_fire_timeout: Some(proto_duration(timeout)),
+        start_to_fire_timeout: Some(proto_duration(timeout.min(DURATION_MAX))),
         workflow_task_completed_event_id: completed_event_id,
     });
     turn.full_event(turn.stamp.now, started, command.user_metadata.clone(), Vec::new());
@@ -87,6 +87,7 @@ fn take_back_firing(turn: &mut Turn<'_>, timer_id: &str) -> Option<i64> {
             _ => None,
         })?;
     turn.record(Record::Unbuffered { index: fired.0 });
+    turn.unseen = turn.unseen.saturating_sub(1);
     Some(fired.1)
 }
 

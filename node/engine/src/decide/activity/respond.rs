@@ -164,7 +164,7 @@ fn find(turn: &Turn<'_>, of: &ActivityRef, identity: &str) -> Result<Found, Reje
 /// A token is proof enough that its attempt was started, even where the record of it was lost.
 fn find_by_token(turn: &Turn<'_>, token: &TaskToken, identity: &str) -> Result<Found, Reject> {
     let TokenTask::Activity { scheduled_event_id, attempt, started, request_id, .. } = &token.task else {
-        return Err(Reject::InvalidArgument("error deserializing task token".into()));
+        return Err(Reject::InvalidArgument("Error deserializing task token.".into()));
     };
     let activity = turn
         .execution

@@ -439,3 +439,101 @@ fn a_heartbeat_keeps_the_task() {
         "#]],
     );
 }
+
+#[test]
+fn a_start_is_one_entry() {
+    let mut story = crate::testing::Story::new(crate::limits::Limits::default());
+    story.tell("start order");
+    assert_eq!(story.entries, 1);
+    story.tell("take order");
+    assert_eq!(story.entries, 1, "handing a task out writes nothing");
+    story.tell("finish order activity=a");
+    story.tell("take-activity order");
+    assert_eq!(story.entries, 2, "handing an activity out writes nothing that is waited for");
+    story.tell("complete-activity order a ok");
+    assert_eq!(story.entries, 3);
+    story.tell("signal order go");
+    assert_eq!(story.entries, 4);
+}
+
+#[test]
+fn an_activity_runs_in_two_rounds() {
+    check(
+        "
+        start             order
+        take              order
+        finish            order activity=a
+        take-activity     order
+        complete-activity order a ok
+        take              order
+        finish            order complete=ok
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 ActivityTaskStarted 5 attempt 1
+            7 ActivityTaskCompleted 5 started 6
+            8 WorkflowTaskScheduled on q
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+            11 WorkflowExecutionCompleted
+        "#]],
+    );
+}
+
+#[test]
+fn cancelling_an_unstarted_activity_does_not_stop_the_workflow_from_closing() {
+    check(
+        "
+        start  order
+        take   order
+        finish order activity=a
+        signal order go
+        take   order
+        finish order cancel-activity=5 complete=ok
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 ActivityTaskCancelRequested 5
+            11 WorkflowExecutionCompleted
+        "#]],
+    );
+}
+
+#[test]
+fn an_activity_is_retried_by_the_clock_and_its_attempts_leave_no_events() {
+    check(
+        "
+        start             order
+        take              order
+        finish            order activity=a
+        take-activity     order
+        fail-activity     order a oops
+        wait              1s
+        take-activity     order request=2
+        complete-activity order a ok
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 ActivityTaskStarted 5 attempt 2 after "oops"
+            7 ActivityTaskCompleted 5 started 6
+            8 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
+    );
+}

@@ -146,8 +146,7 @@ fn refuse(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest, ba
     }
     let failure = Failure {
         message: text.clone(),
-        source: "Server".into(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable: true })),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
         ..Failure::default()
     };
     let failed = WorkflowTaskFailedEventAttributes {

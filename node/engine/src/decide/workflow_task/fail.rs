@@ -50,7 +50,7 @@ pub fn fail(turn: &mut Turn<'_>, token: &TaskToken, request: &RespondWorkflowTas
 /// Whether this token belongs to the worker that holds the task now.
 pub(super) fn check_holder(turn: &Turn<'_>, token: &TaskToken) -> Result<(), Reject> {
     let TokenTask::Workflow { scheduled_event_id, started_event_id, attempt, nonce } = &token.task else {
-        return Err(Reject::InvalidArgument("error deserializing task token".into()));
+        return Err(Reject::InvalidArgument("Error deserializing task token.".into()));
     };
     let holds = turn.volatile.started.as_ref().is_some_and(|started| {
         started.scheduled_event_id == *scheduled_event_id
