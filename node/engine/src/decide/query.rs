@@ -4,7 +4,9 @@
 //! no workflow task is owed; otherwise it travels with the task that brings the worker up to date
 //! (service/history/api/queryworkflow/api.go).
 
-use std::{collections::HashMap as ApiMap, time::Duration};
+#[allow(clippy::disallowed_types, reason = "the API's messages have this map")]
+use std::collections::HashMap as ApiMap;
+use std::time::Duration;
 
 use everlog_proto::api::{
     common::v1::{WorkflowExecution, WorkflowType},
