@@ -84,7 +84,7 @@ impl Row {
                 state_transition_count: execution.state_transitions,
             }),
             memo: encode_payloads(&execution.memo),
-            search_attributes: encode_payloads(&execution.search_attributes),
+            search_attributes: encode_payloads(&execution.shown_search_attributes()),
             parent: parent.map(|parent| Parent {
                 namespace_id: start.parent_workflow_namespace_id.clone(),
                 workflow_id: parent.workflow_id.clone(),
