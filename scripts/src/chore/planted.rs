@@ -1,0 +1,103 @@
+//! `cargo x planted`: the tests are tested.
+//!
+//! The feature `planted` compiles known bugs into the code, each asleep until the variable
+//! `EVERLOG_PLANTED` names it. With a bug awake the test that should find it must fail; a bug that goes
+//! uncaught is a failure here. With no bug awake the same build must pass, which shows that it is the
+//! bug that is caught and not the build.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{
+    chore::{power_cut, sim},
+    process::{output, stream},
+    tally::{Reader, Tally},
+    tools::BUILD_LIMIT,
+    workspace::Workspace,
+};
+
+/// A bug should show within so many seeds.
+const SEEDS_MAX: &str = "2000";
+const CONTROL_SEEDS: &str = "20";
+const BUG_LIMIT: Duration = Duration::from_secs(600);
+
+/// Bugs of the log, found by the simulated power cut.
+const POWER_CUT_BUGS: &[&str] = &["log-without-sync"];
+
+pub fn present(workspace: &Workspace) -> bool {
+    simulation_has_bugs(workspace) || store_has_bugs(workspace)
+}
+
+pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
+    let mut tally = Tally::default();
+    if simulation_has_bugs(workspace) {
+        tally.add(simulation(workspace, arguments)?);
+    }
+    if store_has_bugs(workspace) {
+        tally.add(store(workspace, arguments)?);
+    }
+    Ok(tally)
+}
+
+fn simulation(workspace: &Workspace, only: &[String]) -> Result<Tally> {
+    let run = ["run", "--release", "--package", "everlog-sim", "--features", "planted", "--"];
+    let mut control = workspace.cargo(run);
+    let mut tally = sim::summary_of("planted: control", control.args(["--seeds", CONTROL_SEEDS]))?;
+    // The control is one test of this chore, however many seeds it takes.
+    if tally.failed() == 0 {
+        tally.passed = 1;
+    }
+    let bugs = output(workspace.cargo(run).arg("--list-planted"))?;
+    let bugs: Vec<&str> = bugs.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
+    tally.check(!bugs.is_empty(), "planted: the simulation lists no bug");
+    for bug in wanted(&bugs, only) {
+        let mut command = workspace.cargo(run);
+        command.args(["--planted", bug, "--seeds", SEEDS_MAX]).env("EVERLOG_PLANTED", bug);
+        let mut reader = Reader::default();
+        let status = stream(&mut command, BUG_LIMIT, |line| reader.line(line))?;
+        // Only a counted failure is a catch: a simulation that crashed has caught nothing.
+        let caught = reader.summary("planted").is_some_and(|found| found.failed() > 0) && !status.success();
+        tally.check(caught, format!("planted: {bug} was not caught"));
+    }
+    Ok(tally)
+}
+
+fn store(workspace: &Workspace, only: &[String]) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for bug in wanted(POWER_CUT_BUGS, only) {
+        let mut command = workspace.cargo([
+            "test",
+            "--release",
+            "--package",
+            "everlog-raft-store",
+            "--features",
+            "planted",
+            "--test",
+            "power_cut",
+        ]);
+        let mut reader = Reader::default();
+        let status = stream(command.env("EVERLOG_PLANTED", bug), BUILD_LIMIT, |line| reader.line(line))?;
+        let caught = reader.harness("planted").failed() > 0 && !status.success();
+        tally.check(caught, format!("planted: {bug} was not caught"));
+    }
+    Ok(tally)
+}
+
+/// All bugs, or those named on the command line.
+fn wanted<'a>(bugs: &[&'a str], only: &[String]) -> Vec<&'a str> {
+    bugs.iter().copied().filter(|bug| only.is_empty() || only.iter().any(|name| name == bug)).collect()
+}
+
+fn simulation_has_bugs(workspace: &Workspace) -> bool {
+    workspace.read(sim::FOLDER).is_ok_and(|manifest| declares_bugs(&manifest))
+}
+
+fn store_has_bugs(workspace: &Workspace) -> bool {
+    workspace.has(power_cut::FOLDER)
+        && workspace.read("raft-store/Cargo.toml").is_ok_and(|manifest| declares_bugs(&manifest))
+}
+
+fn declares_bugs(manifest: &str) -> bool {
+    manifest.lines().any(|line| line.starts_with("planted ="))
+}
