@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use everlog_engine::{key::WorkflowKey, reject::Reject, reply::Reply, request::Request};
 use everlog_proto::api::{
     enums::v1::EventType,
@@ -41,23 +42,28 @@ pub(super) async fn signal(scope: Scope, request: SignalWorkflowExecutionRequest
     // Without an id nobody can tell the second signal from the first.
     let repeat = if request.request_id.is_empty() { Repeat::Unsafe } else { Repeat::Safe };
     let request_id = request.request_id.clone();
-    let reply = tell(&scope, &execution.workflow_id, repeat, Request::Signal(Box::new(request))).await?;
-    let link = match reply {
-        Reply::Signaled { run_id } => {
-            let signaled = EventType::WorkflowExecutionSignaled;
-            Some(request_link(&scope, &execution.workflow_id, &run_id, &request_id, signaled))
-        }
-        _ => None,
-    };
-    Ok(encode(&SignalWorkflowExecutionResponse { link }))
+    let signal = Request::Signal(Box::new(request));
+    tell(&scope, &execution.workflow_id, repeat, signal, |reply| {
+        let link = match reply {
+            Reply::Signaled { run_id } => {
+                let signaled = EventType::WorkflowExecutionSignaled;
+                Some(request_link(&scope, &execution.workflow_id, &run_id, &request_id, signaled))
+            }
+            _ => None,
+        };
+        encode(&SignalWorkflowExecutionResponse { link })
+    })
+    .await
 }
 
 pub(super) async fn cancel(scope: Scope, request: RequestCancelWorkflowExecutionRequest) -> Answer {
     let execution = validate::execution(request.workflow_execution.as_ref())?.clone();
     validate::links(&request.links, scope.call.shared.api(&scope.namespace.name))?;
     // A second cancel request is answered like the first.
-    tell(&scope, &execution.workflow_id, Repeat::Safe, Request::Cancel(Box::new(request))).await?;
-    Ok(encode(&RequestCancelWorkflowExecutionResponse {}))
+    tell(&scope, &execution.workflow_id, Repeat::Safe, Request::Cancel(Box::new(request)), |_| {
+        encode(&RequestCancelWorkflowExecutionResponse {})
+    })
+    .await
 }
 
 pub(super) async fn terminate(scope: Scope, mut request: TerminateWorkflowExecutionRequest) -> Answer {
@@ -69,33 +75,41 @@ pub(super) async fn terminate(scope: Scope, mut request: TerminateWorkflowExecut
     if request.identity.is_empty() {
         request.identity = TERMINATE_IDENTITY.to_owned();
     }
-    tell(&scope, &execution.workflow_id, Repeat::Unsafe, Request::Terminate(Box::new(request))).await?;
-    Ok(encode(&TerminateWorkflowExecutionResponse {}))
+    tell(&scope, &execution.workflow_id, Repeat::Unsafe, Request::Terminate(Box::new(request)), |_| {
+        encode(&TerminateWorkflowExecutionResponse {})
+    })
+    .await
 }
 
 pub(super) async fn delete(scope: Scope, request: DeleteWorkflowExecutionRequest) -> Answer {
     let execution = validate::execution(request.workflow_execution.as_ref())?.clone();
     let deletion = Request::Delete { run_id: execution.run_id };
-    tell(&scope, &execution.workflow_id, Repeat::Unsafe, deletion).await?;
-    Ok(encode(&DeleteWorkflowExecutionResponse {}))
+    tell(&scope, &execution.workflow_id, Repeat::Unsafe, deletion, |_| {
+        encode(&DeleteWorkflowExecutionResponse {})
+    })
+    .await
 }
 
 pub(super) async fn reset_sticky(scope: Scope, request: ResetStickyTaskQueueRequest) -> Answer {
     let execution = validate::execution(request.execution.as_ref())?.clone();
     let reset = Request::ResetSticky { run_id: execution.run_id };
-    tell(&scope, &execution.workflow_id, Repeat::Safe, reset).await?;
-    Ok(encode(&ResetStickyTaskQueueResponse {}))
+    tell(&scope, &execution.workflow_id, Repeat::Safe, reset, |_| encode(&ResetStickyTaskQueueResponse {}))
+        .await
 }
 
-/// Asks a workflow for something that it answers with nothing but yes or no. Where the call was
-/// forwarded, the other node's answer is dropped, because it says the same.
-async fn tell(scope: &Scope, workflow_id: &str, repeat: Repeat, request: Request) -> Result<(), Status> {
-    let (key, request) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request);
+/// Asks a workflow for something that is done when it has answered.
+async fn tell(
+    scope: &Scope,
+    workflow_id: &str,
+    repeat: Repeat,
+    request: Request,
+    answer: impl Fn(Reply) -> Bytes + Send + Sync,
+) -> Answer {
+    let (key, request, answer) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request, &answer);
     to_home(&scope.call, scope.namespace_id(), workflow_id, repeat, |shard| async move {
-        ask(scope, shard, key, request.clone()).await.map(|_| bytes::Bytes::new())
+        ask(scope, shard, key, request.clone()).await.map(answer)
     })
-    .await?;
-    Ok(())
+    .await
 }
 
 /// One question to a workflow of a shard that this node leads.
