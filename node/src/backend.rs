@@ -30,7 +30,7 @@ use crate::{
     cluster,
     frontend::backend::{
         Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
-        WorkerShutdown, WorkflowPage,
+        SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -289,6 +289,24 @@ impl Backend for NodeBackend {
                 })
                 .collect(),
         )
+    }
+
+    async fn change_search_attributes(
+        &self,
+        namespace: &str,
+        change: SearchAttributesChange,
+    ) -> Result<(), CallError> {
+        let namespace = namespace.to_owned();
+        let request = match change {
+            SearchAttributesChange::Add(attributes) => {
+                engine_cluster::Request::AddSearchAttributes { namespace, attributes }
+            }
+            SearchAttributesChange::Remove(attributes) => {
+                engine_cluster::Request::RemoveSearchAttributes { namespace, attributes }
+            }
+        };
+        cluster::decide(&self.router, request).await?;
+        Ok(())
     }
 }
 

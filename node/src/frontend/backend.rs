@@ -113,6 +113,13 @@ pub trait Backend: Send + Sync + 'static {
     /// The search attributes that users added to a namespace. None as long as the cluster keeps none:
     /// then attributes are taken as they are given.
     fn search_attributes(&self, namespace_id: &str) -> Option<BTreeMap<String, IndexedValueType>>;
+
+    /// Adds search attributes to a namespace, or takes some away.
+    async fn change_search_attributes(
+        &self,
+        namespace: &str,
+        change: SearchAttributesChange,
+    ) -> Result<(), CallError>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +226,13 @@ pub struct Namespace {
     pub owner_email: String,
     pub data: BTreeMap<String, String>,
     pub retention: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum SearchAttributesChange {
+    /// By name, with the API's `IndexedValueType`.
+    Add(BTreeMap<String, i32>),
+    Remove(Vec<String>),
 }
 
 /// What an update changes; `None` is left as it is.

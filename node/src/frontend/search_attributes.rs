@@ -4,55 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use everlog_engine::cluster::{ValueType, predefined_attributes, system_attributes};
 use everlog_proto::api::{
     common::v1::{Payload, SearchAttributes},
-    enums::v1::IndexedValueType::{self, Bool, Datetime, Double, Int, Keyword, KeywordList, Text},
+    enums::v1::IndexedValueType,
 };
 use serde_json::Value;
 use tonic::Status;
 
 use super::call::Scope;
-
-/// What every workflow has; nobody can set it.
-pub(super) const SYSTEM: [(&str, IndexedValueType); 16] = [
-    ("CloseTime", Datetime),
-    ("ExecutionDuration", Int),
-    ("ExecutionStatus", Keyword),
-    ("ExecutionTime", Datetime),
-    ("HistoryLength", Int),
-    ("HistorySizeBytes", Int),
-    ("ParentRunId", Keyword),
-    ("ParentWorkflowId", Keyword),
-    ("RootRunId", Keyword),
-    ("RootWorkflowId", Keyword),
-    ("RunId", Keyword),
-    ("StartTime", Datetime),
-    ("StateTransitionCount", Int),
-    ("TaskQueue", Keyword),
-    ("WorkflowId", Keyword),
-    ("WorkflowType", Keyword),
-];
-
-/// What clients and libraries set without asking anybody first.
-pub(super) const PREDEFINED: [(&str, IndexedValueType); 17] = [
-    ("BatcherNamespace", Keyword),
-    ("BatcherUser", Keyword),
-    ("BinaryChecksums", KeywordList),
-    ("BuildIds", KeywordList),
-    ("TemporalChangeVersion", KeywordList),
-    ("TemporalExternalPayloadCount", Int),
-    ("TemporalExternalPayloadSizeBytes", Int),
-    ("TemporalNamespaceDivision", Keyword),
-    ("TemporalPauseInfo", KeywordList),
-    ("TemporalReportedProblems", KeywordList),
-    ("TemporalScheduledById", Keyword),
-    ("TemporalScheduledStartTime", Datetime),
-    ("TemporalSchedulePaused", Bool),
-    ("TemporalUsedWorkerDeploymentVersions", KeywordList),
-    ("TemporalWorkerDeployment", Keyword),
-    ("TemporalWorkerDeploymentVersion", Keyword),
-    ("TemporalWorkflowVersioningBehavior", Keyword),
-];
 
 pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
     let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
@@ -72,7 +32,8 @@ pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> 
     }
     let mut bytes = 0;
     for (name, payload) in fields {
-        let kind = find(&PREDEFINED, name).or_else(|| custom.as_ref()?.get(name).copied());
+        let added = || ValueType::from_api(*custom.as_ref()?.get(name)? as i32);
+        let kind = find(predefined_attributes(), name).or_else(added);
         if let Some(kind) = kind {
             check_value(name, kind, payload)?;
         }
@@ -105,8 +66,8 @@ fn check_names(
     custom: Option<&BTreeMap<String, IndexedValueType>>,
 ) -> Result<(), Status> {
     for name in fields.keys() {
-        let known = find(&SYSTEM, name).is_some()
-            || find(&PREDEFINED, name).is_some()
+        let known = find(system_attributes(), name).is_some()
+            || find(predefined_attributes(), name).is_some()
             || custom.is_none_or(|custom| custom.contains_key(*name));
         if !known {
             return invalid(format!(
@@ -114,20 +75,19 @@ fn check_names(
             ));
         }
     }
-    match fields.keys().find(|name| find(&SYSTEM, name).is_some()) {
+    match fields.keys().find(|name| find(system_attributes(), name).is_some()) {
         Some(name) => invalid(format!("{name} attribute can't be set in SearchAttributes")),
         None => Ok(()),
     }
 }
 
-fn find(attributes: &[(&str, IndexedValueType)], name: &str) -> Option<IndexedValueType> {
+fn find(attributes: &[(&str, ValueType)], name: &str) -> Option<ValueType> {
     attributes.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
-fn check_value(name: &str, kind: IndexedValueType, payload: &Payload) -> Result<(), Status> {
-    let refused = |value: &str| {
-        invalid(format!("invalid value for search attribute {name} of type {}: {value}", type_name(kind)))
-    };
+fn check_value(name: &str, kind: ValueType, payload: &Payload) -> Result<(), Status> {
+    let refused =
+        |value: &str| invalid(format!("invalid value for search attribute {name} of type {}: {value}", kind));
     let value = match serde_json::from_slice(&payload.data) {
         Ok(value) if payload.metadata.contains_key("encoding") => value,
         _ => return refused(&format!("value from <{}>", go_text(payload))),
@@ -135,38 +95,27 @@ fn check_value(name: &str, kind: IndexedValueType, payload: &Payload) -> Result<
     if is_of_type(&value, kind) { Ok(()) } else { refused(&go_value(&value)) }
 }
 
-fn is_of_type(value: &Value, kind: IndexedValueType) -> bool {
+fn is_of_type(value: &Value, kind: ValueType) -> bool {
     match value {
         Value::Null => true,
-        Value::Array(items) if kind == KeywordList => items.iter().all(Value::is_string),
+        Value::Array(items) if kind == ValueType::KeywordList => items.iter().all(Value::is_string),
         // Elsewhere a list with one value is that value.
         Value::Array(items) if items.len() <= 1 => items.iter().all(|item| is_single(item, kind)),
         Value::Array(_) => false,
-        single => kind != KeywordList && is_single(single, kind),
+        single => kind != ValueType::KeywordList && is_single(single, kind),
     }
 }
 
-fn is_single(value: &Value, kind: IndexedValueType) -> bool {
+fn is_single(value: &Value, kind: ValueType) -> bool {
     match kind {
-        Keyword | Text => value.is_string(),
-        Int => value.is_i64(),
-        Double => value.is_number(),
-        Bool => value.is_boolean(),
-        Datetime => value.as_str().is_some_and(|text| text.parse::<prost_types::Timestamp>().is_ok()),
-        _ => true,
-    }
-}
-
-pub(super) fn type_name(kind: IndexedValueType) -> &'static str {
-    match kind {
-        Text => "Text",
-        Keyword => "Keyword",
-        Int => "Int",
-        Double => "Double",
-        Bool => "Bool",
-        Datetime => "Datetime",
-        KeywordList => "KeywordList",
-        IndexedValueType::Unspecified => "Unspecified",
+        ValueType::Keyword | ValueType::Text => value.is_string(),
+        ValueType::Int => value.is_i64(),
+        ValueType::Double => value.is_number(),
+        ValueType::Bool => value.is_boolean(),
+        ValueType::Datetime => {
+            value.as_str().is_some_and(|text| text.parse::<prost_types::Timestamp>().is_ok())
+        }
+        ValueType::KeywordList => false,
     }
 }
 
@@ -197,6 +146,8 @@ fn go_text(payload: &Payload) -> String {
 
 #[cfg(test)]
 mod tests {
+    use everlog_engine::cluster::ValueType::*;
+
     use super::*;
 
     fn json(text: &str) -> Payload {
@@ -251,8 +202,9 @@ mod tests {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             let payload = Payload::default();
             let fields = names.iter().map(|name| (name, &payload)).collect();
-            let custom: Option<BTreeMap<String, IndexedValueType>> =
-                custom.map(|custom| custom.iter().map(|name| ((*name).to_owned(), Int)).collect());
+            let custom: Option<BTreeMap<String, IndexedValueType>> = custom.map(|custom| {
+                custom.iter().map(|name| ((*name).to_owned(), IndexedValueType::Int)).collect()
+            });
             let checked = check_names("default", &fields, custom.as_ref());
             checked.err().map(|status| status.message().to_owned()).unwrap_or_default()
         };

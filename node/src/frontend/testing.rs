@@ -38,7 +38,7 @@ use super::{
     NoObserver, Shared,
     backend::{
         Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place, Poll,
-        WorkerShutdown, WorkflowPage,
+        SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     dynamic_config::DynamicConfig,
     rate::RateLimits,
@@ -376,5 +376,13 @@ impl Backend for Fake {
 
     fn search_attributes(&self, _namespace_id: &str) -> Option<BTreeMap<String, IndexedValueType>> {
         Some(BTreeMap::new())
+    }
+
+    async fn change_search_attributes(
+        &self,
+        _namespace: &str,
+        _change: SearchAttributesChange,
+    ) -> Result<(), CallError> {
+        Ok(())
     }
 }

@@ -99,6 +99,8 @@ methods! {
     ;
     "temporal.api.operatorservice.v1.OperatorService":
         "ListSearchAttributes" => open operator::list_search_attributes,
+        "AddSearchAttributes" => open operator::add_search_attributes,
+        "RemoveSearchAttributes" => open operator::remove_search_attributes,
         "ListClusters" => open operator::list_clusters,
     ;
 }
