@@ -22,7 +22,8 @@ use crate::{
 const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
 
 pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
-    let Some(task) = &turn.execution.workflow_task else { return Ok(Some(Reply::TaskGone)) };
+    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
+    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
     if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
         return Ok(Some(Reply::TaskGone));
     }
