@@ -58,9 +58,8 @@ def compare(story, addresses, queue, nonce, options) -> Result:
         complaint = "the story does not work on the judge:\n" + "\n".join(expected)
     elif expected != actual:
         complaint = difference(expected, actual)
-    if options.show:
-        print(f"--- {story.name}: {story.doc}\n" + "\n".join(expected))
-    return Result(story.name, time.monotonic() - begun, complaint)
+    shown = "\n".join([story.doc, *expected, ""]) if options.show else ""
+    return Result(story.name, time.monotonic() - begun, complaint, shown)
 
 
 def transcript(story, address, queue, nonce) -> list[str]:

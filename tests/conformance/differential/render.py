@@ -20,6 +20,8 @@ TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 TOKENS = {"task_token", "next_page_token", "token", "run_id_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
 MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "upsert_memo_size_bytes"}
+# Maps whose keys the server makes up.
+NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
 UNORDERED = {"pending_activities"}
 # Advice about load: it depends on how long a poll happened to wait.
@@ -70,7 +72,7 @@ class Renderer:
             return [
                 line
                 for key in sorted(value)
-                for line in self.one(of, f"{name}[{self.text(str(key))}]", value[key], depth)
+                for line in self.one(of, f"{name}[{self.key(name, key)}]", value[key], depth)
             ]
         if is_repeated(field):
             items = [self.one(field, f"{name}[]", item, depth) for item in value]
@@ -78,6 +80,9 @@ class Renderer:
                 items.sort()
             return [line for item in items for line in item]
         return self.one(field, name, value, depth)
+
+    def key(self, name, key) -> str:
+        return "*" if name in NAMED_BY_SERVER else self.text(str(key))
 
     def one(self, field, label, value, depth) -> list[str]:
         margin = INDENT * depth
@@ -134,16 +139,13 @@ class Renderer:
         history repeats what came before, and the diff should not.
         """
         lines = []
-        last_task_id = None
         for event in history.events:
             shown = self.event(event, depth)
-            task_ids_grow = last_task_id is None or event.task_id == 0 or event.task_id > last_task_id
-            last_task_id = event.task_id
             key = tuple(line.strip() for line in shown)
             lines += shown[:1] if key in self.shown_events else shown
-            if not task_ids_grow:
-                lines.append(INDENT * (depth + 1) + "task_id is not above the one before")
             self.shown_events.add(key)
+        if len(history.events) > 1:
+            lines.append(INDENT * depth + f"(task ids: {direction([e.task_id for e in history.events])})")
         return lines
 
     def event(self, event, depth) -> list[str]:
@@ -173,6 +175,15 @@ class Renderer:
             lines.append(f"{INDENT}detail {detail.DESCRIPTOR.name}:")
             lines += self.message(detail, 2)
         return lines
+
+
+def direction(numbers) -> str:
+    """How a list of numbers runs: their values are the server's own affair, their order is not."""
+    if not all(numbers):
+        return "missing"
+    if numbers == sorted(set(numbers)):
+        return "rising"
+    return "falling" if numbers[::-1] == sorted(set(numbers)) else "mixed"
 
 
 def measured(seconds: float) -> str:
