@@ -147,7 +147,7 @@ async fn rounds(cluster: &Cluster) -> Result<u64> {
 fn expect(what: &str, found: u64, expected: u64) -> Result<()> {
     println!("{what}: {found}");
     ensure!(found == expected, "{what}: {found}, and not {expected}");
-    cluster.passed()
+    Ok(())
 }
 
 /// Runs one workflow with workers of its own, which are gone afterwards.
