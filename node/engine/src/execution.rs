@@ -16,6 +16,7 @@ use everlog_proto::api::{
         ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
+    workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,11 @@ pub struct Execution {
     pub request_ids: BTreeMap<String, AttachedRequest>,
     pub cancel_requested: bool,
     pub cancel_request_id: String,
+
+    /// Where the run may be reset to: the first task completed by each build of the worker.
+    pub reset_points: Vec<Proto<ResetPointInfo>>,
+    /// Builds that completed tasks of this run, as the search attribute `BuildIds` has them.
+    pub build_ids: Vec<String>,
 
     pub memo: BTreeMap<String, Proto<Payload>>,
     pub search_attributes: BTreeMap<String, Proto<Payload>>,
@@ -188,6 +194,20 @@ impl Execution {
     /// Whether some workflow task was ever completed: before that, no worker knows this run.
     pub fn has_completed_task(&self) -> bool {
         self.last_completed_event_id > 0
+    }
+
+    /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
+    pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
+        let mut shown = self.search_attributes.clone();
+        if !self.build_ids.is_empty() {
+            let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
+            let mut payload =
+                Payload { data: format!("[{}]", names.join(",")).into_bytes(), ..Payload::default() };
+            payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
+            payload.metadata.insert("type".into(), b"KeywordList".to_vec());
+            shown.insert("BuildIds".into(), Proto(payload));
+        }
+        shown
     }
 
     pub fn buffered_bytes(&self) -> usize {

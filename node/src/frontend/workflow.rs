@@ -41,11 +41,14 @@ pub(super) async fn signal(scope: Scope, request: SignalWorkflowExecutionRequest
     // Without an id nobody can tell the second signal from the first.
     let repeat = if request.request_id.is_empty() { Repeat::Unsafe } else { Repeat::Safe };
     let request_id = request.request_id.clone();
-    let link = (!execution.run_id.is_empty()).then(|| {
-        let signaled = EventType::WorkflowExecutionSignaled;
-        request_link(&scope, &execution.workflow_id, &execution.run_id, &request_id, signaled)
-    });
-    tell(&scope, &execution.workflow_id, repeat, Request::Signal(Box::new(request))).await?;
+    let reply = tell(&scope, &execution.workflow_id, repeat, Request::Signal(Box::new(request))).await?;
+    let link = match reply {
+        Reply::Signaled { run_id } => {
+            let signaled = EventType::WorkflowExecutionSignaled;
+            Some(request_link(&scope, &execution.workflow_id, &run_id, &request_id, signaled))
+        }
+        _ => None,
+    };
     Ok(encode(&SignalWorkflowExecutionResponse { link }))
 }
 

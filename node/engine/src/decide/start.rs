@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use everlog_proto::api::{
-    common::v1::{Link, Payload, Payloads, WorkflowExecution},
+    common::v1::{Link, Payload, Payloads},
     enums::v1::{
         EventType, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -348,8 +348,8 @@ fn attributes(
             normal_name: String::new(),
         }),
         input: request.input.clone(),
-        workflow_execution_timeout: Some(proto_duration(execution_timeout.unwrap_or_default())),
-        workflow_run_timeout: Some(proto_duration(run_timeout)),
+        workflow_execution_timeout: execution_timeout.map(proto_duration),
+        workflow_run_timeout: (!run_timeout.is_zero()).then(|| proto_duration(run_timeout)),
         workflow_task_timeout: Some(proto_duration(task_timeout(timeout, run_timeout, stamp.limits))),
         continued_failure: request.continued_failure.clone(),
         last_completion_result: request.last_completion_result.clone(),
@@ -370,10 +370,6 @@ fn attributes(
         header: request.header.clone(),
         workflow_id: key.workflow_id.to_string(),
         completion_callbacks: request.completion_callbacks.clone(),
-        root_workflow_execution: Some(WorkflowExecution {
-            workflow_id: key.workflow_id.to_string(),
-            run_id: run_id.to_owned(),
-        }),
         priority: request.priority.clone(),
         eager_execution_accepted: eager,
         versioning_override: request.versioning_override.clone(),
