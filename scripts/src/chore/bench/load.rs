@@ -108,12 +108,14 @@ fn figures(command: &mut Command, seconds: f64, warmup: f64) -> Result<Figures> 
     }
     let number = |name: &str| json[name].as_f64().unwrap_or_default();
     let latency = |name: &str| json["latency_ms"][name].as_f64().unwrap_or_default();
+    // A workflow of that scenario is a thousand signals; one signal is the thing to count.
+    let unit = if json["scenario"] == "signals" { "steps" } else { "workflows" };
     Ok(Figures {
-        workflows_per_s: number("workflows_per_s"),
+        workflows_per_s: number(&format!("{unit}_per_s")),
         steps_per_s: number("steps_per_s"),
         p50_ms: latency("p50"),
         p99_ms: latency("p99"),
-        cpu_s_per_1000: number("server_cpu_s_per_1000_workflows"),
+        cpu_s_per_1000: number(&format!("server_cpu_s_per_1000_{unit}")),
         rss_mb: number("server_rss_peak_mb"),
         errors: json["errors"].as_u64().unwrap_or_default(),
         idle_bytes: json["idle_bytes_per_workflow"].as_f64(),

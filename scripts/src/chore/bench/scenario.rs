@@ -74,7 +74,7 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "signals-c16",
-        about: "a thousand signals to one workflow",
+        about: "signals to one workflow, a thousand each (counted by the signal)",
         temporal: &["--scenario", "signals", "--concurrency", "16"],
         restate: None,
     },
