@@ -34,6 +34,11 @@ mod visibility;
 mod workflow;
 mod workflow_task;
 
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod testing;
+
 use std::{sync::Arc, time::Duration};
 
 use backend::{Backend, Namespace};

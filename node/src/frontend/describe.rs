@@ -139,7 +139,6 @@ fn pending_task(state: &StateReply, task: &WorkflowTask) -> PendingWorkflowTaskI
         original_scheduled_time: Some(task.original_scheduled_time.proto()),
         started_time: started.map(|started| started.time.proto()),
         attempt: task.attempt,
-        ..PendingWorkflowTaskInfo::default()
     }
 }
 

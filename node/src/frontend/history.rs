@@ -188,7 +188,7 @@ impl Read<'_> {
         let state = self.state(shard).await?;
         let execution = &state.execution;
         let mut history = Page::default();
-        let from = match &self.token {
+        let newest = match &self.token {
             Some(token) => token.next.min(execution.history_length()),
             None => {
                 let events = self.written_when_started(&state);
@@ -196,7 +196,7 @@ impl Read<'_> {
                 execution.history_length()
             }
         };
-        let page = self.page(&state, from, 1, Order::Backward).await?;
+        let page = self.page(&state, 1, newest, Order::Backward).await?;
         let next = page.span.map_or(0, |(_, last)| last - 1);
         history.history.extend(page.history);
         let next_page_token =

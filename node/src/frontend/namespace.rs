@@ -97,9 +97,9 @@ pub(super) async fn list(call: Call, request: ListNamespacesRequest) -> Answer {
     // The token is the last name that was seen, so namespaces that come and go disturb nobody.
     let seen = String::from_utf8(request.next_page_token)
         .map_err(|_| Status::invalid_argument("Invalid NextPageToken."))?;
-    let mut rest = shared
-        .backend
-        .namespaces()
+    let mut namespaces = shared.backend.namespaces();
+    namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rest = namespaces
         .into_iter()
         .filter(|namespace| seen.is_empty() || namespace.name > seen)
         .filter(|namespace| include_deleted || namespace.state != NamespaceState::Deleted);

@@ -42,7 +42,7 @@ pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
             )));
         }
         if kind == CommandType::Unspecified {
-            return Err(Reject::InvalidArgument(format!("unknown command type: {}", command.command_type)));
+            return Err(Reject::InvalidArgument("unknown command type: Unspecified".into()));
         }
         if is_close(kind) {
             closed_by = Some(kind);
@@ -160,7 +160,10 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
         _ => Cause::Unspecified,
     };
-    BadCommand::new(cause, format!("{}CommandAttributes is not set on command.", go_name(kind)))
+    {
+        let name = go_name(kind);
+        BadCommand::new(cause, format!("{name}CommandAttributes is not set on {name}Command."))
+    }
 }
 
 /// A payload that is too large ends the run: it can neither be kept nor be left out.
@@ -239,7 +242,7 @@ fn modify_properties(
     if memo.encoded_len() > turn.stamp.limits.memo_bytes_max {
         return Err(BadCommand::too_large(
             cause,
-            "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.",
+            "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",
         ));
     }
     let attributes =
@@ -264,7 +267,8 @@ fn complete(
 ) -> Result<(), BadCommand> {
     let bytes = a.result.as_ref().map_or(0, Message::encoded_len);
     let what = "CompleteWorkflowExecutionCommandAttributes.Result";
-    check_size(bytes, turn.stamp.limits, Cause::BadCompleteWorkflowExecutionAttributes, what)?;
+    // The real server names this cause, and clients may look for it.
+    check_size(bytes, turn.stamp.limits, Cause::BadScheduleActivityAttributes, what)?;
     let attributes = WorkflowExecutionCompletedEventAttributes {
         result: a.result.clone(),
         workflow_task_completed_event_id: completed_event_id,

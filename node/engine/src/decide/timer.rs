@@ -13,7 +13,7 @@ use crate::{
     decide::BadCommand,
     execution::event_type,
     fact::Record,
-    time::{DURATION_MAX, proto_duration, set_duration},
+    time::{DURATION_MAX, duration, is_negative, proto_duration},
     turn::Turn,
 };
 
@@ -30,12 +30,13 @@ pub fn start(
     if attributes.timer_id.len() > turn.stamp.limits.id_bytes_max {
         return Err(bad("TimerId on StartTimerCommand exceeds length limit.".into()));
     }
-    let Some(timeout) = set_duration(attributes.start_to_fire_timeout.as_ref()) else {
+    if is_negative(attributes.start_to_fire_timeout.as_ref()) {
         return Err(bad(format!(
-            "An invalid StartToFireTimeout is set on StartTimerCommand: invalid or zero duration. TimerId={}",
+            "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. TimerId={}",
             attributes.timer_id
         )));
-    };
+    }
+    let timeout = duration(attributes.start_to_fire_timeout.as_ref());
     if turn.execution.timers.contains_key(&attributes.timer_id) {
         return Err(BadCommand::new(WorkflowTaskFailedCause::StartTimerDuplicateId, ""));
     }
