@@ -18,6 +18,7 @@ pub use client::Client;
 pub use error::*;
 pub use everlog_client_macros::{AppError, activity, join, select, workflow};
 pub use random::Random;
+pub use replay::Replayer;
 pub use retry::Retry;
 pub use worker::{Worker, WorkerError};
 pub use workflow::Cx;
@@ -31,6 +32,12 @@ pub mod prelude {
     pub use crate::AppError;
     pub use crate::error::{CallError, Cancelled, ClientError, Error, Result, ResultError};
     pub use crate::{Acx, Client, Cx, Retry, Worker, activity, join, select, workflow};
+}
+
+/// A random identifier, such as for a workflow or a request. Never call it in a workflow, which has
+/// [`Cx::uuid`].
+pub fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
 }
 
 /// The name of this crate in histories and in the headers of its calls.

@@ -17,18 +17,18 @@
 pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod history;
-
-//mod json;
-//mod replayer;
+#[cfg(feature = "json-history")]
+mod json;
+mod replayer;
 pub(crate) mod run;
 pub(crate) mod state;
-
-//mod tests;
+#[cfg(test)]
+mod tests;
 mod waker;
 
 pub use check::Divergence;
 pub use history::HistoryError;
-//pub use replayer::{ReplayError, Replayer, Report};
+pub use replayer::{ReplayError, Replayer, Report};
 
 /// Why a workflow task could not be completed. Nothing of this closes the workflow: the task is
 /// reported as failed, and tried again until the code or the worker has been mended.
