@@ -11,7 +11,7 @@
 //! future is **built**. And every command that the code produces while it is replayed is **compared** with
 //! the event that it left in the history; the first difference is reported with the number of that event.
 //!
-//! The engine does no input or output, knows no clock, and is not asynchronous: [`run::Run`] takes events
+//! The engine does no input or output, knows no clock, and is not asynchronous: `run::Run` takes events
 //! and returns commands. Threads, caches and the network belong to the worker.
 
 pub(crate) mod check;

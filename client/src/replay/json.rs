@@ -1,10 +1,12 @@
 //! Histories as JSON, in the form in which the `temporal` command line and the web interface export them.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use everlog_proto::api::history::v1::History;
 use prost::Message as _;
+use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
 use super::HistoryError;
@@ -23,7 +25,27 @@ pub(crate) fn read(text: &str) -> Result<History, HistoryError> {
 
 fn descriptor() -> Result<MessageDescriptor, HistoryError> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
-    let pool = POOL.get_or_init(|| DescriptorPool::decode(PUBLIC_DESCRIPTORS).ok());
+    let pool = POOL.get_or_init(load);
     let found = pool.as_ref().and_then(|pool| pool.get_message_by_name(HISTORY));
     found.ok_or_else(|| HistoryError::Unreadable(format!("the descriptor of {HISTORY} is missing")))
+}
+
+/// The descriptors of the public API. Files that only define annotations are not among them, so what
+/// imports such a file must not say so.
+fn load() -> Option<DescriptorPool> {
+    let mut files = FileDescriptorSet::decode(PUBLIC_DESCRIPTORS).ok()?;
+    let present: BTreeSet<String> = files.file.iter().map(|file| file.name().to_owned()).collect();
+    for file in &mut files.file {
+        file.dependency.retain(|name| present.contains(name));
+        // These are positions in the list that has just changed; nobody asks for them here.
+        file.public_dependency.clear();
+        file.weak_dependency.clear();
+    }
+    match DescriptorPool::from_file_descriptor_set(files) {
+        Ok(pool) => Some(pool),
+        Err(error) => {
+            tracing::error!(%error, "the descriptors of the public API do not fit together");
+            None
+        }
+    }
 }

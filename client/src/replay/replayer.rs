@@ -1,7 +1,9 @@
 //! Replaying histories that already exist, as a test: does today's code still do what it did then?
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "json-history")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use everlog_proto::api::history::v1::History;
@@ -13,6 +15,9 @@ use super::{Divergence, TaskError};
 use crate::workflow::{self, Workflow};
 
 /// Replays histories against the workflows it is given.
+///
+/// The JSON that the `temporal` command line and the web interface export is read with the feature
+/// `json-history`, which belongs into the development dependencies.
 ///
 /// ```no_run
 /// # use everlog_client::{prelude::*, Replayer};

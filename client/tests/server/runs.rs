@@ -76,7 +76,7 @@ async fn adds(cx: &Cx, start: u32) -> Result<u32> {
             Order::Stop => return Ok(sum),
         }
         // A new run after each message: none may get lost on the way.
-        if start < sum && sum % 3 == 0 {
+        if start < sum && sum.is_multiple_of(3) {
             match cx.continue_as_new(adds, sum).await {}
         }
     }
