@@ -10,6 +10,8 @@ mod activities;
 mod clients;
 #[path = "server/harness.rs"]
 mod harness;
+#[path = "server/killed.rs"]
+mod killed;
 #[path = "server/runs.rs"]
 mod runs;
 #[path = "server/trouble.rs"]
