@@ -71,11 +71,8 @@ impl Client {
 
     /// How many workflows a filter matches.
     pub async fn count(&self, filter: impl Into<String>) -> Result<u64, ClientError> {
-        let request = CountWorkflowExecutionsRequest {
-            namespace: self.namespace().to_owned(),
-            query: filter.into(),
-            ..Default::default()
-        };
+        let request =
+            CountWorkflowExecutionsRequest { namespace: self.namespace().to_owned(), query: filter.into() };
         let response = rpc!(self.pool, Plan::quick(), count_workflow_executions, request)?;
         Ok(response.count.unsigned_abs())
     }

@@ -21,8 +21,16 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// Runs the command, prints its lines indented and hands each to `observe`.
 pub fn stream(command: &mut Command, limit: Duration, mut observe: impl FnMut(&str)) -> Result<ExitStatus> {
+    println!("    $ {}", shown(command));
+    watch(command, limit, |line| {
+        println!("    {line}");
+        observe(line);
+    })
+}
+
+/// Runs the command and hands each line to `observe`, whichever stream it was written to.
+pub fn watch(command: &mut Command, limit: Duration, mut observe: impl FnMut(&str)) -> Result<ExitStatus> {
     let shown = shown(command);
-    println!("    $ {shown}");
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -32,15 +40,11 @@ pub fn stream(command: &mut Command, limit: Duration, mut observe: impl FnMut(&s
     let (sender, lines) = mpsc::channel();
     forward(child.stdout.take().context("no stdout")?, sender.clone());
     forward(child.stderr.take().context("no stderr")?, sender);
-    let mut print = |line: String| {
-        println!("    {line}");
-        observe(&line);
-    };
     let deadline = Instant::now() + limit;
     let status = loop {
         // Looking at the child only between lines is enough: a silent child is looked at five times a second.
         match lines.recv_timeout(Duration::from_millis(200)) {
-            Ok(line) => print(line),
+            Ok(line) => observe(&line),
             Err(mpsc::RecvTimeoutError::Disconnected) => break wait(&mut child, deadline, &shown)?,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if let Some(status) = child.try_wait()? {
@@ -55,7 +59,7 @@ pub fn stream(command: &mut Command, limit: Duration, mut observe: impl FnMut(&s
     };
     let last = Instant::now() + LAST_LINES;
     while let Ok(line) = lines.recv_timeout(last.saturating_duration_since(Instant::now())) {
-        print(line);
+        observe(&line);
     }
     Ok(status)
 }

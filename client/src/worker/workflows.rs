@@ -210,7 +210,7 @@ async fn complete(
         Ok(response) => {
             for activity in response.activity_tasks {
                 if let Some(slot) = eager_slots.pop() {
-                    tokio::spawn(activities::handle(Arc::clone(shared), activity, slot));
+                    shared.spawn(activities::handle(Arc::clone(shared), activity, slot));
                 }
             }
             response.workflow_task.filter(|task| !task.task_token.is_empty())

@@ -259,8 +259,7 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     execution.close_time = Some(at);
     execution.close_event_id = event.event_id;
     execution.new_run_id = new_run_id;
-    execution.workflow_task = None;
-    execution.activities.clear();
+    // What was pending stays to be seen: descriptions of closed runs show it.
     execution.timers.clear();
     execution.buffered.clear();
     execution.sticky = None;
@@ -269,7 +268,6 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
 /// Events that answer a request are found again by the request's id.
 fn note_request_id(execution: &mut Execution, event: &HistoryEvent) {
     let request_id = match &event.attributes {
-        Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) => &a.request_id,
         Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) => &a.attached_request_id,
         _ => return,
     };

@@ -201,11 +201,21 @@ impl Execution {
         let mut shown = self.search_attributes.clone();
         if !self.build_ids.is_empty() {
             let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
-            let mut payload =
-                Payload { data: format!("[{}]", names.join(",")).into_bytes(), ..Payload::default() };
-            payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
-            payload.metadata.insert("type".into(), b"KeywordList".to_vec());
-            shown.insert("BuildIds".into(), Proto(payload));
+            shown.insert("BuildIds".into(), Proto(keywords(&names)));
+        }
+        let checksums: Vec<String> = self
+            .reset_points
+            .iter()
+            .map(|point| {
+                #[allow(deprecated, reason = "workers without deployments say only this")]
+                let checksum = &point.binary_checksum;
+                checksum
+            })
+            .filter(|checksum| !checksum.is_empty())
+            .map(|checksum| format!("{checksum:?}"))
+            .collect();
+        if !checksums.is_empty() {
+            shown.insert("BinaryChecksums".into(), Proto(keywords(&checksums)));
         }
         shown
     }
@@ -248,4 +258,12 @@ impl Activity {
 /// The type of an event, as the API's enum.
 pub fn event_type(event: &HistoryEvent) -> EventType {
     EventType::try_from(event.event_type).unwrap_or(EventType::Unspecified)
+}
+
+/// A search attribute of the type KeywordList, from quoted words.
+fn keywords(quoted: &[String]) -> Payload {
+    let mut payload = Payload { data: format!("[{}]", quoted.join(",")).into_bytes(), ..Payload::default() };
+    payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
+    payload.metadata.insert("type".into(), b"KeywordList".to_vec());
+    payload
 }

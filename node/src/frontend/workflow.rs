@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use everlog_engine::{key::WorkflowKey, reject::Reject, reply::Reply, request::Request};
 use everlog_proto::api::{
     enums::v1::EventType,
@@ -42,16 +41,15 @@ pub(super) async fn signal(scope: Scope, request: SignalWorkflowExecutionRequest
     // Without an id nobody can tell the second signal from the first.
     let repeat = if request.request_id.is_empty() { Repeat::Unsafe } else { Repeat::Safe };
     let request_id = request.request_id.clone();
-    let signal = Request::Signal(Box::new(request));
-    tell(&scope, &execution.workflow_id, repeat, signal, |reply| {
-        let link = match reply {
-            Reply::Signaled { run_id } => {
-                let signaled = EventType::WorkflowExecutionSignaled;
-                Some(request_link(&scope, &execution.workflow_id, &run_id, &request_id, signaled))
-            }
-            _ => None,
-        };
-        encode(&SignalWorkflowExecutionResponse { link })
+    let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
+    let asked = Request::Signal(Box::new(request));
+    let (scope, key, asked, request_id) = (&scope, &key, &asked, &request_id);
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, repeat, |shard| async move {
+        let reply = ask(scope, shard, key, asked.clone()).await?;
+        let Reply::Signaled { run_id } = reply else { return Err(unexpected("signal").into()) };
+        let signaled = EventType::WorkflowExecutionSignaled;
+        let link = request_link(scope, &key.workflow_id, &run_id, request_id, signaled);
+        Ok(encode(&SignalWorkflowExecutionResponse { link: Some(link) }))
     })
     .await
 }
@@ -60,10 +58,8 @@ pub(super) async fn cancel(scope: Scope, request: RequestCancelWorkflowExecution
     let execution = validate::execution(request.workflow_execution.as_ref())?.clone();
     validate::links(&request.links, scope.call.shared.api(&scope.namespace.name))?;
     // A second cancel request is answered like the first.
-    tell(&scope, &execution.workflow_id, Repeat::Safe, Request::Cancel(Box::new(request)), |_| {
-        encode(&RequestCancelWorkflowExecutionResponse {})
-    })
-    .await
+    tell(&scope, &execution.workflow_id, Repeat::Safe, Request::Cancel(Box::new(request))).await?;
+    Ok(encode(&RequestCancelWorkflowExecutionResponse {}))
 }
 
 pub(super) async fn terminate(scope: Scope, mut request: TerminateWorkflowExecutionRequest) -> Answer {
@@ -75,41 +71,33 @@ pub(super) async fn terminate(scope: Scope, mut request: TerminateWorkflowExecut
     if request.identity.is_empty() {
         request.identity = TERMINATE_IDENTITY.to_owned();
     }
-    tell(&scope, &execution.workflow_id, Repeat::Unsafe, Request::Terminate(Box::new(request)), |_| {
-        encode(&TerminateWorkflowExecutionResponse {})
-    })
-    .await
+    tell(&scope, &execution.workflow_id, Repeat::Unsafe, Request::Terminate(Box::new(request))).await?;
+    Ok(encode(&TerminateWorkflowExecutionResponse {}))
 }
 
 pub(super) async fn delete(scope: Scope, request: DeleteWorkflowExecutionRequest) -> Answer {
     let execution = validate::execution(request.workflow_execution.as_ref())?.clone();
     let deletion = Request::Delete { run_id: execution.run_id };
-    tell(&scope, &execution.workflow_id, Repeat::Unsafe, deletion, |_| {
-        encode(&DeleteWorkflowExecutionResponse {})
-    })
-    .await
+    tell(&scope, &execution.workflow_id, Repeat::Unsafe, deletion).await?;
+    Ok(encode(&DeleteWorkflowExecutionResponse {}))
 }
 
 pub(super) async fn reset_sticky(scope: Scope, request: ResetStickyTaskQueueRequest) -> Answer {
     let execution = validate::execution(request.execution.as_ref())?.clone();
     let reset = Request::ResetSticky { run_id: execution.run_id };
-    tell(&scope, &execution.workflow_id, Repeat::Safe, reset, |_| encode(&ResetStickyTaskQueueResponse {}))
-        .await
+    tell(&scope, &execution.workflow_id, Repeat::Safe, reset).await?;
+    Ok(encode(&ResetStickyTaskQueueResponse {}))
 }
 
-/// Asks a workflow for something that is done when it has answered.
-async fn tell(
-    scope: &Scope,
-    workflow_id: &str,
-    repeat: Repeat,
-    request: Request,
-    answer: impl Fn(Reply) -> Bytes + Send + Sync,
-) -> Answer {
-    let (key, request, answer) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request, &answer);
+/// Asks a workflow for something that it answers with nothing but yes or no. Where the call was
+/// forwarded, the other node's answer is dropped, because it says the same.
+async fn tell(scope: &Scope, workflow_id: &str, repeat: Repeat, request: Request) -> Result<(), Status> {
+    let (key, request) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request);
     to_home(&scope.call, scope.namespace_id(), workflow_id, repeat, |shard| async move {
-        ask(scope, shard, key, request.clone()).await.map(answer)
+        ask(scope, shard, key, request.clone()).await.map(|_| bytes::Bytes::new())
     })
-    .await
+    .await?;
+    Ok(())
 }
 
 /// One question to a workflow of a shard that this node leads.

@@ -21,5 +21,5 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
         "--test-threads=1",
         "--show-output",
     ]);
-    cargo_test("cluster", command.args(arguments).env("EVERLOG_BIN", server))
+    cargo_test("cluster", command.args(arguments).env("EVERLOG_BIN", server).env("RUST_LIB_BACKTRACE", "0"))
 }

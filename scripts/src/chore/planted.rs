@@ -1,9 +1,11 @@
 //! `cargo x planted`: the tests are tested.
 //!
-//! The feature `planted` compiles known bugs into the code, each asleep until the variable
-//! `EVERLOG_PLANTED` names it. With a bug awake the test that should find it must fail; a bug that goes
-//! uncaught is a failure here. With no bug awake the same build must pass, which shows that it is the
-//! bug that is caught and not the build.
+//! Known bugs are compiled into the code and asleep until one is chosen. With a bug awake the test that
+//! should find it must fail; a bug that goes uncaught is a failure here. With no bug awake the same build must
+//! pass, which shows that it is the bug that is caught and not the build.
+//!
+//! The engine's bugs are behind the feature `planted` and chosen when the simulation is run. The log's are
+//! chosen when it is compiled (`--cfg planted="..."`), because a branch at run time has no place in its path.
 
 use std::time::Duration;
 
@@ -23,10 +25,10 @@ const CONTROL_SEEDS: &str = "20";
 const BUG_LIMIT: Duration = Duration::from_secs(600);
 
 /// Bugs of the log, found by the simulated power cut.
-const POWER_CUT_BUGS: &[&str] = &["log-without-sync"];
+const STORE_BUGS: &[&str] = &["no_sync"];
 
 pub fn present(workspace: &Workspace) -> bool {
-    simulation_has_bugs(workspace) || store_has_bugs(workspace)
+    simulation_has_bugs(workspace) || power_cut::present(workspace)
 }
 
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
@@ -34,7 +36,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     if simulation_has_bugs(workspace) {
         tally.add(simulation(workspace, arguments)?);
     }
-    if store_has_bugs(workspace) {
+    if power_cut::present(workspace) {
         tally.add(store(workspace, arguments)?);
     }
     Ok(tally)
@@ -65,19 +67,16 @@ fn simulation(workspace: &Workspace, only: &[String]) -> Result<Tally> {
 
 fn store(workspace: &Workspace, only: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
-    for bug in wanted(POWER_CUT_BUGS, only) {
-        let mut command = workspace.cargo([
-            "test",
-            "--release",
-            "--package",
-            "everlog-raft-store",
-            "--features",
-            "planted",
-            "--test",
-            "power_cut",
-        ]);
+    for bug in wanted(STORE_BUGS, only) {
+        let mut command = power_cut::tests(workspace);
+        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
+        command
+            .env("RUSTFLAGS", format!("{flags} --cfg planted=\"{bug}\""))
+            // Other flags make other artefacts, which must not push out the right ones.
+            .env("CARGO_TARGET_DIR", workspace.path("target/planted"))
+            .env_remove("CARGO_BUILD_BUILD_DIR");
         let mut reader = Reader::default();
-        let status = stream(command.env("EVERLOG_PLANTED", bug), BUILD_LIMIT, |line| reader.line(line))?;
+        let status = stream(&mut command, BUILD_LIMIT, |line| reader.line(line))?;
         let caught = reader.harness("planted").failed() > 0 && !status.success();
         tally.check(caught, format!("planted: {bug} was not caught"));
     }
@@ -91,11 +90,6 @@ fn wanted<'a>(bugs: &[&'a str], only: &[String]) -> Vec<&'a str> {
 
 fn simulation_has_bugs(workspace: &Workspace) -> bool {
     workspace.read(sim::FOLDER).is_ok_and(|manifest| declares_bugs(&manifest))
-}
-
-fn store_has_bugs(workspace: &Workspace) -> bool {
-    workspace.has(power_cut::FOLDER)
-        && workspace.read("raft-store/Cargo.toml").is_ok_and(|manifest| declares_bugs(&manifest))
 }
 
 fn declares_bugs(manifest: &str) -> bool {

@@ -1,14 +1,14 @@
 //! `cargo x test`: everything a change must pass, cheapest first.
 //!
 //! All parts run even when an early one fails, so that one run shows everything. A part whose folder
-//! is not in the checkout is named and left out.
+//! is not in the checkout is named and left out. The power cuts are among the unit tests.
 
 use std::time::Instant;
 
 use anyhow::Result;
 
 use crate::{
-    chore::{cluster, conformance, deny, lint, planted, power_cut, purity, sim, tidy, unit},
+    chore::{cluster, conformance, deny, lint, planted, purity, sim, tidy, unit},
     tally::Tally,
     workspace::Workspace,
 };
@@ -25,7 +25,6 @@ const PARTS: &[Part] = &[
     Part { name: "lint", present: always, run: lint::run },
     Part { name: "deny", present: always, run: deny::run },
     Part { name: "unit", present: always, run: unit::run },
-    Part { name: "power-cut", present: |workspace| workspace.has(power_cut::FOLDER), run: power_cut::run },
     Part { name: "sim", present: |workspace| workspace.has(sim::FOLDER), run: sim::run },
     Part { name: "planted", present: planted::present, run: planted::run },
     Part { name: "cluster", present: |workspace| workspace.has(cluster::FOLDER), run: cluster::run },

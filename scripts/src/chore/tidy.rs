@@ -73,7 +73,9 @@ impl Text {
 
     /// Written by a program, or a fixture whose bytes are the point.
     fn is_generated(&self) -> bool {
-        self.path == "Cargo.lock" || self.path.starts_with("tests/golden/")
+        self.path == "Cargo.lock"
+            || self.path.starts_with("tests/golden/")
+            || self.path.contains("/testdata/")
     }
 
     fn finding(&self, line: usize, what: impl std::fmt::Display) -> String {

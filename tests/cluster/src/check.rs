@@ -116,6 +116,6 @@ impl Evidence {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "broken: {}: {}: {}", self.invariant, self.workflow_id, self.story)
+        write!(f, "{}: {}: {}", self.invariant, self.workflow_id, self.story)
     }
 }

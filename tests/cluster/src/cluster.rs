@@ -1,7 +1,7 @@
 //! A cluster of three processes on this machine, each of which can be killed, stopped and started again.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -21,6 +21,8 @@ pub use node::Node;
 pub const NODES: usize = 3;
 /// From the start of the processes to the first request they serve.
 const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Leadership is spread over the nodes after the start; until then the first node leads everything.
+const SPREAD_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Three nodes and the folder they live in. Dropped, the processes are gone; the folder with the logs goes
@@ -32,11 +34,21 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Starts and waits until every node leads its part, as in a cluster that has been up for a while.
     pub async fn start() -> Result<Self> {
-        Self::start_with(&[]).await
+        let cluster = Self::start_with(&[]).await?;
+        let deadline = Instant::now() + SPREAD_LIMIT;
+        loop {
+            let leaders: BTreeSet<usize> = cluster.leaders().await.into_values().collect();
+            if leaders.len() == NODES {
+                return Ok(cluster);
+            }
+            ensure!(Instant::now() < deadline, "after {SPREAD_LIMIT:?} only nodes {leaders:?} lead anything");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
-    /// Starts with some keys of the configuration set, each as `key=value`.
+    /// Starts at once, with some keys of the configuration set, each as `key=value`.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
         let binary = binary()?;
         let folder = TempDir::with_prefix("everlog-cluster-")?;

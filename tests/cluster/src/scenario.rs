@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::{
     api::{Api, NAMESPACE, history},
-    check::{Evidence, Listed, View, judge},
+    check::{Evidence, Listed, View, Violation, judge},
     cluster::{Cluster, admin},
     history::Run,
     load::{Clients, Workers},
@@ -36,7 +36,8 @@ const READS_AT_A_TIME: usize = 16;
 const LIST_PAGE: i32 = 200;
 /// The real server's list may lag a little.
 const FOREIGN_LIST_LAG: Duration = Duration::from_secs(10);
-const SHOWN_VIOLATIONS_MAX: usize = 12;
+/// Of each kind of fault, so many are shown.
+const SHOWN_MAX: usize = 5;
 
 /// Load on a server, with everything written down.
 #[derive(Debug)]
@@ -132,8 +133,15 @@ fn verdict(evidence: &Evidence) -> Result<()> {
     if violations.is_empty() {
         return Ok(());
     }
-    for violation in violations.iter().take(SHOWN_VIOLATIONS_MAX) {
-        println!("{violation}");
+    let mut by_invariant: BTreeMap<&str, Vec<&Violation>> = BTreeMap::new();
+    for violation in &violations {
+        by_invariant.entry(violation.invariant).or_default().push(violation);
+    }
+    for (invariant, violations) in &by_invariant {
+        println!("broken {} times: {invariant}", violations.len());
+        for violation in violations.iter().take(SHOWN_MAX) {
+            println!("    {}: {}", violation.workflow_id, violation.story);
+        }
     }
     bail!("{} promises were broken; the first: {}", violations.len(), violations[0])
 }
@@ -169,7 +177,7 @@ async fn wait_finished(api: &Api, ids: &BTreeSet<String>) -> Result<()> {
             return Ok(());
         }
         if began.elapsed() > FINISH_LIMIT {
-            for id in open.iter().take(SHOWN_VIOLATIONS_MAX) {
+            for id in open.iter().take(SHOWN_MAX) {
                 println!("stuck: {id} after {}", runs[id].tail());
             }
             bail!("{} workflows are stuck {FINISH_LIMIT:?} after the load ended", open.len());

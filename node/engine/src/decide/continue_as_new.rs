@@ -42,8 +42,10 @@ pub fn by_command(
         workflow_run_timeout: Some(proto_duration(next.run_timeout)),
         workflow_task_timeout: Some(proto_duration(next.task_timeout)),
         workflow_task_completed_event_id: completed_event_id,
-        backoff_start_interval: Some(proto_duration(backoff)),
-        initiator: initiator(a) as i32,
+        backoff_start_interval: a.backoff_start_interval,
+        initiator: a.initiator,
+        #[allow(deprecated, reason = "the real server still writes it")]
+        failure: a.failure.clone(),
         last_completion_result: a.last_completion_result.clone(),
         header: a.header.clone(),
         memo: a.memo.clone(),
@@ -147,7 +149,7 @@ fn begin(
     backoff: Duration,
 ) {
     started.original_execution_run_id = new_run_id.clone();
-    started.first_workflow_task_backoff = Some(proto_duration(backoff));
+    started.first_workflow_task_backoff = (!backoff.is_zero()).then(|| proto_duration(backoff));
     let create_request_id = turn.stamp.uuid();
     let metadata = turn.execution.user_metadata.clone().map(|metadata| metadata.0);
     let key = turn.execution.key().workflow.run(&new_run_id);

@@ -247,6 +247,10 @@ pub fn answer(turn: &mut Turn<'_>, token: &TaskToken, request: &RespondQueryTask
     if !waits {
         return Err(Reject::NotFound("query task not found, or already expired".into()));
     }
+    if request.completed_type() == QueryResultType::Unspecified {
+        // Neither an answer nor a failure: the caller goes on waiting.
+        return Ok(Some(Reply::Done));
+    }
     if let Some(query) = turn.volatile.queries.remove(&id) {
         let outcome = answer_of(
             turn,

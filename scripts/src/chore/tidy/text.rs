@@ -21,6 +21,9 @@ const FOREIGN: &[&str] = &[
     concat!("/fa", "rm/"),
 ];
 
+const EXPECTATION_BEGINS: &str = "expect![[";
+const EXPECTATION_ENDS: &str = "]]";
+
 const UNFINISHED: &[&str] = &[
     concat!("FIX", "ME"),
     concat!("XX", "X:"),
@@ -54,7 +57,7 @@ fn containing(texts: &[Text], words: &[&str]) -> Findings {
 pub fn blanks(texts: &[Text]) -> Findings {
     let mut findings = Findings::new();
     for text in texts.iter().filter(|text| !text.is_generated()) {
-        for (number, line) in text.content.lines().enumerate() {
+        for (number, line) in written_lines(text) {
             if line.ends_with([' ', '\t', '\r']) {
                 findings.push(text.finding(number, "ends with a blank"));
             }
@@ -72,17 +75,32 @@ pub fn blanks(texts: &[Text]) -> Findings {
     findings
 }
 
+/// The lines that a person wrote: without the expectations of stories, which a test run writes.
+fn written_lines(text: &Text) -> impl Iterator<Item = (usize, &str)> {
+    let mut expected = false;
+    text.content.lines().enumerate().filter(move |(_, line)| {
+        let was_expected = expected;
+        expected = (expected || line.contains(EXPECTATION_BEGINS)) && !line.contains(EXPECTATION_ENDS);
+        !was_expected
+    })
+}
+
 pub fn long_lines(texts: &[Text]) -> Findings {
     let mut findings = Findings::new();
     for text in texts.iter().filter(|text| text.is_source() && !text.is_generated()) {
-        for (number, line) in text.content.lines().enumerate() {
-            let chars = line.chars().count();
+        for (number, line) in written_lines(text) {
+            let chars = line.chars().count() - longest_literal(line);
             if chars > LINE_CHARS_MAX && !line.contains("://") {
                 findings.push(text.finding(number, format!("{chars} characters, at most {LINE_CHARS_MAX}")));
             }
         }
     }
     findings
+}
+
+/// A message is found by searching for it, so it stays in one piece however long it is.
+fn longest_literal(line: &str) -> usize {
+    line.split('"').skip(1).step_by(2).map(|literal| literal.chars().count()).max().unwrap_or_default()
 }
 
 pub fn long_files(texts: &[Text]) -> Findings {
@@ -112,6 +130,16 @@ mod tests {
 
     fn text(path: &str, content: &str) -> Vec<Text> {
         vec![Text { path: path.into(), content: content.into() }]
+    }
+
+    #[test]
+    fn messages_and_what_a_test_run_wrote_may_be_long() {
+        let long = "x".repeat(LINE_CHARS_MAX + 1);
+        assert!(long_lines(&text("a/src/lib.rs", &format!("let message = \"{long}\";\n"))).is_empty());
+        let story = format!("//! x\ncheck(expect![[r#\"\n    {long} \n\"#]]);\n");
+        assert!(long_lines(&text("a/src/lib.rs", &story)).is_empty());
+        assert!(blanks(&text("a/src/lib.rs", &story)).is_empty());
+        assert!(!long_lines(&text("a/src/lib.rs", &format!("{story}// {long}\n"))).is_empty());
     }
 
     #[test]
