@@ -47,7 +47,7 @@ use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use rate::RateLimits;
 use service::{OperatorApi, WorkflowApi};
-use tonic::{Status, service::Routes};
+use tonic::{Status, codec::CompressionEncoding, service::Routes};
 use tonic_reflection::server::Error as ReflectionError;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
@@ -125,12 +125,20 @@ impl Frontend {
                 .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
+        // Official clients compress whatever they send.
+        macro_rules! compressed {
+            ($service:expr) => {
+                $service
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .send_compressed(CompressionEncoding::Gzip)
+            };
+        }
         let mut routes = Routes::builder();
         routes
             .add_service(WorkflowApi::public(self.shared.clone()))
             .add_service(OperatorApi::public(self.shared.clone()))
-            .add_service(reflection().build_v1()?)
-            .add_service(reflection().build_v1alpha()?);
+            .add_service(compressed!(reflection().build_v1()?))
+            .add_service(compressed!(reflection().build_v1alpha()?));
         Ok(routes.routes())
     }
 

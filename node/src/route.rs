@@ -27,6 +27,8 @@ pub const LEADER: &str = "everlog-leader";
 
 /// How long a leader is looked for, if the caller does not say how long it waits.
 pub const ROUTE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a call that waits for another node looks whether that node still leads.
+const LEADER_WATCHED_EVERY: Duration = Duration::from_millis(250);
 /// A try that took so long had found its leader.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -61,7 +63,7 @@ pub async fn to_home<Answered: Future<Output = Result<Bytes, Failure>> + Send>(
             },
             Place::There(node) if call.forwarded => return Err(elsewhere(Some(node))),
             Place::Unknown if call.forwarded => return Err(elsewhere(None)),
-            Place::There(node) => match forward(call, node).await {
+            Place::There(node) => match forward(call, namespace_id, key, repeat, node).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             },
@@ -88,10 +90,30 @@ pub async fn to_home<Answered: Future<Output = Result<Bytes, Failure>> + Send>(
     }
 }
 
-async fn forward(call: &Call, node: u64) -> Result<Bytes, Failure> {
+/// Sends a call to another node. A node that hangs does not say so: if somebody else leads meanwhile, the
+/// answer is not waited for, as long as the call may be made again.
+async fn forward(
+    call: &Call,
+    namespace_id: &str,
+    key: &str,
+    repeat: Repeat,
+    node: u64,
+) -> Result<Bytes, Failure> {
     let timeout = call.remaining().unwrap_or(ROUTE_TIMEOUT);
     let backend = &call.shared.backend;
-    let answer = backend.forward(node, call.path, call.message.clone(), call.metadata.clone(), timeout).await;
+    let mut answer = backend.forward(node, call.path, call.message.clone(), call.metadata.clone(), timeout);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut answer => break answer,
+            () = sleep(LEADER_WATCHED_EVERY), if repeat == Repeat::Safe => {
+                match backend.locate(namespace_id, key) {
+                    Place::There(leader) if leader == node => {}
+                    Place::Unknown => {}
+                    Place::There(_) | Place::Here(_) => return Err(Failure::Lost),
+                }
+            }
+        }
+    };
     answer.map_err(|status| {
         if status.metadata().contains_key(NOT_APPLIED) {
             Failure::NotHere

@@ -216,7 +216,6 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
                 blob_size_limit_error: shown(settings.limits.blob_bytes_max),
                 memo_size_limit_error: shown(settings.limits.memo_bytes_max),
                 workflow_task_completion_size_limit_error: COMPLETION_BYTES_MAX,
-                ..ShownLimits::default()
             }),
             supports_schedules: false,
         }),

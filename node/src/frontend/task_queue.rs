@@ -1,11 +1,13 @@
 //! Task queues as operators and stopping workers see them.
 
+use std::collections::HashMap;
+
 use everlog_proto::api::{
     enums::v1::{DescribeTaskQueueMode, TaskQueueKind, TaskQueueType},
-    taskqueue::v1::TaskQueuePartitionMetadata,
+    taskqueue::v1::{TaskQueuePartitionMetadata, TaskQueueTypeInfo, TaskQueueVersionInfo},
     workflowservice::v1::{
-        DescribeTaskQueueRequest, ListTaskQueuePartitionsRequest, ListTaskQueuePartitionsResponse,
-        ShutdownWorkerRequest, ShutdownWorkerResponse,
+        DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
+        ListTaskQueuePartitionsResponse, ShutdownWorkerRequest, ShutdownWorkerResponse,
     },
 };
 use tonic::Status;
@@ -15,7 +17,7 @@ use super::{
     call::{Answer, Scope, encode},
     validate,
 };
-use crate::route::{Repeat, to_home};
+use crate::route::{Failure, Repeat, to_home};
 
 /// How the real server writes the part of a queue; ours have one part.
 const PARTITION_PREFIX: &str = "/_sys/";
@@ -44,11 +46,39 @@ pub(super) async fn describe(scope: Scope, mut request: DescribeTaskQueueRequest
     }
     let (scope, request) = (&scope, &request);
     to_home(&scope.call, scope.namespace_id(), &queue.name, Repeat::Safe, |_| async move {
-        let backend = &scope.call.shared.backend;
-        let described = backend.describe_task_queue(scope.namespace_id(), request.clone()).await?;
+        let described = if enhanced {
+            describe_types(scope, request).await?
+        } else {
+            let backend = &scope.call.shared.backend;
+            backend.describe_task_queue(scope.namespace_id(), request.clone()).await?
+        };
         Ok(encode(&described))
     })
     .await
+}
+
+/// The enhanced form tells of several types of tasks, by the version of the workers that take them. There
+/// are no versions, so everything is under the empty one.
+#[allow(deprecated)]
+async fn describe_types(
+    scope: &Scope,
+    request: &DescribeTaskQueueRequest,
+) -> Result<DescribeTaskQueueResponse, Failure> {
+    let mut types = HashMap::new();
+    for kind in &request.task_queue_types {
+        let one = DescribeTaskQueueRequest { task_queue_type: *kind, report_stats: true, ..request.clone() };
+        let described = scope.call.shared.backend.describe_task_queue(scope.namespace_id(), one).await?;
+        let info = TaskQueueTypeInfo {
+            pollers: if request.report_pollers { described.pollers } else { Vec::new() },
+            stats: described.stats.filter(|_| request.report_stats),
+        };
+        types.insert(*kind, info);
+    }
+    let unversioned = TaskQueueVersionInfo { types_info: types, ..TaskQueueVersionInfo::default() };
+    Ok(DescribeTaskQueueResponse {
+        versions_info: HashMap::from([(String::new(), unversioned)]),
+        ..DescribeTaskQueueResponse::default()
+    })
 }
 
 /// A queue has one home and no parts.

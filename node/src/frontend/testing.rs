@@ -62,6 +62,8 @@ pub(super) struct Fake {
     /// Answers to forwarded calls, in turn.
     pub(super) forwards: Mutex<VecDeque<Result<Bytes, Status>>>,
     pub(super) forwarded: Mutex<Vec<(u64, &'static str, Bytes, MetadataMap)>>,
+    /// Other nodes never answer.
+    pub(super) hangs: bool,
     /// The rows of every run's history, by their events' ids.
     pub(super) rows: Vec<Vec<i64>>,
     pub(super) task: Option<WorkflowTaskReply>,
@@ -78,10 +80,11 @@ impl Default for Fake {
             .map(|(name, id)| (name.to_owned(), Arc::new(namespace(name, id))));
         Fake {
             places: Mutex::new([Place::Here(1)].into()),
-            answers: Box::new(|_| Ok(Reply::Done)),
+            answers: Box::new(|request| Ok(done(request))),
             asked: Mutex::default(),
             forwards: Mutex::default(),
             forwarded: Mutex::default(),
+            hangs: false,
             rows: Vec::new(),
             task: None,
             polls: Mutex::default(),
@@ -107,6 +110,14 @@ pub(super) fn namespace(name: &str, id: &str) -> Namespace {
 /// An event that is recognised by its id alone.
 pub(super) fn event(event_id: i64) -> HistoryEvent {
     HistoryEvent { event_id, task_id: 1000 + event_id, ..HistoryEvent::default() }
+}
+
+/// Whatever was asked, it was done.
+pub(super) fn done(request: &Asked) -> Reply {
+    match request {
+        Asked::Signal(_) => Reply::Signaled { run_id: RUN_ID.to_owned() },
+        _ => Reply::Done,
+    }
 }
 
 /// A run with so many events, its history in rows of the fake.
@@ -264,6 +275,9 @@ impl Backend for Fake {
         _timeout: Duration,
     ) -> Result<Bytes, Status> {
         self.forwarded.lock().unwrap().push((node, path, request, metadata));
+        if self.hangs {
+            pending::<()>().await;
+        }
         let answer = self.forwards.lock().unwrap().pop_front();
         answer.unwrap_or_else(|| Err(Status::unavailable("nobody is there")))
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 
@@ -38,6 +39,9 @@ pub(super) async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
     let (reporter, service) = tonic_health::server::health_reporter();
+    // Official clients compress whatever they send.
+    let service =
+        service.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip);
     let routes = api.add_service(service);
     let reporting = tokio::spawn(async move {
         loop {

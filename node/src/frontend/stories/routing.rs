@@ -23,12 +23,12 @@ use super::admission::start;
 use crate::{
     frontend::{
         backend::{CallError, Place},
-        testing::{Fake, NAMESPACE},
+        testing::{Fake, NAMESPACE, done},
     },
     route::{LEADER, NOT_APPLIED, not_applied},
 };
 
-fn started() -> Reply {
+fn started(_: &Request) -> Reply {
     Reply::Started(Started {
         run_id: "run".into(),
         first_run_id: "first".into(),
@@ -54,11 +54,11 @@ fn at(places: impl IntoIterator<Item = Place>) -> Mutex<VecDeque<Place>> {
 }
 
 /// Answers the first calls with errors.
-fn failing(errors: Vec<CallError>, then: fn() -> Reply) -> Fake {
+fn failing(errors: Vec<CallError>, then: fn(&Request) -> Reply) -> Fake {
     let calls = AtomicUsize::new(0);
-    let answers = move |_: &Request| match errors.get(calls.fetch_add(1, Ordering::Relaxed)) {
+    let answers = move |request: &Request| match errors.get(calls.fetch_add(1, Ordering::Relaxed)) {
         Some(error) => Err(error.clone()),
-        None => Ok(then()),
+        None => Ok(then(request)),
     };
     Fake { answers: Box::new(answers), ..Fake::default() }
 }
@@ -112,11 +112,11 @@ async fn a_leader_that_moved_is_followed() {
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_fate_is_unknown_is_repeated_only_if_it_is_named() {
     let lost = || vec![CallError::from(Reject::Unavailable("the leader is gone".into()))];
-    let server = failing(lost(), || Reply::Done).serve();
+    let server = failing(lost(), done).serve();
     server.call_raw("SignalWorkflowExecution", signal("named").encode_to_vec().into()).await.unwrap();
     assert_eq!(server.fake.asked.lock().unwrap().len(), 2);
 
-    let server = failing(lost(), || Reply::Done).serve();
+    let server = failing(lost(), done).serve();
     let refused = server.call_raw("SignalWorkflowExecution", signal("").encode_to_vec().into()).await;
     assert_eq!(refused.unwrap_err().code, Code::Unavailable);
     assert_eq!(server.fake.asked.lock().unwrap().len(), 1);
@@ -162,7 +162,7 @@ async fn a_forwarded_call_goes_no_further() {
 
 #[tokio::test]
 async fn a_forwarded_call_that_was_lost_does_not_claim_to_have_changed_nothing() {
-    let server = failing(vec![CallError::Lost], || Reply::Done).serve().called_by_node();
+    let server = failing(vec![CallError::Lost], done).serve().called_by_node();
     let refused =
         server.call_raw("SignalWorkflowExecution", signal("named").encode_to_vec().into()).await.unwrap_err();
     assert_eq!(refused.code, Code::Unavailable);
@@ -179,4 +179,23 @@ async fn a_refusal_is_an_answer() {
     let answers = |_: &Request| Ok(Reply::Refused(Reject::InvalidArgument("written, yet refused".into())));
     let server = Fake { answers: Box::new(answers), ..Fake::default() }.serve();
     assert_eq!(server.refusal("SignalWorkflowExecution", &signal("named")).await, "written, yet refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_hangs_is_not_waited_for() {
+    // It leads for a while after it was asked; then this node takes over.
+    let hung = Place::There(2);
+    let serve =
+        || Fake { places: at([hung, hung, hung, Place::Here(1)]), hangs: true, ..Fake::default() }.serve();
+    let server = serve();
+    let began = tokio::time::Instant::now();
+    server.call_raw("SignalWorkflowExecution", signal("named").encode_to_vec().into()).await.unwrap();
+    assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+    assert_eq!(server.fake.asked.lock().unwrap().len(), 1);
+
+    // What may not be repeated waits for the answer, as long as its caller does.
+    let server = serve().with("grpc-timeout", "5S");
+    let refused = server.call_raw("SignalWorkflowExecution", signal("").encode_to_vec().into()).await;
+    assert_eq!(refused.unwrap_err().code, Code::DeadlineExceeded);
+    assert!(server.fake.asked.lock().unwrap().is_empty());
 }
