@@ -10,7 +10,7 @@ use crate::{
     backend::NodeBackend,
     cluster,
     config::Config,
-    frontend::{Frontend, NoObserver, dynamic_config::DynamicConfig},
+    frontend::{Frontend, dynamic_config::DynamicConfig, metrics::ApiMetrics},
     internal::{Internal, InternalReply},
     machine::Folding,
     node::{Application, Node, Services},
@@ -74,7 +74,7 @@ impl Application for Everlog {
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
         let backend =
             Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
-        let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(NoObserver));
+        let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(ApiMetrics::new(&node.metrics)));
         Ok(Services {
             api: frontend.routes()?,
             handlers: Handlers {

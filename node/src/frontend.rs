@@ -46,8 +46,9 @@ use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
 use rate::RateLimits;
-use service::{OperatorApi, WorkflowApi};
-use tonic::{Status, codec::CompressionEncoding, service::Routes};
+use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
+use tonic::{Status, codec::CompressionEncoding, server::NamedService, service::Routes};
+use tonic_health::{pb::health_server::HealthServer, server::HealthService};
 use tonic_reflection::server::Error as ReflectionError;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
@@ -124,6 +125,9 @@ impl Frontend {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(PUBLIC_DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .with_service_name(WORKFLOW_SERVICE)
+                .with_service_name(OPERATOR_SERVICE)
+                .with_service_name(<HealthServer<HealthService> as NamedService>::NAME)
         };
         // Official clients compress whatever they send.
         macro_rules! compressed {
