@@ -1,1 +1,59 @@
-//! everlog-raft-store
+//! Durable bytes for the many Raft groups of one node.
+//!
+//! Two things are kept. The *log* ([`wal`]) is ours: one append-only sequence of segments for all groups,
+//! written and synced once for everybody who waits. What was acknowledged is in it. The *tables*
+//! ([`table`]) are what committed entries were folded into: ordered rows, in memory until a checkpoint
+//! moves them to sled. They can always be rebuilt from the log, so they are never on the path of an
+//! answer.
+//!
+//! This crate does not know what the bytes mean. It hands committed payloads to a [`Machine`] and writes
+//! the rows that the machine names.
+
+pub mod disk;
+mod group;
+mod snapshot;
+mod state;
+mod store;
+pub mod table;
+mod types;
+pub mod wal;
+
+pub use group::LogStore;
+pub use snapshot::{SnapshotData, SnapshotWriter};
+pub use state::{SnapshotBuilder, StateMachine};
+pub use store::{Options, Store, StoreMetrics};
+pub use table::{Batch, Deferred, KeyRange, Tables, Value};
+pub use types::{Machine, Member, Payload, Types};
+
+/// Why the store cannot go on, or cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{path}: {source}")]
+    Io { path: String, source: std::io::Error },
+    #[error("another process uses the data folder {0}")]
+    Locked(String),
+    /// A record that was once good is not readable any more. Nothing is cut: the node must not vote as if
+    /// it knew what it lost.
+    #[error("the log is damaged: segment {segment} at byte {offset}: {what}")]
+    Corrupt { segment: String, offset: u64, what: String },
+    #[error("the tables are damaged: {0}")]
+    Tables(String),
+    #[error("group {0} is open already")]
+    GroupOpen(u64),
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { path, source }
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> std::io::Error {
+        match error {
+            Error::Io { path, source } => std::io::Error::new(source.kind(), format!("{path}: {source}")),
+            other => std::io::Error::other(other),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The decider: one match over requests, a verb a file.
+//!
+//! A verb gets the [`Turn`] of the run it concerns, refuses before it adds anything, or adds events and
+//! records. Nothing here waits, reads a clock or touches a disk.
+
+pub mod activity;
+pub mod cancel;
+pub mod command;
+pub mod continue_as_new;
+pub mod delete;
+pub mod query;
+pub mod retry;
+pub mod signal;
+pub mod start;
+pub mod terminate;
+pub mod timer;
+pub mod wake;
+pub mod workflow_task;
+
+#[cfg(test)]
+mod stories;
+
+use everlog_proto::api::enums::v1::WorkflowTaskFailedCause;
+
+use crate::{reject::Reject, reply::Reply, request::Request, turn::Turn};
+
+/// The outcome of a verb: an answer for now, or none if the caller waits (a query, a watch).
+pub type Decided = Result<Option<Reply>, Reject>;
+
+/// A command of a worker that cannot be carried out. The workflow task fails with this cause; the
+/// message is what the worker reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BadCommand {
+    pub cause: WorkflowTaskFailedCause,
+    pub message: String,
+    /// The command is too large to be kept: the whole run is terminated.
+    pub terminates: bool,
+}
+
+impl BadCommand {
+    pub fn new(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
+        BadCommand { cause, message: message.into(), terminates: false }
+    }
+
+    /// `Cause: message`, as the worker and the history read it.
+    pub fn text(&self) -> String {
+        let cause = cause_name(self.cause);
+        if self.message.is_empty() { cause } else { format!("{cause}: {}", self.message) }
+    }
+
+    pub fn too_large(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
+        BadCommand { cause, message: message.into(), terminates: true }
+    }
+}
+
+/// Decides a request to an existing run. Starts are decided in [`start`], which may create one.
+pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
+    match request {
+        Request::Signal(request) => signal::signal(turn, request),
+        Request::Cancel(request) => cancel::request_cancel(turn, request),
+        Request::Terminate(request) => terminate::terminate(turn, request),
+        Request::Delete { .. } => delete::delete(turn),
+        Request::ResetSticky { .. } => workflow_task::reset_sticky(turn),
+
+        Request::TakeWorkflowTask(take) => workflow_task::take(turn, take),
+        Request::CompleteWorkflowTask { token, request } => workflow_task::complete(turn, token, request),
+        Request::FailWorkflowTask { token, request } => workflow_task::fail(turn, token, request),
+        Request::StickyUnavailable { scheduled_event_id, query, .. } => {
+            workflow_task::sticky_unavailable(turn, *scheduled_event_id, *query)
+        }
+
+        Request::TakeActivityTask(take) => activity::take(turn, take),
+        Request::CompleteActivity { of, request } => activity::complete(turn, of, request),
+        Request::FailActivity { of, request } => activity::fail(turn, of, request),
+        Request::CancelActivity { of, request } => activity::cancel(turn, of, request),
+        Request::HeartbeatActivity { of, details, identity } => {
+            activity::heartbeat(turn, of, details.as_deref(), identity)
+        }
+
+        Request::Query { query, reject, timeout_ms, .. } => {
+            query::query(turn, call, query, *reject, *timeout_ms)
+        }
+        Request::TakeQuery(take) => query::take(turn, take),
+        Request::AnswerQuery { token, request } => query::answer(turn, token, request),
+
+        Request::Wake => wake::wake(turn),
+
+        Request::Start(_) | Request::SignalWithStart(_) | Request::Read { .. } | Request::Watch { .. } => {
+            Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))
+        }
+    }
+}
+
+/// The cause as the real server spells it in messages: `BadStartTimerAttributes`.
+fn cause_name(cause: WorkflowTaskFailedCause) -> String {
+    let name = cause.as_str_name().trim_start_matches("WORKFLOW_TASK_FAILED_CAUSE_");
+    let word = |word: &str| match word.split_at_checked(1) {
+        Some((first, rest)) => format!("{first}{}", rest.to_ascii_lowercase()),
+        None => String::new(),
+    };
+    name.split('_').map(word).collect()
+}
+
+/// What every turn owes the limits before it ends: a buffer or a history that grew too large.
+pub fn settle(turn: &mut Turn<'_>) {
+    let limits = turn.stamp.limits;
+    let execution = &turn.execution;
+    if !execution.is_running() {
+        return;
+    }
+    let overflows = execution.buffered.len() > limits.buffered_events_max
+        || execution.buffered_bytes() > limits.buffered_bytes_max;
+    if overflows && turn.volatile.started.is_some() {
+        let cause = WorkflowTaskFailedCause::ForceCloseCommand;
+        workflow_task::fail_started(turn, cause, None, terminate::SERVER_IDENTITY);
+        turn.flush_buffer();
+        workflow_task::schedule_if_needed(turn);
+    }
+    let execution = &turn.execution;
+    let reason = if execution.history_bytes > limits.history_bytes_max {
+        "Workflow history size exceeds limit."
+    } else if execution.history_length() > limits.history_events_max {
+        "Workflow history count exceeds limit."
+    } else {
+        return;
+    };
+    terminate::end(turn, reason, None, terminate::SERVER_IDENTITY, Vec::new());
+}

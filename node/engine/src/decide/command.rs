@@ -1,0 +1,353 @@
+//! The commands of a completed workflow task, worked off in order.
+
+use everlog_proto::api::{
+    command::v1::{
+        Command, CompleteWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
+        ModifyWorkflowPropertiesCommandAttributes, RecordMarkerCommandAttributes,
+        UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as Attrs,
+    },
+    enums::v1::{CommandType, RetryState, WorkflowTaskFailedCause as Cause},
+    history::v1::{
+        MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
+        WorkflowExecutionCanceledEventAttributes, WorkflowExecutionCompletedEventAttributes,
+        WorkflowExecutionFailedEventAttributes, WorkflowPropertiesModifiedEventAttributes,
+        history_event::Attributes,
+    },
+};
+use prost::Message;
+
+use crate::{
+    decide::{
+        BadCommand, activity, continue_as_new,
+        retry::{self, Next},
+        terminate, timer,
+        workflow_task::Outcome,
+    },
+    limits::Limits,
+    reject::Reject,
+    turn::Turn,
+};
+
+/// Nothing may follow a command that closes the run, and every command must be one that exists.
+pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
+    let mut closed_by: Option<CommandType> = None;
+    for command in commands {
+        let kind = CommandType::try_from(command.command_type).unwrap_or(CommandType::Unspecified);
+        if let Some(closing) = closed_by {
+            let all: Vec<String> = commands.iter().map(|command| printed(command.command_type)).collect();
+            return Err(Reject::InvalidArgument(format!(
+                "invalid command sequence: [{}], command {} must be the last command.",
+                all.join(", "),
+                go_name(closing)
+            )));
+        }
+        if kind == CommandType::Unspecified {
+            return Err(Reject::InvalidArgument(format!(
+                "unknown command type: {}",
+                printed(command.command_type)
+            )));
+        }
+        if is_close(kind) {
+            closed_by = Some(kind);
+        }
+    }
+    Ok(())
+}
+
+fn is_close(kind: CommandType) -> bool {
+    matches!(
+        kind,
+        CommandType::CompleteWorkflowExecution
+            | CommandType::FailWorkflowExecution
+            | CommandType::CancelWorkflowExecution
+            | CommandType::ContinueAsNewWorkflowExecution
+    )
+}
+
+/// A kind as the real server prints it; a number that is no kind prints as a number.
+fn printed(kind: i32) -> String {
+    CommandType::try_from(kind).map_or_else(|_| kind.to_string(), go_name)
+}
+
+/// Whether the attributes are those of the kind that the command names.
+fn fits(kind: CommandType, attributes: &Attrs) -> bool {
+    use CommandType as T;
+    match attributes {
+        Attrs::ScheduleActivityTaskCommandAttributes(_) => kind == T::ScheduleActivityTask,
+        Attrs::RequestCancelActivityTaskCommandAttributes(_) => kind == T::RequestCancelActivityTask,
+        Attrs::StartTimerCommandAttributes(_) => kind == T::StartTimer,
+        Attrs::CancelTimerCommandAttributes(_) => kind == T::CancelTimer,
+        Attrs::RecordMarkerCommandAttributes(_) => kind == T::RecordMarker,
+        Attrs::UpsertWorkflowSearchAttributesCommandAttributes(_) => {
+            kind == T::UpsertWorkflowSearchAttributes
+        }
+        Attrs::ModifyWorkflowPropertiesCommandAttributes(_) => kind == T::ModifyWorkflowProperties,
+        Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
+        Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
+        Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
+        Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(_) => {
+            kind == T::ContinueAsNewWorkflowExecution
+        }
+        _ => true,
+    }
+}
+
+/// `COMMAND_TYPE_START_TIMER` as the real server prints it: `StartTimer`.
+fn go_name(kind: CommandType) -> String {
+    let name = kind.as_str_name().trim_start_matches("COMMAND_TYPE_").to_ascii_lowercase();
+    let capital = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+    name.split('_').filter(|word| !word.is_empty()).map(capital).collect()
+}
+
+/// Carries out all commands, or says which one cannot be.
+pub fn run(
+    turn: &mut Turn<'_>,
+    commands: &[Command],
+    completed_event_id: i64,
+    identity: &str,
+) -> Result<Outcome, BadCommand> {
+    let mut outcome = Outcome::default();
+    let mut eager = Vec::new();
+    for command in commands {
+        if !turn.execution.is_running() {
+            break;
+        }
+        let kind = command.command_type();
+        let Some(attributes) = command.attributes.as_ref().filter(|attributes| fits(kind, attributes)) else {
+            return Err(missing_attributes(kind));
+        };
+        if is_close(kind) && turn.unseen > 0 {
+            return Err(BadCommand::new(Cause::UnhandledCommand, ""));
+        }
+        match attributes {
+            Attrs::ScheduleActivityTaskCommandAttributes(a) => {
+                let scheduled_event_id = activity::schedule(turn, command, a, completed_event_id)?;
+                if a.request_eager_execution && turn.stamp.limits.eager_activities {
+                    eager.push(scheduled_event_id);
+                }
+            }
+            Attrs::RequestCancelActivityTaskCommandAttributes(a) => {
+                outcome.canceled_unstarted_activity |=
+                    activity::request_cancel(turn, a, completed_event_id, identity)?;
+            }
+            Attrs::StartTimerCommandAttributes(a) => timer::start(turn, command, a, completed_event_id)?,
+            Attrs::CancelTimerCommandAttributes(a) => timer::cancel(turn, a, completed_event_id, identity)?,
+            Attrs::RecordMarkerCommandAttributes(a) => marker(turn, command, a, completed_event_id)?,
+            Attrs::UpsertWorkflowSearchAttributesCommandAttributes(a) => {
+                upsert_search_attributes(turn, command, a, completed_event_id)?;
+            }
+            Attrs::ModifyWorkflowPropertiesCommandAttributes(a) => {
+                modify_properties(turn, command, a, completed_event_id)?;
+            }
+            Attrs::CompleteWorkflowExecutionCommandAttributes(a) => {
+                complete(turn, command, a, completed_event_id)?;
+            }
+            Attrs::FailWorkflowExecutionCommandAttributes(a) => fail(turn, command, a, completed_event_id)?,
+            Attrs::CancelWorkflowExecutionCommandAttributes(a) => {
+                let attributes = WorkflowExecutionCanceledEventAttributes {
+                    workflow_task_completed_event_id: completed_event_id,
+                    details: a.details.clone(),
+                };
+                close(turn, command, Attributes::WorkflowExecutionCanceledEventAttributes(attributes));
+            }
+            Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
+                continue_as_new::by_command(turn, command, a, completed_event_id)?;
+            }
+            _ => {
+                return Err(BadCommand::new(
+                    Cause::FeatureDisabled,
+                    format!("{} is not supported by this server", go_name(kind)),
+                ));
+            }
+        }
+    }
+    if turn.execution.is_running() {
+        for scheduled_event_id in eager {
+            let request_id = turn.stamp.uuid();
+            outcome.eager_activities.extend(activity::start_eagerly(
+                turn,
+                scheduled_event_id,
+                identity,
+                &request_id,
+            ));
+        }
+    }
+    Ok(outcome)
+}
+
+fn missing_attributes(kind: CommandType) -> BadCommand {
+    use CommandType as T;
+    let cause = match kind {
+        T::ScheduleActivityTask => Cause::BadScheduleActivityAttributes,
+        T::RequestCancelActivityTask => Cause::BadRequestCancelActivityAttributes,
+        T::StartTimer => Cause::BadStartTimerAttributes,
+        T::CancelTimer => Cause::BadCancelTimerAttributes,
+        T::RecordMarker => Cause::BadRecordMarkerAttributes,
+        T::CompleteWorkflowExecution => Cause::BadCompleteWorkflowExecutionAttributes,
+        T::FailWorkflowExecution => Cause::BadFailWorkflowExecutionAttributes,
+        T::CancelWorkflowExecution => Cause::BadCancelWorkflowExecutionAttributes,
+        T::ContinueAsNewWorkflowExecution => Cause::BadContinueAsNewAttributes,
+        T::UpsertWorkflowSearchAttributes => Cause::BadSearchAttributes,
+        T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
+        _ => Cause::Unspecified,
+    };
+    {
+        let name = go_name(kind);
+        BadCommand::new(cause, format!("{name}CommandAttributes is not set on {name}Command."))
+    }
+}
+
+/// A name that is too long, with all that the real server says of it.
+pub(super) fn too_long(field: &str, command: &str, name: &str, limits: &Limits) -> String {
+    format!(
+        "{field} on {command}Command exceeds length limit. {field}={name} Length={} Limit={}",
+        name.len(),
+        limits.id_bytes_max
+    )
+}
+
+/// A payload that is too large ends the run: it can neither be kept nor be left out.
+fn check_size(bytes: usize, limits: &Limits, cause: Cause, what: &str) -> Result<(), BadCommand> {
+    if bytes > limits.blob_bytes_max {
+        return Err(BadCommand::too_large(cause, format!("{what} exceeds size limit.")));
+    }
+    Ok(())
+}
+
+fn marker(
+    turn: &mut Turn<'_>,
+    command: &Command,
+    a: &RecordMarkerCommandAttributes,
+    completed_event_id: i64,
+) -> Result<(), BadCommand> {
+    let cause = Cause::BadRecordMarkerAttributes;
+    if a.marker_name.is_empty() {
+        return Err(BadCommand::new(cause, "MarkerName is not set on RecordMarkerCommand."));
+    }
+    if a.marker_name.len() > turn.stamp.limits.id_bytes_max {
+        return Err(BadCommand::new(
+            cause,
+            too_long("MarkerName", "RecordMarker", &a.marker_name, turn.stamp.limits),
+        ));
+    }
+    let bytes = a.details.values().map(Message::encoded_len).sum();
+    check_size(bytes, turn.stamp.limits, cause, "RecordMarkerCommandAttributes.Details")?;
+    let attributes = Attributes::MarkerRecordedEventAttributes(MarkerRecordedEventAttributes {
+        marker_name: a.marker_name.clone(),
+        details: a.details.clone(),
+        workflow_task_completed_event_id: completed_event_id,
+        header: a.header.clone(),
+        failure: a.failure.clone(),
+    });
+    turn.full_event(turn.stamp.now, attributes, command.user_metadata.clone(), Vec::new());
+    Ok(())
+}
+
+fn upsert_search_attributes(
+    turn: &mut Turn<'_>,
+    command: &Command,
+    a: &UpsertWorkflowSearchAttributesCommandAttributes,
+    completed_event_id: i64,
+) -> Result<(), BadCommand> {
+    let cause = Cause::BadSearchAttributes;
+    let Some(search_attributes) = &a.search_attributes else {
+        return Err(BadCommand::new(
+            cause,
+            "SearchAttributes is not set on UpsertWorkflowSearchAttributesCommand.",
+        ));
+    };
+    if search_attributes.indexed_fields.is_empty() {
+        return Err(BadCommand::new(
+            cause,
+            "IndexedFields is not set on UpsertWorkflowSearchAttributesCommand.",
+        ));
+    }
+    let attributes = Attributes::UpsertWorkflowSearchAttributesEventAttributes(
+        UpsertWorkflowSearchAttributesEventAttributes {
+            workflow_task_completed_event_id: completed_event_id,
+            search_attributes: Some(search_attributes.clone()),
+        },
+    );
+    turn.full_event(turn.stamp.now, attributes, command.user_metadata.clone(), Vec::new());
+    Ok(())
+}
+
+fn modify_properties(
+    turn: &mut Turn<'_>,
+    command: &Command,
+    a: &ModifyWorkflowPropertiesCommandAttributes,
+    completed_event_id: i64,
+) -> Result<(), BadCommand> {
+    let cause = Cause::BadModifyWorkflowPropertiesAttributes;
+    let Some(memo) = a.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
+        return Err(BadCommand::new(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand."));
+    };
+    if memo.encoded_len() > turn.stamp.limits.memo_bytes_max {
+        return Err(BadCommand::too_large(
+            cause,
+            "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",
+        ));
+    }
+    let attributes =
+        Attributes::WorkflowPropertiesModifiedEventAttributes(WorkflowPropertiesModifiedEventAttributes {
+            workflow_task_completed_event_id: completed_event_id,
+            upserted_memo: Some(memo.clone()),
+        });
+    turn.full_event(turn.stamp.now, attributes, command.user_metadata.clone(), Vec::new());
+    Ok(())
+}
+
+fn close(turn: &mut Turn<'_>, command: &Command, attributes: Attributes) {
+    turn.full_event(turn.stamp.now, attributes, command.user_metadata.clone(), Vec::new());
+    terminate::closed(turn);
+}
+
+fn complete(
+    turn: &mut Turn<'_>,
+    command: &Command,
+    a: &CompleteWorkflowExecutionCommandAttributes,
+    completed_event_id: i64,
+) -> Result<(), BadCommand> {
+    let bytes = a.result.as_ref().map_or(0, Message::encoded_len);
+    let what = "CompleteWorkflowExecutionCommandAttributes.Result";
+    // The real server names this cause, and clients may look for it.
+    check_size(bytes, turn.stamp.limits, Cause::BadScheduleActivityAttributes, what)?;
+    let attributes = WorkflowExecutionCompletedEventAttributes {
+        result: a.result.clone(),
+        workflow_task_completed_event_id: completed_event_id,
+        new_execution_run_id: String::new(),
+    };
+    close(turn, command, Attributes::WorkflowExecutionCompletedEventAttributes(attributes));
+    Ok(())
+}
+
+fn fail(
+    turn: &mut Turn<'_>,
+    command: &Command,
+    a: &FailWorkflowExecutionCommandAttributes,
+    completed_event_id: i64,
+) -> Result<(), BadCommand> {
+    let cause = Cause::BadFailWorkflowExecutionAttributes;
+    let Some(failure) = &a.failure else {
+        return Err(BadCommand::new(cause, "Failure is not set on FailWorkflowExecutionCommand."));
+    };
+    let what = "FailWorkflowExecutionCommandAttributes.Failure";
+    check_size(failure.encoded_len(), turn.stamp.limits, cause, what)?;
+    let execution = &turn.execution;
+    let policy = execution.start.retry_policy.as_ref();
+    let next = retry::next(policy, execution.start.attempt, execution.expiration(), failure, turn.stamp.now);
+    let (retry_state, new_run_id) = match next {
+        Next::Retry { after } => {
+            (RetryState::InProgress, continue_as_new::retry(turn, after, failure.clone()))
+        }
+        Next::Stop(state) => (state, String::new()),
+    };
+    let attributes = WorkflowExecutionFailedEventAttributes {
+        failure: Some(failure.clone()),
+        retry_state: retry_state as i32,
+        workflow_task_completed_event_id: completed_event_id,
+        new_execution_run_id: new_run_id,
+    };
+    close(turn, command, Attributes::WorkflowExecutionFailedEventAttributes(attributes));
+    Ok(())
+}

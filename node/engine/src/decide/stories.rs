@@ -1,0 +1,7 @@
+//! The rules of the wire as stories: what happened, and the history that must come of it.
+
+use expect_test::expect;
+
+use crate::testing::check;
+
+mod core;

@@ -1,0 +1,180 @@
+//! A worker answers a workflow task with commands.
+//!
+//! All of a completion takes effect or none of it. A command that cannot be carried out throws away the
+//! whole completion and fails the task instead (service/history/api/respondworkflowtaskcompleted).
+
+use everlog_proto::api::{
+    enums::v1::{TimeoutType, WorkflowTaskFailedCause},
+    failure::v1::{Failure, ServerFailureInfo, failure::FailureInfo},
+    history::v1::{
+        WorkflowTaskCompletedEventAttributes, WorkflowTaskFailedEventAttributes, history_event::Attributes,
+    },
+    workflowservice::v1::{RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse},
+};
+
+use super::fail::check_holder;
+use crate::{
+    decide::{
+        BadCommand, Decided, command, query,
+        terminate::{self, SERVER_IDENTITY},
+    },
+    execution::Sticky,
+    fact::Record,
+    reject::Reject,
+    reply::{CompletedReply, Reply},
+    request::TaskEnd,
+    time::{DURATION_MAX, set_duration},
+    token::TaskToken,
+    turn::Turn,
+};
+
+pub fn complete(
+    turn: &mut Turn<'_>,
+    token: &TaskToken,
+    request: &RespondWorkflowTaskCompletedRequest,
+) -> Decided {
+    if !turn.execution.is_running() {
+        return Err(Reject::workflow_task_not_found());
+    }
+    check_holder(turn, token)?;
+    command::check_sequence(&request.commands)?;
+
+    let task = turn.execution.workflow_task.clone().unwrap_or_default();
+    let heartbeat =
+        request.force_create_new_workflow_task && request.commands.is_empty() && request.messages.is_empty();
+    if heartbeat
+        && task.original_scheduled_time + turn.stamp.limits.workflow_task_heartbeat_max < turn.stamp.now
+    {
+        end_attempt_of_heartbeat(turn);
+        return Ok(Some(Reply::HeartbeatTimedOut));
+    }
+
+    let before = turn.checkpoint();
+    match carry_out(turn, request) {
+        Ok(ended) => Ok(Some(finish(turn, request, ended, heartbeat, &task))),
+        Err(bad) => {
+            turn.roll_back(before);
+            refuse(turn, request, &bad)
+        }
+    }
+}
+
+/// What the commands led to, as far as the next task depends on it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub canceled_unstarted_activity: bool,
+    pub eager_activities: Vec<everlog_proto::api::workflowservice::v1::PollActivityTaskQueueResponse>,
+}
+
+fn carry_out(
+    turn: &mut Turn<'_>,
+    request: &RespondWorkflowTaskCompletedRequest,
+) -> Result<Outcome, BadCommand> {
+    let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
+    turn.holding = true;
+    #[allow(deprecated, reason = "older workers still send these fields and expect to read them back")]
+    let completed = WorkflowTaskCompletedEventAttributes {
+        scheduled_event_id: started.scheduled_event_id,
+        started_event_id: started.started_event_id,
+        identity: request.identity.clone(),
+        binary_checksum: request.binary_checksum.clone(),
+        worker_version: request.worker_version_stamp.clone(),
+        sdk_metadata: request.sdk_metadata.clone(),
+        metering_metadata: request.metering_metadata,
+        versioning_behavior: request.versioning_behavior,
+        ..Default::default()
+    };
+    let completed_event_id = turn.event(Attributes::WorkflowTaskCompletedEventAttributes(completed));
+    set_sticky(turn, request);
+    command::run(turn, &request.commands, completed_event_id, &request.identity)
+}
+
+fn set_sticky(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) {
+    let sticky = request.sticky_attributes.as_ref().and_then(|attributes| {
+        let queue = attributes.worker_task_queue.as_ref().filter(|queue| !queue.name.is_empty())?;
+        // Without a time-out the task waits for its sticky worker for as long as that one is alive.
+        let timeout = set_duration(attributes.schedule_to_start_timeout.as_ref()).unwrap_or(DURATION_MAX);
+        Some(Sticky { queue: queue.name.clone(), schedule_to_start_timeout: timeout })
+    });
+    if turn.execution.sticky != sticky {
+        turn.record(Record::Sticky(sticky));
+    }
+}
+
+/// The commands are done: events that waited get their ids, and the next task is owed or started.
+fn finish(
+    turn: &mut Turn<'_>,
+    request: &RespondWorkflowTaskCompletedRequest,
+    outcome: Outcome,
+    heartbeat: bool,
+    task: &crate::execution::WorkflowTask,
+) -> Reply {
+    turn.holding = false;
+    query::task_completed(turn, &request.query_results);
+    let mut reply = CompletedReply {
+        response: RespondWorkflowTaskCompletedResponse {
+            activity_tasks: outcome.eager_activities,
+            ..Default::default()
+        },
+        workflow_task: None,
+    };
+    if turn.execution.is_running() {
+        let owed = request.force_create_new_workflow_task
+            || !turn.execution.buffered.is_empty()
+            || outcome.canceled_unstarted_activity;
+        if owed {
+            super::schedule(turn);
+            if heartbeat {
+                turn.record(Record::OriginalSchedule(task.original_scheduled_time));
+            }
+            if request.return_new_workflow_task {
+                reply.workflow_task = Some(super::take_inline(turn, &request.identity));
+            }
+        }
+    }
+    query::unblock(turn);
+    Reply::Completed(Box::new(reply))
+}
+
+/// The completion cannot stand: the task fails in its place, and the worker reads why.
+fn refuse(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest, bad: &BadCommand) -> Decided {
+    let unhandled = bad.cause == WorkflowTaskFailedCause::UnhandledCommand;
+    let attempt = turn.execution.workflow_task.as_ref().map_or(1, |task| task.attempt);
+    let text = bad.text();
+    if attempt > 1 && !unhandled && !bad.terminates {
+        // Nothing is written: the task will time out, which slows a broken worker down.
+        return Err(Reject::InvalidArgument(text));
+    }
+    let failure = Failure {
+        message: text.clone(),
+        failure_info: Some(FailureInfo::ServerFailureInfo(ServerFailureInfo::default())),
+        ..Failure::default()
+    };
+    let failed = WorkflowTaskFailedEventAttributes {
+        cause: bad.cause as i32,
+        failure: Some(failure),
+        identity: request.identity.clone(),
+        #[allow(deprecated)]
+        binary_checksum: request.binary_checksum.clone(),
+        ..Default::default()
+    };
+    super::end_attempt(turn, TaskEnd::Failed { cause: bad.cause }, Some(failed));
+    if bad.terminates {
+        terminate::end(turn, &text, None, SERVER_IDENTITY, Vec::new());
+    } else {
+        if unhandled {
+            turn.record(Record::CloseAttempted(true));
+        }
+        super::schedule_if_needed(turn);
+    }
+    Ok(Some(Reply::Refused(Reject::InvalidArgument(text))))
+}
+
+fn end_attempt_of_heartbeat(turn: &mut Turn<'_>) {
+    super::end_attempt(turn, TaskEnd::TimedOut(TimeoutType::StartToClose), None);
+    if turn.execution.sticky.is_some() {
+        turn.record(Record::Sticky(None));
+    }
+    turn.record(Record::NextAttempt(1));
+    super::schedule_if_needed(turn);
+}

@@ -1,0 +1,163 @@
+//! A task that did not end well: reported by the worker, timed out, or cut short by the engine.
+//!
+//! Only the first attempt leaves events behind; after that only the attempt's number grows, so that a
+//! broken worker cannot fill a history (service/history/workflow/workflow_task_state_machine.go).
+
+use everlog_proto::api::{
+    enums::v1::{TimeoutType, WorkflowTaskFailedCause},
+    failure::v1::Failure,
+    history::v1::{
+        WorkflowTaskFailedEventAttributes, WorkflowTaskTimedOutEventAttributes, history_event::Attributes,
+    },
+    workflowservice::v1::RespondWorkflowTaskFailedRequest,
+};
+
+use crate::{
+    decide::{
+        Decided, query,
+        terminate::{self, SERVER_IDENTITY},
+    },
+    fact::Record,
+    reject::Reject,
+    reply::Reply,
+    request::TaskEnd,
+    token::{TaskToken, TokenTask},
+    turn::Turn,
+};
+
+pub fn fail(turn: &mut Turn<'_>, token: &TaskToken, request: &RespondWorkflowTaskFailedRequest) -> Decided {
+    if !turn.execution.is_running() {
+        return Err(Reject::already_completed());
+    }
+    check_holder(turn, token)?;
+    if request.cause() == WorkflowTaskFailedCause::GrpcMessageTooLarge {
+        terminate::end(turn, "GrpcMessageTooLarge", None, SERVER_IDENTITY, Vec::new());
+        return Ok(Some(Reply::Done));
+    }
+    let failed = WorkflowTaskFailedEventAttributes {
+        cause: request.cause,
+        failure: request.failure.clone(),
+        identity: request.identity.clone(),
+        #[allow(deprecated)]
+        binary_checksum: request.binary_checksum.clone(),
+        ..Default::default()
+    };
+    end_attempt(turn, TaskEnd::Failed { cause: request.cause() }, Some(failed));
+    super::schedule_if_needed(turn);
+    Ok(Some(Reply::Done))
+}
+
+/// Whether this token belongs to the worker that holds the task now.
+pub(super) fn check_holder(turn: &Turn<'_>, token: &TaskToken) -> Result<(), Reject> {
+    let TokenTask::Workflow { scheduled_event_id, started_event_id, attempt, nonce } = &token.task else {
+        return Err(Reject::InvalidArgument("Error deserializing task token.".into()));
+    };
+    let holds = turn.volatile.started.as_ref().is_some_and(|started| {
+        started.scheduled_event_id == *scheduled_event_id
+            && started.started_event_id == *started_event_id
+            && started.attempt == *attempt
+            && started.nonce == *nonce
+    });
+    if holds { Ok(()) } else { Err(Reject::workflow_task_not_found()) }
+}
+
+/// Fails the task that is being worked on, if there is one.
+pub fn fail_started(
+    turn: &mut Turn<'_>,
+    cause: WorkflowTaskFailedCause,
+    failure: Option<Failure>,
+    identity: &str,
+) {
+    if turn.volatile.started.is_none() {
+        return;
+    }
+    let failed = WorkflowTaskFailedEventAttributes {
+        cause: cause as i32,
+        failure,
+        identity: identity.to_owned(),
+        ..Default::default()
+    };
+    end_attempt(turn, TaskEnd::Failed { cause }, Some(failed));
+}
+
+/// Ends the current attempt without a completion. The next one is not scheduled here.
+pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTaskFailedEventAttributes>) {
+    let Some(task) = turn.execution.workflow_task.clone() else { return };
+    query::release(turn);
+    let started = turn.volatile.started.clone();
+    if task.written {
+        let started_event_id = started.as_ref().map_or(0, |started| started.started_event_id);
+        if started.is_some() {
+            super::write_started(turn);
+        }
+        let attributes = match &end {
+            TaskEnd::Failed { .. } => {
+                Attributes::WorkflowTaskFailedEventAttributes(WorkflowTaskFailedEventAttributes {
+                    scheduled_event_id: task.scheduled_event_id,
+                    started_event_id,
+                    ..failed.unwrap_or_default()
+                })
+            }
+            TaskEnd::TimedOut(kind) => {
+                Attributes::WorkflowTaskTimedOutEventAttributes(WorkflowTaskTimedOutEventAttributes {
+                    scheduled_event_id: task.scheduled_event_id,
+                    started_event_id,
+                    timeout_type: *kind as i32,
+                })
+            }
+        };
+        turn.event(attributes);
+    } else {
+        turn.volatile.started = None;
+        turn.record(Record::TaskEnded);
+    }
+    if let TaskEnd::Failed { cause } = end {
+        turn.record(Record::TaskFailure { cause: cause as i32 });
+    }
+    count_attempt(turn, task.attempt);
+}
+
+/// A failure on the sticky queue may be the cache's fault: it costs the stickiness, not an attempt.
+fn count_attempt(turn: &mut Turn<'_>, attempt: i32) {
+    if turn.execution.sticky.is_some() {
+        turn.record(Record::Sticky(None));
+        turn.record(Record::NextAttempt(1));
+    } else {
+        turn.record(Record::NextAttempt(attempt + 1));
+    }
+}
+
+/// The sticky queue has had no poller for a while: the same task goes to the normal queue, unwritten.
+pub fn sticky_unavailable(turn: &mut Turn<'_>, scheduled_event_id: i64, query: Option<u64>) -> Decided {
+    match query {
+        Some(id) => query::to_normal_queue(turn, id),
+        None => {
+            let task = turn.execution.workflow_task.as_ref();
+            if turn.volatile.started.is_none()
+                && task.is_some_and(|task| task.scheduled_event_id == scheduled_event_id)
+            {
+                turn.volatile.moved_to_normal = true;
+            }
+        }
+    }
+    Ok(Some(Reply::Done))
+}
+
+/// Times out a task that nobody took in time, or whose worker did not answer in time.
+pub fn wake(turn: &mut Turn<'_>) -> bool {
+    let now = turn.stamp.now;
+    if let Some(started) = &turn.volatile.started {
+        if started.deadline > now {
+            return false;
+        }
+        end_attempt(turn, TaskEnd::TimedOut(TimeoutType::StartToClose), None);
+        return true;
+    }
+    let Some(task) = &turn.execution.workflow_task else { return false };
+    let waited_too_long = task.sticky_timeout.is_some_and(|timeout| task.scheduled_time + timeout <= now);
+    if !waited_too_long || turn.volatile.moved_to_normal {
+        return false;
+    }
+    end_attempt(turn, TaskEnd::TimedOut(TimeoutType::ScheduleToStart), None);
+    true
+}

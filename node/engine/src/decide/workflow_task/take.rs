@@ -1,0 +1,180 @@
+//! A worker takes a task: nothing is written, the holder is remembered.
+
+use everlog_proto::api::{
+    common::v1::{WorkflowExecution, WorkflowType},
+    enums::v1::{EventType, SuggestContinueAsNewReason, TaskQueueKind},
+    history::v1::HistoryEvent,
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::PollWorkflowTaskQueueResponse,
+};
+
+use crate::{
+    decide::{Decided, query},
+    fact::Record,
+    reply::{HistorySpan, Reply, WorkflowTaskReply},
+    request::TakeWorkflowTask,
+    token::{TaskToken, TokenTask},
+    turn::Turn,
+    volatile::StartedTask,
+};
+
+/// Signs the start of a task that is returned with the completion of the one before it.
+const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
+
+pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
+    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
+    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
+    if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
+        return Ok(Some(Reply::TaskGone));
+    }
+    let sticky = task.sticky_timeout.is_some() && task.queue == take.queue;
+    if let Some(started) = &turn.volatile.started {
+        // The queue asks again because it did not hear the answer.
+        let same = started.request_id == take.request_id && !take.request_id.is_empty();
+        return Ok(Some(if same { Reply::WorkflowTask(reply(turn)) } else { Reply::TaskGone }));
+    }
+    if !sticky && take.queue != turn.execution.task_queue() {
+        // A sticky poller for a run that is no longer sticky.
+        return Ok(Some(Reply::TaskGone));
+    }
+    turn.flush_buffer();
+    // Events that came in since an attempt failed make the next one an ordinary first attempt.
+    let stale = |turn: &Turn<'_>| {
+        let task = turn.execution.workflow_task.as_ref();
+        task.is_some_and(|task| !task.written && task.scheduled_event_id != turn.execution.next_event_id)
+    };
+    if stale(turn) {
+        turn.record(Record::NextAttempt(1));
+        super::write_scheduled(turn, 1);
+    }
+    hold(turn, &take.identity, &take.request_id, sticky);
+    Ok(Some(Reply::WorkflowTask(reply(turn))))
+}
+
+/// Starts the task that was just scheduled for the worker that completed the one before.
+pub fn take_inline(turn: &mut Turn<'_>, identity: &str) -> Box<WorkflowTaskReply> {
+    hold(turn, identity, INLINE_REQUEST_ID, true);
+    reply(turn)
+}
+
+/// Starts the first task for the client that started the workflow, which is a worker as well.
+pub fn take_eagerly(turn: &mut Turn<'_>, identity: &str, request_id: &str) -> Box<WorkflowTaskReply> {
+    hold(turn, identity, request_id, false);
+    if let Some(started) = &mut turn.volatile.started {
+        // Nothing of this run is persisted yet.
+        started.history_bytes = 0;
+    }
+    reply(turn)
+}
+
+/// The answer that the holder of the running task was given.
+pub fn held(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
+    reply(turn)
+}
+
+/// Remembers who holds the task and what it was told.
+fn hold(turn: &mut Turn<'_>, identity: &str, request_id: &str, sticky: bool) {
+    let Some(task) = turn.execution.workflow_task.clone() else { return };
+    let limits = turn.stamp.limits;
+    let mut reasons = Vec::new();
+    let started_event_id = turn.execution.next_event_id + i64::from(!task.written);
+    if turn.execution.history_bytes >= limits.suggest_continue_as_new_bytes {
+        reasons.push(SuggestContinueAsNewReason::HistorySizeTooLarge as i32);
+    }
+    if started_event_id >= limits.suggest_continue_as_new_events {
+        reasons.push(SuggestContinueAsNewReason::TooManyHistoryEvents as i32);
+    }
+    turn.volatile.started = Some(StartedTask {
+        scheduled_event_id: if task.written { task.scheduled_event_id } else { turn.execution.next_event_id },
+        started_event_id,
+        attempt: task.attempt,
+        time: turn.stamp.now,
+        identity: identity.to_owned(),
+        request_id: request_id.to_owned(),
+        history_bytes: turn.execution.history_bytes,
+        suggest_continue_as_new: !reasons.is_empty(),
+        suggest_reasons: reasons,
+        nonce: turn.stamp.chance(),
+        deadline: turn.stamp.now + super::start_to_close_timeout(turn, task.attempt),
+        sticky,
+        queries: query::attach(turn),
+    });
+}
+
+/// The poll response for the task that is held now. Sticky workers get only what is new to them.
+fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
+    let execution = &turn.execution;
+    let started = turn.volatile.started.clone().unwrap_or_default();
+    let task = execution.workflow_task.clone().unwrap_or_default();
+    let key = execution.key().clone();
+    let token = TaskToken {
+        run: key.clone(),
+        task: TokenTask::Workflow {
+            scheduled_event_id: started.scheduled_event_id,
+            started_event_id: started.started_event_id,
+            attempt: started.attempt,
+            nonce: started.nonce,
+        },
+    };
+    let from = if started.sticky { execution.last_completed_started_event_id + 1 } else { 1 };
+    let response = PollWorkflowTaskQueueResponse {
+        task_token: token.encode(),
+        workflow_execution: Some(WorkflowExecution {
+            workflow_id: execution.workflow_id().to_owned(),
+            run_id: execution.run_id().to_owned(),
+        }),
+        workflow_type: Some(WorkflowType { name: execution.workflow_type().to_owned() }),
+        previous_started_event_id: execution.last_completed_started_event_id,
+        started_event_id: started.started_event_id,
+        attempt: started.attempt,
+        workflow_execution_task_queue: Some(TaskQueue {
+            name: execution.task_queue().to_owned(),
+            kind: TaskQueueKind::Normal as i32,
+            normal_name: String::new(),
+        }),
+        scheduled_time: Some(task.scheduled_time.proto()),
+        started_time: Some(started.time.proto()),
+        queries: query::attached(turn),
+        ..Default::default()
+    };
+    let history = HistorySpan { run: key, from, to: execution.history_length(), suffix: unwritten(turn) };
+    Box::new(WorkflowTaskReply { response, history })
+}
+
+/// The events of the held task that are not written yet, as they will be.
+fn unwritten(turn: &Turn<'_>) -> Vec<HistoryEvent> {
+    unwritten_events(&turn.execution, turn.volatile.started.as_ref())
+}
+
+/// The same for anybody who reads the history while the task runs.
+pub fn unwritten_events(
+    execution: &crate::execution::Execution,
+    started: Option<&StartedTask>,
+) -> Vec<HistoryEvent> {
+    let Some(task) = execution.workflow_task.as_ref().filter(|_| execution.is_running()) else {
+        return Vec::new();
+    };
+    let scheduled_event_id = if task.written { task.scheduled_event_id } else { execution.next_event_id };
+    let timeout = started.map_or(task.start_to_close_timeout, |started| started.deadline.since(started.time));
+    let mut events = Vec::new();
+    if !task.written {
+        events.push(HistoryEvent {
+            event_id: scheduled_event_id,
+            event_time: Some(task.scheduled_time.proto()),
+            event_type: EventType::WorkflowTaskScheduled as i32,
+            task_id: crate::turn::task_id(scheduled_event_id),
+            attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
+            ..Default::default()
+        });
+    }
+    let Some(started) = started else { return events };
+    events.push(HistoryEvent {
+        event_id: started.started_event_id,
+        event_time: Some(started.time.proto()),
+        event_type: EventType::WorkflowTaskStarted as i32,
+        task_id: crate::turn::task_id(started.started_event_id),
+        attributes: Some(super::started_attributes(started)),
+        ..Default::default()
+    });
+    events
+}

@@ -1,0 +1,364 @@
+//! The fold. It never fails and never refuses: what was committed has happened.
+//!
+//! Nothing here may depend on limits, clocks or taste, since a replica of a later release folds the same
+//! entries and must reach the same bytes.
+
+use everlog_proto::api::{
+    enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
+    history::v1::{
+        HistoryEvent, WorkflowExecutionStartedEventAttributes, WorkflowTaskCompletedEventAttributes,
+        history_event::Attributes,
+    },
+    workflow::v1::ResetPointInfo,
+};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{
+    codec::Proto,
+    event::is_close,
+    execution::{Activity, AttachedRequest, Execution, Timer, WorkflowTask, event_type},
+    fact::{Change, Event, Fact, Record},
+    time::{Time, duration, set_duration},
+};
+
+/// Reset points that a run remembers; the oldest give way.
+const RESET_POINTS_MAX: usize = 20;
+
+/// Folds all facts of one change and counts the version.
+pub fn evolve_change(execution: &mut Execution, change: &Change) {
+    if execution.key.is_none() {
+        *execution = Execution::fresh(change.run.clone());
+    }
+    for fact in &change.facts {
+        evolve(execution, fact);
+    }
+    execution.version += 1;
+    execution.state_transitions += 1;
+}
+
+pub fn evolve(execution: &mut Execution, fact: &Fact) {
+    match fact {
+        Fact::Event(event) => {
+            take_effect(execution, &event.event);
+            note_request_id(execution, &event.event);
+            append(execution, event);
+        }
+        Fact::Flushed(event) => {
+            // A flush writes the whole buffer, so its first event empties it.
+            execution.buffered.clear();
+            note_request_id(execution, &event.event);
+            append(execution, event);
+        }
+        Fact::Record(record) => keep(execution, record),
+    }
+}
+
+/// The event takes the next place in the history.
+fn append(execution: &mut Execution, event: &Event) {
+    debug_assert_eq!(event.event.event_id, execution.next_event_id, "event ids are dense");
+    execution.next_event_id = event.event.event_id + 1;
+    execution.history_bytes += event.bytes.len() as i64;
+    execution.history_hash = xxh3_64_with_seed(&event.bytes, execution.history_hash);
+}
+
+/// What an event means for the state, at the moment it happens.
+fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
+    let Some(attributes) = &event.attributes else { return };
+    let at = event.event_time.as_ref().map(Time::from_proto).unwrap_or_default();
+    match attributes {
+        Attributes::WorkflowExecutionStartedEventAttributes(a) => started(execution, a, at),
+        Attributes::WorkflowTaskScheduledEventAttributes(a) => {
+            let queue = a.task_queue.clone().unwrap_or_default();
+            let sticky = queue.kind == TaskQueueKind::Sticky as i32;
+            execution.has_first_task = true;
+            execution.workflow_task = Some(WorkflowTask {
+                scheduled_event_id: event.event_id,
+                attempt: a.attempt,
+                scheduled_time: at,
+                original_scheduled_time: at,
+                sticky_timeout: sticky
+                    .then(|| execution.sticky.as_ref().map(|s| s.schedule_to_start_timeout))
+                    .flatten(),
+                queue: queue.name,
+                start_to_close_timeout: duration(a.start_to_close_timeout.as_ref()),
+                written: true,
+            });
+        }
+        Attributes::WorkflowTaskCompletedEventAttributes(a) => {
+            execution.workflow_task = None;
+            execution.next_attempt = 1;
+            execution.last_completed_started_event_id = a.started_event_id;
+            execution.last_completed_event_id = event.event_id;
+            execution.close_attempted = false;
+            note_build(execution, a, event.event_id, at);
+        }
+        Attributes::WorkflowTaskFailedEventAttributes(_)
+        | Attributes::WorkflowTaskTimedOutEventAttributes(_) => execution.workflow_task = None,
+        Attributes::ActivityTaskScheduledEventAttributes(a) => {
+            let activity = Activity {
+                scheduled: Proto(a.clone()),
+                first_scheduled_time: at,
+                scheduled_time: at,
+                attempt: 1,
+                ..Activity::default()
+            };
+            execution.activities.insert(event.event_id, activity);
+        }
+        Attributes::ActivityTaskCancelRequestedEventAttributes(a) => {
+            if let Some(activity) = execution.activities.get_mut(&a.scheduled_event_id) {
+                activity.cancel_requested_event_id = event.event_id;
+            }
+        }
+        Attributes::ActivityTaskCompletedEventAttributes(a) => {
+            finish_activity(execution, a.scheduled_event_id)
+        }
+        Attributes::ActivityTaskFailedEventAttributes(a) => finish_activity(execution, a.scheduled_event_id),
+        Attributes::ActivityTaskTimedOutEventAttributes(a) => {
+            finish_activity(execution, a.scheduled_event_id)
+        }
+        Attributes::ActivityTaskCanceledEventAttributes(a) => {
+            finish_activity(execution, a.scheduled_event_id)
+        }
+        Attributes::TimerStartedEventAttributes(a) => {
+            let fire_at = at + duration(a.start_to_fire_timeout.as_ref());
+            execution.timers.insert(a.timer_id.clone(), Timer { started_event_id: event.event_id, fire_at });
+        }
+        Attributes::TimerFiredEventAttributes(a) => {
+            execution.timers.remove(&a.timer_id);
+        }
+        Attributes::TimerCanceledEventAttributes(a) => {
+            execution.timers.remove(&a.timer_id);
+        }
+        Attributes::WorkflowExecutionSignaledEventAttributes(_) => execution.signal_count += 1,
+        Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => execution.cancel_requested = true,
+        Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
+            for (name, payload) in a.search_attributes.iter().flat_map(|s| &s.indexed_fields) {
+                merge(&mut execution.search_attributes, name, payload);
+            }
+        }
+        Attributes::WorkflowPropertiesModifiedEventAttributes(a) => {
+            for (name, payload) in a.upserted_memo.iter().flat_map(|m| &m.fields) {
+                merge(&mut execution.memo, name, payload);
+            }
+        }
+        _ => {}
+    }
+    if is_close(event_type(event)) {
+        close(execution, event, at);
+    }
+}
+
+/// The first task that a build of the worker completes is a point to reset to.
+fn note_build(
+    execution: &mut Execution,
+    attributes: &WorkflowTaskCompletedEventAttributes,
+    completed_event_id: i64,
+    at: Time,
+) {
+    #[allow(deprecated, reason = "workers without deployments say only this")]
+    let (checksum, stamp) = (&attributes.binary_checksum, &attributes.worker_version);
+    let build_id = stamp.as_ref().map_or("", |stamp| &stamp.build_id);
+    let mut builds = vec!["unversioned".to_owned()];
+    if !build_id.is_empty() {
+        builds.push(format!("unversioned:{build_id}"));
+    }
+    for build in builds {
+        if !execution.build_ids.contains(&build) {
+            execution.build_ids.push(build);
+        }
+    }
+    #[allow(deprecated, reason = "the same")]
+    let known =
+        |point: &Proto<ResetPointInfo>| point.binary_checksum == *checksum && point.build_id == build_id;
+    if execution.reset_points.iter().any(known) {
+        return;
+    }
+    if execution.reset_points.len() == RESET_POINTS_MAX {
+        execution.reset_points.remove(0);
+    }
+    #[allow(deprecated, reason = "the same")]
+    let point = ResetPointInfo {
+        build_id: build_id.to_owned(),
+        binary_checksum: checksum.clone(),
+        run_id: execution.run_id().to_owned(),
+        first_workflow_task_completed_id: completed_event_id,
+        create_time: Some(at.proto()),
+        expire_time: None,
+        resettable: true,
+    };
+    execution.reset_points.push(Proto(point));
+}
+
+fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEventAttributes, at: Time) {
+    let mut kept = attributes.clone();
+    let runs_again = kept.retry_policy.is_some() || !kept.cron_schedule.is_empty();
+    if !runs_again {
+        kept.input = None;
+    }
+    execution.memo =
+        kept.memo.take().into_iter().flat_map(|m| m.fields).map(|(k, v)| (k, Proto(v))).collect();
+    execution.search_attributes = kept
+        .search_attributes
+        .take()
+        .into_iter()
+        .flat_map(|s| s.indexed_fields)
+        .map(|(k, v)| (k, Proto(v)))
+        .collect();
+    execution.reset_points =
+        kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points).map(Proto).collect();
+    execution.status = WorkflowExecutionStatus::Running as i32;
+    execution.start_time = at;
+    execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
+    execution.run_expiration =
+        set_duration(kept.workflow_run_timeout.as_ref()).map(|timeout| execution.execution_time + timeout);
+    execution.start = Proto(kept);
+}
+
+/// A payload that says "null" removes the key.
+fn merge(
+    map: &mut std::collections::BTreeMap<String, Proto<everlog_proto::api::common::v1::Payload>>,
+    name: &str,
+    payload: &everlog_proto::api::common::v1::Payload,
+) {
+    if is_null(payload) {
+        map.remove(name);
+    } else {
+        map.insert(name.to_owned(), Proto(payload.clone()));
+    }
+}
+
+/// Null, an empty list, or nothing at all: each unsets a memo field or search attribute.
+pub fn is_null(payload: &everlog_proto::api::common::v1::Payload) -> bool {
+    let encoding = payload.metadata.get("encoding").map(Vec::as_slice).unwrap_or_default();
+    encoding == b"binary/null" || payload.data.is_empty() || payload.data == b"null" || payload.data == b"[]"
+}
+
+fn finish_activity(execution: &mut Execution, scheduled_event_id: i64) {
+    execution.activities.remove(&scheduled_event_id);
+}
+
+fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
+    use WorkflowExecutionStatus as Status;
+    let (status, new_run_id) = match &event.attributes {
+        Some(Attributes::WorkflowExecutionCompletedEventAttributes(a)) => {
+            (Status::Completed, a.new_execution_run_id.clone())
+        }
+        Some(Attributes::WorkflowExecutionFailedEventAttributes(a)) => {
+            (Status::Failed, a.new_execution_run_id.clone())
+        }
+        Some(Attributes::WorkflowExecutionTimedOutEventAttributes(a)) => {
+            (Status::TimedOut, a.new_execution_run_id.clone())
+        }
+        Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(a)) => {
+            (Status::ContinuedAsNew, a.new_execution_run_id.clone())
+        }
+        Some(Attributes::WorkflowExecutionCanceledEventAttributes(_)) => (Status::Canceled, String::new()),
+        _ => (Status::Terminated, String::new()),
+    };
+    execution.status = status as i32;
+    execution.close_time = Some(at);
+    execution.close_event_id = event.event_id;
+    execution.new_run_id = new_run_id;
+    // What was pending stays to be seen: descriptions of closed runs show it.
+    execution.timers.clear();
+    execution.buffered.clear();
+    execution.sticky = None;
+}
+
+/// Events that answer a request are found again by the request's id.
+fn note_request_id(execution: &mut Execution, event: &HistoryEvent) {
+    let request_id = match &event.attributes {
+        Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) => &a.attached_request_id,
+        _ => return,
+    };
+    if !request_id.is_empty() {
+        let attached =
+            AttachedRequest { event_type: event_type(event) as EventType as i32, event_id: event.event_id };
+        execution.request_ids.insert(request_id.clone(), attached);
+    }
+}
+
+fn keep(execution: &mut Execution, record: &Record) {
+    match record {
+        Record::Created { request_id, user_metadata } => {
+            execution.create_request_id = request_id.clone();
+            execution.user_metadata = user_metadata.clone();
+            let attached =
+                AttachedRequest { event_type: EventType::WorkflowExecutionStarted as i32, event_id: 1 };
+            execution.request_ids.insert(request_id.clone(), attached);
+        }
+        Record::Buffered(event) => {
+            take_effect(execution, event);
+            note_request_id(execution, event);
+            execution.buffered.push(event.clone());
+        }
+        Record::Unbuffered { index } => {
+            if (*index as usize) < execution.buffered.len() {
+                execution.buffered.remove(*index as usize);
+            }
+        }
+        Record::NextAttempt(attempt) => execution.next_attempt = *attempt,
+        Record::TransientTask { attempt, scheduled_time } => {
+            execution.workflow_task = Some(WorkflowTask {
+                scheduled_event_id: execution.next_event_id,
+                attempt: *attempt,
+                scheduled_time: *scheduled_time,
+                original_scheduled_time: *scheduled_time,
+                queue: execution.task_queue().to_owned(),
+                sticky_timeout: None,
+                start_to_close_timeout: duration(execution.start.workflow_task_timeout.as_ref()),
+                written: false,
+            });
+        }
+        Record::OriginalSchedule(time) => {
+            if let Some(task) = &mut execution.workflow_task {
+                task.original_scheduled_time = *time;
+            }
+        }
+        Record::Sticky(sticky) => execution.sticky = sticky.clone(),
+        Record::TaskMoved { queue } => {
+            if let Some(task) = &mut execution.workflow_task {
+                task.queue = queue.clone();
+                task.sticky_timeout = None;
+            }
+        }
+        Record::CloseAttempted(attempted) => execution.close_attempted = *attempted,
+        Record::TaskFailure { cause } => execution.cause_of_last_task_failure = *cause,
+        Record::ActivityStarted { scheduled_event_id, attempt, start } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id)
+                && activity.attempt == *attempt
+            {
+                activity.last_identity = start.identity.clone();
+                activity.last_started_time = Some(start.time);
+                activity.started = Some(start.clone());
+            }
+        }
+        Record::ActivityRetry { scheduled_event_id, attempt, scheduled_time, interval, failure, at } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                activity.attempt = *attempt;
+                activity.scheduled_time = *scheduled_time;
+                activity.retry_interval = Some(*interval);
+                activity.last_failure = failure.clone();
+                activity.last_attempt_complete_time = Some(*at);
+                activity.started = None;
+            }
+        }
+        Record::ActivityHeartbeat { scheduled_event_id, time, details } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                activity.heartbeat_time = Some(*time);
+                activity.heartbeat_details = details.clone();
+            }
+        }
+        Record::SignalRequest(id) => {
+            execution.signal_request_ids.insert(id.clone());
+        }
+        Record::CancelRequest(id) => execution.cancel_request_id = id.clone(),
+        Record::RequestAttached { request_id, event_type, event_id } => {
+            let attached = AttachedRequest { event_type: *event_type, event_id: *event_id };
+            execution.request_ids.insert(request_id.clone(), attached);
+        }
+        Record::RetainUntil(time) => execution.retain_until = Some(*time),
+        Record::Deleted => execution.deleted = true,
+        Record::TaskEnded => execution.workflow_task = None,
+    }
+}

@@ -1,0 +1,269 @@
+//! The state of one workflow run: the fold of its facts.
+//!
+//! Data and a few questions about it. Who changes it is `evolve`, who decides is `decide/`; nobody else
+//! writes a field. Everything here is persisted; what only the leader remembers is in [`crate::volatile`].
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use everlog_proto::api::{
+    common::v1::{Payload, Payloads},
+    enums::v1::{EventType, WorkflowExecutionStatus},
+    failure::v1::Failure,
+    history::v1::{
+        ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes,
+    },
+    sdk::v1::UserMetadata,
+    workflow::v1::ResetPointInfo,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::Proto, key::RunKey, time::Time};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Execution {
+    pub key: Option<RunKey>,
+    /// How many batches of facts this state has folded. An entry names the version it follows.
+    pub version: u64,
+    /// Attributes of the first event. `input` is kept only where a retry or cron may need it again.
+    pub start: Proto<WorkflowExecutionStartedEventAttributes>,
+    pub create_request_id: String,
+    pub start_time: Time,
+    /// When the first workflow task may run: later than the start by its back-off.
+    pub execution_time: Time,
+    pub run_expiration: Option<Time>,
+    pub status: i32,
+    pub close_time: Option<Time>,
+    /// The event that closed the run, kept to answer result polls without reading history.
+    pub close_event_id: i64,
+    pub new_run_id: String,
+    /// A closed run is deleted after this moment.
+    pub retain_until: Option<Time>,
+    pub deleted: bool,
+
+    pub next_event_id: i64,
+    pub history_bytes: i64,
+    /// Running hash over all event bytes: equal on every replica at the same version.
+    pub history_hash: u64,
+    pub state_transitions: i64,
+
+    pub workflow_task: Option<WorkflowTask>,
+    /// False while the first workflow task waits for its back-off.
+    pub has_first_task: bool,
+    /// The attempt that the next workflow task will have.
+    pub next_attempt: i32,
+    /// `started_event_id` of the last completed workflow task; 0 before the first.
+    pub last_completed_started_event_id: i64,
+    /// Id of the last WorkflowTaskCompleted event.
+    pub last_completed_event_id: i64,
+    pub sticky: Option<Sticky>,
+    /// A close command met events that the worker had not seen; the next task will try again.
+    pub close_attempted: bool,
+    pub cause_of_last_task_failure: i32,
+
+    /// By scheduled event id.
+    pub activities: BTreeMap<i64, Activity>,
+    /// By timer id.
+    pub timers: BTreeMap<String, Timer>,
+    /// Events that happened while a workflow task was running; they have no id yet.
+    pub buffered: Vec<Proto<HistoryEvent>>,
+
+    pub signal_count: i64,
+    pub signal_request_ids: BTreeSet<String>,
+    /// Request ids attached to this run, with the event that tells of them.
+    pub request_ids: BTreeMap<String, AttachedRequest>,
+    pub cancel_requested: bool,
+    pub cancel_request_id: String,
+
+    /// Where the run may be reset to: the first task completed by each build of the worker.
+    pub reset_points: Vec<Proto<ResetPointInfo>>,
+    /// Builds that completed tasks of this run, as the search attribute `BuildIds` has them.
+    pub build_ids: Vec<String>,
+
+    pub memo: BTreeMap<String, Proto<Payload>>,
+    pub search_attributes: BTreeMap<String, Proto<Payload>>,
+    pub user_metadata: Option<Proto<UserMetadata>>,
+}
+
+/// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkflowTask {
+    /// For a transient task: the id its Scheduled event would get.
+    pub scheduled_event_id: i64,
+    pub attempt: i32,
+    pub scheduled_time: Time,
+    /// Where a chain of heartbeats began.
+    pub original_scheduled_time: Time,
+    pub queue: String,
+    /// Sticky tasks time out if nobody takes them.
+    pub sticky_timeout: Option<Duration>,
+    pub start_to_close_timeout: Duration,
+    /// False for a transient task: an attempt after a failure, whose events are written only on success.
+    pub written: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sticky {
+    pub queue: String,
+    pub schedule_to_start_timeout: Duration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activity {
+    pub scheduled: Proto<ActivityTaskScheduledEventAttributes>,
+    pub first_scheduled_time: Time,
+    pub attempt: i32,
+    /// When the current attempt was, or may be, handed out.
+    pub scheduled_time: Time,
+    pub started: Option<ActivityStart>,
+    pub heartbeat_time: Option<Time>,
+    pub heartbeat_details: Option<Proto<Payloads>>,
+    pub last_failure: Option<Proto<Failure>>,
+    pub last_identity: String,
+    pub last_started_time: Option<Time>,
+    pub last_attempt_complete_time: Option<Time>,
+    pub retry_interval: Option<Duration>,
+    pub cancel_requested_event_id: i64,
+}
+
+/// A worker holds this attempt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActivityStart {
+    pub time: Time,
+    pub identity: String,
+    pub request_id: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timer {
+    pub started_event_id: i64,
+    pub fire_at: Time,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttachedRequest {
+    pub event_type: i32,
+    /// 0 while the event is buffered.
+    pub event_id: i64,
+}
+
+impl Execution {
+    /// The state before the first fact.
+    pub fn fresh(key: RunKey) -> Execution {
+        Execution { key: Some(key), next_event_id: 1, next_attempt: 1, ..Execution::default() }
+    }
+
+    pub fn key(&self) -> &RunKey {
+        self.key.as_ref().expect("an execution is only handled after its first event")
+    }
+
+    pub fn run_id(&self) -> &str {
+        &self.key().run_id
+    }
+
+    pub fn workflow_id(&self) -> &str {
+        &self.key().workflow.workflow_id
+    }
+
+    pub fn status(&self) -> WorkflowExecutionStatus {
+        WorkflowExecutionStatus::try_from(self.status).unwrap_or(WorkflowExecutionStatus::Unspecified)
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.status() == WorkflowExecutionStatus::Running
+    }
+
+    pub fn task_queue(&self) -> &str {
+        self.start.task_queue.as_ref().map_or("", |queue| &queue.name)
+    }
+
+    pub fn workflow_type(&self) -> &str {
+        self.start.workflow_type.as_ref().map_or("", |kind| &kind.name)
+    }
+
+    pub fn history_length(&self) -> i64 {
+        self.next_event_id - 1
+    }
+
+    pub fn expiration(&self) -> Option<Time> {
+        self.start.workflow_execution_expiration_time.as_ref().map(Time::from_proto)
+    }
+
+    /// Whether some workflow task was ever completed: before that, no worker knows this run.
+    pub fn has_completed_task(&self) -> bool {
+        self.last_completed_event_id > 0
+    }
+
+    /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
+    pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
+        let mut shown = self.search_attributes.clone();
+        if !self.build_ids.is_empty() {
+            let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
+            shown.insert("BuildIds".into(), Proto(keywords(&names)));
+        }
+        let checksums: Vec<String> = self
+            .reset_points
+            .iter()
+            .map(|point| {
+                #[allow(deprecated, reason = "workers without deployments say only this")]
+                let checksum = &point.binary_checksum;
+                checksum
+            })
+            .filter(|checksum| !checksum.is_empty())
+            .map(|checksum| format!("{checksum:?}"))
+            .collect();
+        if !checksums.is_empty() {
+            shown.insert("BinaryChecksums".into(), Proto(keywords(&checksums)));
+        }
+        shown
+    }
+
+    pub fn buffered_bytes(&self) -> usize {
+        use prost::Message;
+        self.buffered.iter().map(|event| event.encoded_len()).sum()
+    }
+
+    pub fn has_buffered_finish_of(&self, scheduled_event_id: i64) -> bool {
+        self.buffered.iter().any(|event| crate::event::finished_activity(event) == Some(scheduled_event_id))
+    }
+
+    /// The first workflow task has not been scheduled because its back-off has not passed.
+    pub fn is_backing_off(&self) -> bool {
+        self.is_running() && !self.has_first_task && self.execution_time > self.start_time
+    }
+}
+
+impl Activity {
+    pub fn id(&self) -> &str {
+        &self.scheduled.activity_id
+    }
+
+    pub fn queue(&self) -> &str {
+        self.scheduled.task_queue.as_ref().map_or("", |queue| &queue.name)
+    }
+
+    /// The moment after which no further attempt may run, counted from the first schedule.
+    pub fn expiration(&self) -> Option<Time> {
+        crate::time::set_duration(self.scheduled.schedule_to_close_timeout.as_ref())
+            .map(|timeout| self.first_scheduled_time + timeout)
+    }
+
+    pub fn cancel_requested(&self) -> bool {
+        self.cancel_requested_event_id != 0
+    }
+}
+
+/// The type of an event, as the API's enum.
+pub fn event_type(event: &HistoryEvent) -> EventType {
+    EventType::try_from(event.event_type).unwrap_or(EventType::Unspecified)
+}
+
+/// A search attribute of the type KeywordList, from quoted words.
+fn keywords(quoted: &[String]) -> Payload {
+    let mut payload = Payload { data: format!("[{}]", quoted.join(",")).into_bytes(), ..Payload::default() };
+    payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
+    payload.metadata.insert("type".into(), b"KeywordList".to_vec());
+    payload
+}

@@ -1,0 +1,155 @@
+//! What goes in the log: facts, never requests.
+//!
+//! The leader decides; replicas fold. New code may decide differently tomorrow, yet an entry written
+//! today means the same for ever. Every enum here is appended to, never reordered: bincode stores
+//! variants by position (golden bytes in `tests/golden` hold us to it).
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use everlog_proto::api::{
+    common::v1::Payloads, failure::v1::Failure, history::v1::HistoryEvent, sdk::v1::UserMetadata,
+};
+use prost::Message;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    codec::{self, CodecError, Proto},
+    execution::{ActivityStart, Execution, Sticky},
+    key::RunKey,
+    time::Time,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Fact {
+    /// An event that takes its place in the history and its effect now.
+    Event(Event),
+    /// A durable fact that the history does not show.
+    Record(Record),
+    /// A buffered event that now gets its id; its effect took place when it was buffered.
+    Flushed(Event),
+}
+
+/// A history event with its protobuf bytes: encoded once, then hashed, logged, stored and served as such.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub event: HistoryEvent,
+    pub bytes: Bytes,
+}
+
+impl Event {
+    pub fn new(event: HistoryEvent) -> Event {
+        let bytes = event.encode_to_vec().into();
+        Event { event, bytes }
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
+        let bytes = Bytes::from(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec());
+        let event = HistoryEvent::decode(bytes.clone()).map_err(serde::de::Error::custom)?;
+        Ok(Event { event, bytes })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// The request that created this run; with the summary and details that came with it.
+    Created {
+        request_id: String,
+        user_metadata: Option<Proto<UserMetadata>>,
+    },
+    /// An event that happened while a workflow task was running.
+    Buffered(Proto<HistoryEvent>),
+    /// A buffered event was taken back (a timer cancelled before its firing was shown).
+    Unbuffered {
+        index: u32,
+    },
+    /// The next task has this number; above one it is transient, its events not written.
+    NextAttempt(i32),
+    /// A transient task is owed.
+    TransientTask {
+        attempt: i32,
+        scheduled_time: Time,
+    },
+    /// A heartbeat carries on the task that was first scheduled at this time.
+    OriginalSchedule(Time),
+    /// Stickiness set or cleared.
+    Sticky(Option<Sticky>),
+    /// A sticky task moves to the normal queue without an event.
+    TaskMoved {
+        queue: String,
+    },
+    CloseAttempted(bool),
+    TaskFailure {
+        cause: i32,
+    },
+    ActivityStarted {
+        scheduled_event_id: i64,
+        attempt: i32,
+        start: ActivityStart,
+    },
+    ActivityRetry {
+        scheduled_event_id: i64,
+        attempt: i32,
+        scheduled_time: Time,
+        interval: Duration,
+        failure: Option<Proto<Failure>>,
+        at: Time,
+    },
+    ActivityHeartbeat {
+        scheduled_event_id: i64,
+        time: Time,
+        details: Option<Proto<Payloads>>,
+    },
+    SignalRequest(String),
+    CancelRequest(String),
+    RequestAttached {
+        request_id: String,
+        event_type: i32,
+        event_id: i64,
+    },
+    /// How long the closed run is kept.
+    RetainUntil(Time),
+    /// The run and all that it wrote are gone.
+    Deleted,
+    /// An attempt of a transient task ended; nothing is written of it.
+    TaskEnded,
+}
+
+/// What happened to one run in one entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Change {
+    pub run: RunKey,
+    /// The version of the execution that these facts follow.
+    pub version: u64,
+    pub facts: Vec<Fact>,
+    /// The state after these facts, as the leader computed it. Never stored: replicas fold.
+    #[serde(skip)]
+    pub prepared: Option<Arc<Execution>>,
+}
+
+/// What a shard proposes: the changes of one turn.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Entry {
+    pub changes: Vec<Change>,
+}
+
+pub const ENTRY_KIND: u8 = b'E';
+const ENTRY_VERSION: u8 = 1;
+
+impl Entry {
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(ENTRY_KIND, ENTRY_VERSION, self)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
+        codec::decode(ENTRY_KIND, ENTRY_VERSION, bytes)
+    }
+}

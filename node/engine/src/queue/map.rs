@@ -1,0 +1,162 @@
+//! All queues that live on this node, and when each wants to be looked at.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
+
+use super::{Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
+use crate::time::Time;
+
+/// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
+/// [`Queues::wake_at`].
+#[derive(Debug, Default)]
+pub struct Queues {
+    queues: BTreeMap<QueueKey, Entry>,
+    wakes: BTreeSet<(Time, QueueKey)>,
+    /// At which queue a poll waits.
+    polls: BTreeMap<PollId, QueueKey>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    queue: Queue,
+    wake: Time,
+}
+
+/// What DescribeTaskQueue tells of one queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Description {
+    pub pollers: Vec<PollerInfo>,
+    pub stats: TaskQueueStats,
+    pub stats_by_priority: BTreeMap<i32, TaskQueueStats>,
+    /// The limit that workers have set, in tasks a second.
+    pub rate_limit: Option<f64>,
+}
+
+impl Queues {
+    pub fn new() -> Queues {
+        Queues::default()
+    }
+
+    /// A shard owes this task. To repeat an offer is harmless, and necessary: see [`super::TASK_LEASE`].
+    pub fn offer(&mut self, now: Time, key: &QueueKey, task: Task) {
+        if !self.has_room_for(key) {
+            self.outputs.push_back(Output::TaskRefused { queue: key.clone(), task, reason: Refusal::Full });
+            return;
+        }
+        self.with(now, key, |queue, out| queue.offer(now, task, out));
+    }
+
+    /// A worker waits for a task. The answer is a [`Output::Match`] or a [`Output::PollerTimedOut`].
+    pub fn poll(&mut self, now: Time, key: &QueueKey, poller: Poller) {
+        if !self.has_room_for(key) {
+            self.outputs.push_back(Output::PollerRefused { queue: key.clone(), poller });
+            return;
+        }
+        let id = poller.id;
+        self.polls.insert(id, key.clone());
+        self.with(now, key, |queue, out| queue.poll(now, poller, out));
+    }
+
+    /// The caller has gone. There is no answer.
+    pub fn cancel_poll(&mut self, now: Time, id: PollId) {
+        if let Some(key) = self.polls.remove(&id) {
+            self.with(now, &key, |queue, _| queue.cancel_poll(now, id));
+        }
+    }
+
+    /// The task is no longer owed.
+    pub fn withdraw(&mut self, now: Time, key: &QueueKey, task: &TaskKey) {
+        if self.queues.contains_key(key) {
+            self.with(now, key, |queue, _| queue.withdraw(task));
+        }
+    }
+
+    /// The match came to nothing: if the task is offered again, it is taken again at once.
+    pub fn match_failed(&mut self, now: Time, key: &QueueKey, task: &TaskKey) {
+        if self.queues.contains_key(key) {
+            self.with(now, key, |queue, _| queue.match_failed(task));
+        }
+    }
+
+    /// A worker stops: its polls here get their empty answer now, and so do those that come late.
+    pub fn shut_down_worker(&mut self, now: Time, key: &QueueKey, worker_instance_key: &str) {
+        if self.has_room_for(key) {
+            self.with(now, key, |queue, out| queue.shut_down_worker(now, worker_instance_key, out));
+        }
+    }
+
+    /// Does what has fallen due by `now`.
+    pub fn expire(&mut self, now: Time) {
+        while let Some((wake, key)) = self.wakes.first()
+            && *wake <= now
+        {
+            let key = key.clone();
+            self.with(now, &key, |queue, out| queue.expire(now, out));
+        }
+    }
+
+    /// When [`Queues::expire`] has something to do; [`Time::NEVER`] if there are no queues.
+    pub fn wake_at(&self) -> Time {
+        self.wakes.first().map_or(Time::NEVER, |(wake, _)| *wake)
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Nothing, if the queue has not been used for a while.
+    pub fn describe(&self, now: Time, key: &QueueKey) -> Option<Description> {
+        self.queues.get(key).map(|entry| entry.queue.describe(now))
+    }
+
+    /// This node no longer is the home of these queues: polls get their empty answer and ask again where
+    /// the queue is now; tasks are forgotten, since their shards will offer them there.
+    pub fn close_where(&mut self, now: Time, mut moved: impl FnMut(&QueueKey) -> bool) {
+        let keys: Vec<QueueKey> = self.queues.keys().filter(|key| moved(key)).cloned().collect();
+        for key in keys {
+            self.with(now, &key, |queue, out| queue.close(out));
+            if let Some(entry) = self.queues.remove(&key) {
+                self.wakes.remove(&(entry.wake, key));
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    fn has_room_for(&self, key: &QueueKey) -> bool {
+        self.queues.len() < QUEUES_MAX || self.queues.contains_key(key)
+    }
+
+    /// Lets `act` work on a queue, and brings the index of wake-ups and of polls up to date.
+    fn with(&mut self, now: Time, key: &QueueKey, act: impl FnOnce(&mut Queue, &mut VecDeque<Output>)) {
+        let first_output = self.outputs.len();
+        let entry = self
+            .queues
+            .entry(key.clone())
+            .or_insert_with(|| Entry { queue: Queue::new(key.clone(), now), wake: Time::NEVER });
+        act(&mut entry.queue, &mut self.outputs);
+        for output in self.outputs.range(first_output..) {
+            if let Output::Match(super::Match { poller, .. })
+            | Output::PollerTimedOut { poller, .. }
+            | Output::PollerRefused { poller, .. } = output
+            {
+                self.polls.remove(&poller.id);
+            }
+        }
+        self.wakes.remove(&(entry.wake, key.clone()));
+        if entry.queue.is_idle(now) {
+            self.queues.remove(key);
+            return;
+        }
+        entry.wake = entry.queue.wake_at();
+        self.wakes.insert((entry.wake, key.clone()));
+    }
+}

@@ -1,0 +1,86 @@
+//! What a workflow answers. History is not copied through the shard: an answer names the span of events
+//! that belongs to it, and whoever serves it reads the tables.
+
+use std::sync::Arc;
+
+use everlog_proto::api::{
+    enums::v1::WorkflowExecutionStatus,
+    history::v1::HistoryEvent,
+    query::v1::QueryRejected,
+    workflowservice::v1::{
+        PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedResponse,
+    },
+};
+
+use crate::{execution::Execution, key::RunKey, reject::Reject, volatile::StartedTask};
+
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Done,
+    /// The run that was signalled.
+    Signaled {
+        run_id: String,
+    },
+    Started(Started),
+    /// Boxed: the largest answer, and the most frequent.
+    WorkflowTask(Box<WorkflowTaskReply>),
+    ActivityTask(Box<PollActivityTaskQueueResponse>),
+    /// The offered task is no longer owed; the poller goes on waiting.
+    TaskGone,
+    Completed(Box<CompletedReply>),
+    /// The heartbeats of a workflow task went on for too long; the task was timed out.
+    HeartbeatTimedOut,
+    /// The call is refused, yet what was decided about it (a failed task) is written.
+    Refused(Reject),
+    Heartbeat {
+        cancel_requested: bool,
+    },
+    QueryAnswer {
+        result: Option<everlog_proto::api::common::v1::Payloads>,
+    },
+    QueryRejected(QueryRejected),
+    State(StateReply),
+}
+
+#[derive(Clone, Debug)]
+pub struct Started {
+    pub run_id: String,
+    pub first_run_id: String,
+    /// False if a running workflow was used instead.
+    pub started: bool,
+    pub status: WorkflowExecutionStatus,
+    /// The link names the request, not an event: the request was attached to a running workflow.
+    pub attached_request_id: Option<String>,
+    pub eager_task: Option<Box<WorkflowTaskReply>>,
+}
+
+/// A workflow task for a worker, but for its events.
+#[derive(Clone, Debug)]
+pub struct WorkflowTaskReply {
+    pub response: PollWorkflowTaskQueueResponse,
+    pub history: HistorySpan,
+}
+
+/// Events `from..=to` of a run as stored, then `suffix`, which is not stored yet.
+#[derive(Clone, Debug)]
+pub struct HistorySpan {
+    pub run: RunKey,
+    pub from: i64,
+    pub to: i64,
+    pub suffix: Vec<HistoryEvent>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CompletedReply {
+    pub response: RespondWorkflowTaskCompletedResponse,
+    pub workflow_task: Option<Box<WorkflowTaskReply>>,
+}
+
+/// A run as it stands, shared, not copied.
+#[derive(Clone, Debug)]
+pub struct StateReply {
+    pub execution: Arc<Execution>,
+    pub started: Option<StartedTask>,
+    /// Whether this run is the workflow's latest.
+    pub is_current: bool,
+}

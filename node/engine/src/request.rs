@@ -1,0 +1,170 @@
+//! What can be asked of a workflow. Public requests are the API's own messages; the rest are ours.
+
+use everlog_proto::api::{
+    enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
+    query::v1::WorkflowQuery,
+    workflowservice::v1::{
+        RequestCancelWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
+        RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
+        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
+        RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::Proto, token::TaskToken};
+
+/// A request to the workflow that its key names.
+#[derive(Clone, Debug)]
+pub enum Request {
+    // By clients.
+    Start(Box<StartWorkflowExecutionRequest>),
+    SignalWithStart(Box<SignalWithStartWorkflowExecutionRequest>),
+    Signal(Box<SignalWorkflowExecutionRequest>),
+    Cancel(Box<RequestCancelWorkflowExecutionRequest>),
+    Terminate(Box<TerminateWorkflowExecutionRequest>),
+    /// Removes the run; a running one is terminated first. Empty means the current run.
+    Delete {
+        run_id: String,
+    },
+    Query {
+        run_id: String,
+        query: Box<WorkflowQuery>,
+        reject: QueryRejectCondition,
+        timeout_ms: u64,
+    },
+    /// The state of a run, for describe, history reads and results. Empty means the current run.
+    Read {
+        run_id: String,
+    },
+    /// Like Read, answered when the run has more than `seen` events, or has closed, or waited `timeout_ms`.
+    Watch {
+        run_id: String,
+        seen: i64,
+        until_closed: bool,
+        timeout_ms: u64,
+    },
+    ResetSticky {
+        run_id: String,
+    },
+
+    // By task queues, on behalf of workers.
+    TakeWorkflowTask(TakeWorkflowTask),
+    TakeActivityTask(TakeActivityTask),
+    TakeQuery(TakeQuery),
+    /// No worker polls this sticky queue any more.
+    StickyUnavailable {
+        run_id: String,
+        scheduled_event_id: i64,
+        query: Option<u64>,
+    },
+
+    // By workers.
+    CompleteWorkflowTask {
+        token: TaskToken,
+        request: Box<RespondWorkflowTaskCompletedRequest>,
+    },
+    FailWorkflowTask {
+        token: TaskToken,
+        request: Box<RespondWorkflowTaskFailedRequest>,
+    },
+    AnswerQuery {
+        token: TaskToken,
+        request: Box<RespondQueryTaskCompletedRequest>,
+    },
+    CompleteActivity {
+        of: ActivityRef,
+        request: Box<RespondActivityTaskCompletedRequest>,
+    },
+    FailActivity {
+        of: ActivityRef,
+        request: Box<RespondActivityTaskFailedRequest>,
+    },
+    CancelActivity {
+        of: ActivityRef,
+        request: Box<RespondActivityTaskCanceledRequest>,
+    },
+    HeartbeatActivity {
+        of: ActivityRef,
+        details: Option<Box<Proto<Payloads>>>,
+        identity: String,
+    },
+
+    /// Something of this workflow is due: timers, time-outs, retries, retention.
+    Wake,
+}
+
+type Payloads = everlog_proto::api::common::v1::Payloads;
+
+/// Which activity a worker means: the attempt it holds, or whichever runs under an id.
+#[derive(Clone, Debug)]
+pub enum ActivityRef {
+    Token(TaskToken),
+    Id { run_id: String, activity_id: String },
+}
+
+/// A poller of this queue wants the offered task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeWorkflowTask {
+    pub run_id: String,
+    pub scheduled_event_id: i64,
+    pub attempt: i32,
+    pub queue: String,
+    pub identity: String,
+    pub request_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeActivityTask {
+    pub run_id: String,
+    pub scheduled_event_id: i64,
+    pub attempt: i32,
+    pub identity: String,
+    pub request_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeQuery {
+    pub run_id: String,
+    pub query: u64,
+    pub queue: String,
+    pub identity: String,
+}
+
+/// Why a workflow task ended without a completion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TaskEnd {
+    Failed { cause: WorkflowTaskFailedCause },
+    TimedOut(TimeoutType),
+}
+
+impl Request {
+    /// A short name for metrics and stories.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Request::Start(_) => "start",
+            Request::SignalWithStart(_) => "signal_with_start",
+            Request::Signal(_) => "signal",
+            Request::Cancel(_) => "cancel",
+            Request::Terminate(_) => "terminate",
+            Request::Delete { .. } => "delete",
+            Request::Query { .. } => "query",
+            Request::Read { .. } => "read",
+            Request::Watch { .. } => "watch",
+            Request::ResetSticky { .. } => "reset_sticky",
+            Request::TakeWorkflowTask(_) => "take_workflow_task",
+            Request::TakeActivityTask(_) => "take_activity_task",
+            Request::TakeQuery(_) => "take_query",
+            Request::StickyUnavailable { .. } => "sticky_unavailable",
+            Request::CompleteWorkflowTask { .. } => "workflow_task",
+            Request::FailWorkflowTask { .. } => "workflow_task_failed",
+            Request::AnswerQuery { .. } => "answer_query",
+            Request::CompleteActivity { .. } => "activity",
+            Request::FailActivity { .. } => "activity_failed",
+            Request::CancelActivity { .. } => "activity_canceled",
+            Request::HeartbeatActivity { .. } => "heartbeat",
+            Request::Wake => "wake",
+        }
+    }
+}

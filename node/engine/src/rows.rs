@@ -1,0 +1,277 @@
+//! How runs lie in the tables: which rows a change writes, under which keys.
+//!
+//! The slot leads every key, so a slot can move to another shard without rewriting. All rows of a change
+//! are written in the same apply: a list, a wake-up and a history never disagree. Keys carry lengths, so
+//! no id can run into its neighbour.
+
+use std::sync::Arc;
+
+use prost::Message;
+
+use crate::{
+    codec::{self, CodecError},
+    evolve::evolve_change,
+    execution::Execution,
+    fact::{Change, Event, Fact},
+    key::{RunKey, WorkflowKey},
+    time::Time,
+    todo,
+    visibility::Row,
+};
+
+pub const EXECUTION_KIND: u8 = b'X';
+const EXECUTION_VERSION: u8 = 1;
+
+/// What a row is, as the byte that follows the slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Workflow id to its latest run.
+    Current = b'C',
+    /// The state of a run.
+    Execution = b'X',
+    /// Events of a run, one row a change.
+    History = b'H',
+    /// Runs that owe tasks: what a new leader looks at first.
+    Owed = b'O',
+    /// The row of a run in lists, in list order.
+    Visibility = b'V',
+    /// Runs by the time at which something falls due.
+    Wake = b'W',
+}
+
+/// Tables as an apply sees them: reads include its own writes.
+pub trait Rows {
+    fn execution(&self, run: &RunKey) -> Result<Option<Arc<Execution>>, CodecError>;
+    fn current(&self, workflow: &WorkflowKey) -> Option<String>;
+    fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>);
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>);
+    fn delete(&mut self, key: Vec<u8>);
+    fn delete_range(&mut self, from: Vec<u8>, to: Vec<u8>);
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("change of {run:?} follows version {expected}, the run is at {found}")]
+    Version { run: RunKey, expected: u64, found: u64 },
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// Applies one committed change. A wrong version is a bug, and the caller must stop the shard.
+pub fn apply(rows: &mut impl Rows, change: &Change) -> Result<Arc<Execution>, ApplyError> {
+    let before = rows.execution(&change.run)?;
+    let found = before.as_ref().map_or(0, |execution| execution.version);
+    if found != change.version {
+        return Err(ApplyError::Version { run: change.run.clone(), expected: change.version, found });
+    }
+    let after = match &change.prepared {
+        Some(prepared) => prepared.clone(),
+        None => {
+            let mut execution = before.as_deref().cloned().unwrap_or_default();
+            evolve_change(&mut execution, change);
+            Arc::new(execution)
+        }
+    };
+    if after.deleted {
+        delete(rows, before.as_deref(), &after);
+    } else {
+        write(rows, before.as_deref(), &after, change);
+    }
+    Ok(after)
+}
+
+fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution>, change: &Change) {
+    let run = &change.run;
+    if before.is_none() {
+        rows.put(current_key(&run.workflow), run.run_id.as_bytes().to_vec());
+    }
+    let events: Vec<&Event> = change.facts.iter().filter_map(event_of).collect();
+    if let Some(first) = events.first() {
+        rows.put(history_key(run, first.event.event_id), history_bytes(&events));
+    }
+    let owed = (before.is_some_and(todo::owes_tasks), todo::owes_tasks(after));
+    match owed {
+        (false, true) => rows.put(run_row(Kind::Owed, run), Vec::new()),
+        (true, false) => rows.delete(run_row(Kind::Owed, run)),
+        _ => {}
+    }
+    let wakes = (before.and_then(todo::wake_at), todo::wake_at(after));
+    if wakes.0 != wakes.1 {
+        if let Some(old) = wakes.0 {
+            rows.delete(wake_key(old, run));
+        }
+        if let Some(new) = wakes.1 {
+            rows.put(wake_key(new, run), Vec::new());
+        }
+    }
+    let row = Row::of(after);
+    let key = visibility_key(run, &row);
+    if let Some(old) = before.map(|before| visibility_key(run, &Row::of(before)))
+        && old != key
+    {
+        rows.delete(old);
+    }
+    rows.put(key, row.encode());
+    rows.put_execution(run_row(Kind::Execution, run), after.clone());
+}
+
+fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) {
+    let run = after.key();
+    if rows.current(&run.workflow).as_deref() == Some(&*run.run_id) {
+        rows.delete(current_key(&run.workflow));
+    }
+    rows.delete(run_row(Kind::Execution, run));
+    rows.delete_range(history_key(run, 0), history_key(run, i64::MAX));
+    rows.delete(run_row(Kind::Owed, run));
+    if let Some(before) = before {
+        if let Some(wake) = todo::wake_at(before) {
+            rows.delete(wake_key(wake, run));
+        }
+        rows.delete(visibility_key(run, &Row::of(before)));
+    }
+}
+
+fn event_of(fact: &Fact) -> Option<&Event> {
+    match fact {
+        Fact::Event(event) | Fact::Flushed(event) => Some(event),
+        Fact::Record(_) => None,
+    }
+}
+
+/// Events as the API's `History` message has them: rows put end to end are a `History` again.
+fn history_bytes(events: &[&Event]) -> Vec<u8> {
+    const EVENTS_FIELD: u8 = 1 << 3 | 2;
+    let mut bytes = Vec::with_capacity(events.iter().map(|event| event.bytes.len() + 6).sum());
+    for event in events {
+        bytes.push(EVENTS_FIELD);
+        prost::encoding::encode_varint(event.bytes.len() as u64, &mut bytes);
+        bytes.extend_from_slice(&event.bytes);
+    }
+    bytes
+}
+
+/// The events of history rows, put end to end.
+pub fn decode_history(bytes: &[u8]) -> Result<everlog_proto::api::history::v1::History, prost::DecodeError> {
+    everlog_proto::api::history::v1::History::decode(bytes)
+}
+
+impl Execution {
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(EXECUTION_KIND, EXECUTION_VERSION, self)
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Execution, CodecError> {
+        codec::decode(EXECUTION_KIND, EXECUTION_VERSION, bytes)
+    }
+}
+
+/// All keys of a slot lie in `slot_start(slot)..slot_start(slot + 1)`.
+pub fn slot_start(slot: u16) -> Vec<u8> {
+    slot.to_be_bytes().to_vec()
+}
+
+pub fn kind_start(slot: u16, kind: Kind) -> Vec<u8> {
+    let mut key = slot_start(slot);
+    key.push(kind as u8);
+    key
+}
+
+/// The end of all keys of a kind in a slot.
+pub fn kind_end(slot: u16, kind: Kind) -> Vec<u8> {
+    let mut key = slot_start(slot);
+    key.push(kind as u8 + 1);
+    key
+}
+
+pub fn current_key(workflow: &WorkflowKey) -> Vec<u8> {
+    let mut key = kind_start(workflow.slot(), Kind::Current);
+    push_workflow(&mut key, workflow);
+    key
+}
+
+pub fn execution_key(run: &RunKey) -> Vec<u8> {
+    run_row(Kind::Execution, run)
+}
+
+pub fn history_key(run: &RunKey, first_event_id: i64) -> Vec<u8> {
+    let mut key = run_row(Kind::History, run);
+    key.extend(first_event_id.to_be_bytes());
+    key
+}
+
+/// The first event id of a history row.
+pub fn history_first_event(key: &[u8]) -> Option<i64> {
+    let at = key.len().checked_sub(size_of::<i64>())?;
+    key[at..].try_into().ok().map(i64::from_be_bytes)
+}
+
+pub fn wake_key(at: Time, run: &RunKey) -> Vec<u8> {
+    let mut key = wake_time_key(run.workflow.slot(), at);
+    push_run(&mut key, run);
+    key
+}
+
+/// Rows due at `at` or later begin here.
+pub fn wake_time_key(slot: u16, at: Time) -> Vec<u8> {
+    let mut key = kind_start(slot, Kind::Wake);
+    key.extend((at.0 as u64 ^ (1 << 63)).to_be_bytes());
+    key
+}
+
+/// When and whom a wake row wakes.
+pub fn parse_wake(key: &[u8]) -> Option<(Time, RunKey)> {
+    const TIME_AT: usize = 3;
+    let time = key.get(TIME_AT..TIME_AT + 8)?.try_into().ok().map(u64::from_be_bytes)?;
+    Some((Time((time ^ (1 << 63)) as i64), parse_run(&key[TIME_AT + 8..])?))
+}
+
+/// The run that an Owed or Execution row belongs to.
+pub fn parse_run_row(key: &[u8]) -> Option<RunKey> {
+    parse_run(key.get(3..)?)
+}
+
+/// Rows of a namespace's runs in list order lie between this prefix and its successor.
+pub fn visibility_start(slot: u16, namespace_id: &str) -> Vec<u8> {
+    let mut key = kind_start(slot, Kind::Visibility);
+    push_text(&mut key, namespace_id);
+    key
+}
+
+fn visibility_key(run: &RunKey, row: &Row) -> Vec<u8> {
+    let mut key = visibility_start(run.workflow.slot(), &run.workflow.namespace_id);
+    key.extend(row.sort_key());
+    key
+}
+
+fn run_row(kind: Kind, run: &RunKey) -> Vec<u8> {
+    let mut key = kind_start(run.workflow.slot(), kind);
+    push_run(&mut key, run);
+    key
+}
+
+fn push_run(key: &mut Vec<u8>, run: &RunKey) {
+    push_workflow(key, &run.workflow);
+    push_text(key, &run.run_id);
+}
+
+fn push_workflow(key: &mut Vec<u8>, workflow: &WorkflowKey) {
+    push_text(key, &workflow.namespace_id);
+    push_text(key, &workflow.workflow_id);
+}
+
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    key.extend((text.len() as u16).to_be_bytes());
+    key.extend(text.as_bytes());
+}
+
+fn parse_run(mut bytes: &[u8]) -> Option<RunKey> {
+    let mut text = || {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length) as usize)?;
+        bytes = rest;
+        std::str::from_utf8(text).ok()
+    };
+    let (namespace_id, workflow_id, run_id) = (text()?, text()?, text()?);
+    Some(WorkflowKey::new(namespace_id, workflow_id).run(run_id))
+}

@@ -1,0 +1,439 @@
+//! A shard without its shell: requests in, proposals and answers out.
+//!
+//! The shard owns the actors of its slots. Nothing waits in here and nothing is shared: the shell hands
+//! in what happened with [`Shard::handle`], ends the turn with [`Shard::end_turn`], drains
+//! [`Shard::poll`], and comes back at [`Shard::wake_at`]. While a batch of an actor is on its way through
+//! the log, requests to that actor wait; when it is committed, all that wait are decided together into
+//! the next batch. So a thousand signals to one workflow need a handful of commits.
+
+mod actor;
+mod decide;
+mod offers;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use actor::Actor;
+
+use crate::{
+    execution::Execution,
+    fact::Entry,
+    key::{RunKey, WorkflowKey},
+    limits::Limits,
+    reject::Reject,
+    reply::Reply,
+    request::Request,
+    time::Time,
+};
+
+/// A caller, as the shell knows it.
+pub type Call = u64;
+
+/// What one caller is told, once it may be told.
+type Answer = (Call, Result<Reply, Reject>);
+
+/// Requests that may wait for one actor.
+pub const ACTOR_WAITING_MAX: usize = 20_000;
+/// Actors kept in memory after they have nothing more to do.
+pub const ACTORS_IDLE_MAX: usize = 512;
+/// Due runs that are woken in one turn.
+pub const WAKES_PER_TURN_MAX: usize = 512;
+/// Facts in one entry, roughly; a turn with more to decide proposes several entries.
+pub const ENTRY_FACTS_MAX: usize = 4096;
+
+/// What a shard may ask of its surroundings: the applied state and the settings.
+pub trait World {
+    fn limits(&self, namespace_id: &str) -> Arc<Limits>;
+    fn current(&self, workflow: &WorkflowKey) -> Option<String>;
+    fn execution(&self, run: &RunKey) -> Option<Arc<Execution>>;
+    /// The earliest wake-up of a slot at or after a moment.
+    fn first_wake(&self, slot: u16, from: Time) -> Option<Time>;
+    /// Runs of a slot whose wake-up lies before or at a moment.
+    fn due(&self, slot: u16, until: Time, most: usize) -> Vec<RunKey>;
+    /// Runs of a slot that owe tasks.
+    fn owing(&self, slot: u16) -> Vec<RunKey>;
+}
+
+#[derive(Debug)]
+pub enum Input {
+    /// This node leads the shard and has applied everything of earlier terms.
+    Lead {
+        term: u64,
+        seed: u64,
+    },
+    Follow,
+    Request {
+        call: Call,
+        workflow: WorkflowKey,
+        request: Request,
+    },
+    /// The caller is gone; what it waits for need not be answered.
+    Forget {
+        call: Call,
+        workflow: WorkflowKey,
+    },
+    Committed {
+        proposal: u64,
+    },
+    /// The proposal was refused or its fate is unknown: this node no longer leads.
+    Lost {
+        proposal: u64,
+    },
+    ReadReady {
+        read: u64,
+    },
+    ReadFailed {
+        read: u64,
+    },
+    /// A queue could not take an offered task; it is offered again later.
+    OfferRefused {
+        run: RunKey,
+    },
+    /// Queues have moved to other nodes: everything owed is offered again.
+    QueuesMoved,
+}
+
+#[derive(Debug)]
+pub enum Output {
+    Propose {
+        proposal: u64,
+        term: u64,
+        entry: Entry,
+        kinds: Vec<&'static str>,
+    },
+    /// Ask the log for a barrier; answers of this turn wait for it.
+    ReadIndex {
+        read: u64,
+    },
+    Reply {
+        call: Call,
+        reply: Result<Reply, Reject>,
+    },
+    Offer(Offer),
+}
+
+/// A task for a queue to hand out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    pub run: RunKey,
+    pub queue: String,
+    pub task: OfferedTask,
+    pub scheduled_time: Time,
+    pub priority: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OfferedTask {
+    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
+    Activity { scheduled_event_id: i64, attempt: i32 },
+    Query { id: u64, sticky: bool },
+}
+
+#[derive(Debug)]
+pub struct Shard {
+    slots: Vec<u16>,
+    /// Set while this node leads.
+    term: Option<u64>,
+    seed: u64,
+    decisions: u64,
+    actors: BTreeMap<WorkflowKey, Actor>,
+    /// Actors with waiting requests and no batch on its way.
+    ready: BTreeSet<WorkflowKey>,
+    /// Actors by the time they want to be looked at.
+    wakes: BTreeSet<(Time, WorkflowKey)>,
+    /// Actors that may be dropped, least recently used first.
+    idle: BTreeSet<(u64, WorkflowKey)>,
+    /// The earliest persisted wake-up of each slot, for runs that are not in memory.
+    sleeping: BTreeMap<u16, Time>,
+    in_flight: BTreeMap<u64, Vec<WorkflowKey>>,
+    next_proposal: u64,
+    reads: BTreeMap<u64, Vec<Answer>>,
+    reads_of_turn: Vec<Answer>,
+    next_read: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Shard {
+    pub fn new(slots: Vec<u16>) -> Shard {
+        Shard {
+            slots,
+            term: None,
+            seed: 0,
+            decisions: 0,
+            actors: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            wakes: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            sleeping: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            next_proposal: 1,
+            reads: BTreeMap::new(),
+            reads_of_turn: Vec::new(),
+            next_read: 1,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub fn leads(&self) -> bool {
+        self.term.is_some()
+    }
+
+    /// How many actors are in memory.
+    pub fn actors(&self) -> usize {
+        self.actors.len()
+    }
+
+    /// Whether a worker holds a workflow task of the current run.
+    pub fn holds_task(&self, workflow: &WorkflowKey) -> bool {
+        let Some(actor) = self.actors.get(workflow) else { return false };
+        let run = actor.current.as_ref().and_then(|current| actor.runs.get(current));
+        run.is_some_and(|run| run.volatile.started.is_some())
+    }
+
+    /// Takes in one thing that happened.
+    pub fn handle(&mut self, now: Time, input: Input, world: &dyn World) {
+        match input {
+            Input::Lead { term, seed } => self.lead(now, term, seed, world),
+            Input::Follow => self.follow(),
+            Input::Request { call, workflow, request } => self.request(now, call, workflow, request, world),
+            Input::Forget { call, workflow } => {
+                if let Some(actor) = self.actors.get_mut(&workflow) {
+                    actor.forget(call);
+                }
+            }
+            Input::Committed { proposal } => self.committed(now, proposal),
+            Input::Lost { proposal } => {
+                if self.in_flight.contains_key(&proposal) {
+                    self.follow();
+                }
+            }
+            Input::ReadReady { read } => {
+                for (call, reply) in self.reads.remove(&read).unwrap_or_default() {
+                    self.outputs.push_back(Output::Reply { call, reply });
+                }
+            }
+            Input::ReadFailed { read } => {
+                for (call, _) in self.reads.remove(&read).unwrap_or_default() {
+                    self.outputs.push_back(Output::Reply { call, reply: Err(not_led()) });
+                }
+            }
+            Input::OfferRefused { run } => {
+                if let Some(actor) = self.actors.get_mut(&run.workflow) {
+                    actor.offer_again(now, &run);
+                    self.touch(now, &run.workflow);
+                }
+            }
+            Input::QueuesMoved => {
+                let keys: Vec<WorkflowKey> = self.actors.keys().cloned().collect();
+                for key in keys {
+                    if let Some(actor) = self.actors.get_mut(&key) {
+                        actor.forget_offers();
+                    }
+                    self.touch(now, &key);
+                }
+            }
+        }
+    }
+
+    /// Decides what waits, and proposes it as one batch.
+    pub fn end_turn(&mut self, now: Time, world: &dyn World) {
+        if self.term.is_none() {
+            return;
+        }
+        self.wake_due(now, world);
+        self.decide_ready(now, world);
+        if !self.reads_of_turn.is_empty() {
+            let read = self.next_read;
+            self.next_read += 1;
+            self.reads.insert(read, std::mem::take(&mut self.reads_of_turn));
+            self.outputs.push_back(Output::ReadIndex { read });
+        }
+        self.drop_idle(world);
+    }
+
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When the shard wants to be called again, if nothing happens before.
+    pub fn wake_at(&self) -> Option<Time> {
+        self.term?;
+        let active = self.wakes.first().map(|(time, _)| *time);
+        let sleeping = self.sleeping.values().min().copied();
+        [active, sleeping].into_iter().flatten().min()
+    }
+
+    fn lead(&mut self, now: Time, term: u64, seed: u64, world: &dyn World) {
+        self.follow();
+        self.term = Some(term);
+        self.seed = seed;
+        for slot in self.slots.clone() {
+            if let Some(time) = world.first_wake(slot, Time(i64::MIN)) {
+                self.sleeping.insert(slot, time);
+            }
+            for run in world.owing(slot) {
+                self.activate(&run.workflow, world);
+                self.touch(now, &run.workflow);
+            }
+        }
+    }
+
+    /// Whatever only the leader knew is gone; callers are told to ask the new one.
+    fn follow(&mut self) {
+        self.term = None;
+        let mut calls: Vec<Call> = Vec::new();
+        for actor in std::mem::take(&mut self.actors).into_values() {
+            calls.extend(actor.into_calls());
+        }
+        for (_, reads) in std::mem::take(&mut self.reads) {
+            calls.extend(reads.into_iter().map(|(call, _)| call));
+        }
+        calls.extend(std::mem::take(&mut self.reads_of_turn).into_iter().map(|(call, _)| call));
+        for call in calls {
+            self.outputs.push_back(Output::Reply { call, reply: Err(not_led()) });
+        }
+        self.ready.clear();
+        self.wakes.clear();
+        self.idle.clear();
+        self.sleeping.clear();
+        self.in_flight.clear();
+    }
+
+    fn request(&mut self, now: Time, call: Call, workflow: WorkflowKey, request: Request, world: &dyn World) {
+        if self.term.is_none() {
+            self.outputs.push_back(Output::Reply { call, reply: Err(not_led()) });
+            return;
+        }
+        let actor = self.activate(&workflow, world);
+        if actor.waiting.len() >= ACTOR_WAITING_MAX {
+            let reply = Err(Reject::BusyWorkflow("too many requests wait for this workflow".into()));
+            self.outputs.push_back(Output::Reply { call, reply });
+            return;
+        }
+        actor.waiting.push_back((Some(call), request));
+        self.touch(now, &workflow);
+    }
+
+    fn activate(&mut self, workflow: &WorkflowKey, world: &dyn World) -> &mut Actor {
+        self.actors.entry(workflow.clone()).or_insert_with(|| {
+            let mut actor = Actor::new(workflow.clone());
+            if let Some(run_id) = world.current(workflow) {
+                actor.load(&run_id, world);
+                actor.current = Some(run_id.into());
+            }
+            actor
+        })
+    }
+
+    /// Puts an actor where it belongs: among the ready, the waking, the idle.
+    fn touch(&mut self, now: Time, workflow: &WorkflowKey) {
+        let Some(actor) = self.actors.get_mut(workflow) else { return };
+        if let Some(old) = actor.wake.take() {
+            self.wakes.remove(&(old, workflow.clone()));
+        }
+        if let Some(stamp) = actor.idle_since.take() {
+            self.idle.remove(&(stamp, workflow.clone()));
+        }
+        if actor.in_flight {
+            return;
+        }
+        if !actor.waiting.is_empty() {
+            self.ready.insert(workflow.clone());
+            return;
+        }
+        for offer in actor.offers(now) {
+            self.outputs.push_back(Output::Offer(offer));
+        }
+        if let Some(wake) = actor.wake_at(now) {
+            actor.wake = Some(wake);
+            self.wakes.insert((wake, workflow.clone()));
+        }
+        if actor.is_idle() {
+            self.decisions += 1;
+            actor.idle_since = Some(self.decisions);
+            self.idle.insert((self.decisions, workflow.clone()));
+        }
+    }
+
+    /// Wakes what is due: actors in memory, and sleeping runs by their rows.
+    fn wake_due(&mut self, now: Time, world: &dyn World) {
+        let mut budget = WAKES_PER_TURN_MAX;
+        while let Some((time, workflow)) = self.wakes.first().cloned() {
+            if time > now || budget == 0 {
+                break;
+            }
+            budget -= 1;
+            self.wakes.pop_first();
+            if let Some(actor) = self.actors.get_mut(&workflow) {
+                actor.wake = None;
+                actor.waiting.push_back((None, Request::Wake));
+            }
+            self.touch(now, &workflow);
+        }
+        let due: Vec<u16> =
+            self.sleeping.iter().filter(|(_, time)| **time <= now).map(|(slot, _)| *slot).collect();
+        for slot in due {
+            let runs = world.due(slot, now, budget);
+            let all = runs.len() < budget;
+            for run in runs {
+                budget = budget.saturating_sub(1);
+                if self.actors.contains_key(&run.workflow) {
+                    continue;
+                }
+                let run_id = run.run_id.clone();
+                let actor = self.activate(&run.workflow, world);
+                actor.load(&run_id, world);
+                actor.waiting.push_back((None, Request::Wake));
+                self.touch(now, &run.workflow);
+            }
+            // Rows up to now belong to actors that are in memory from here on.
+            let next = if all { world.first_wake(slot, Time(now.0 + 1)) } else { Some(now) };
+            match next {
+                Some(time) => self.sleeping.insert(slot, time),
+                None => self.sleeping.remove(&slot),
+            };
+            if budget == 0 {
+                break;
+            }
+        }
+    }
+
+    fn committed(&mut self, now: Time, proposal: u64) {
+        for workflow in self.in_flight.remove(&proposal).unwrap_or_default() {
+            let Some(actor) = self.actors.get_mut(&workflow) else { continue };
+            actor.in_flight = false;
+            let mut replies = std::mem::take(&mut actor.replies);
+            replies.extend(actor.watched(now));
+            for due in actor.drop_finished_runs() {
+                let known = self.sleeping.entry(workflow.slot()).or_insert(due);
+                *known = due.min(*known);
+            }
+            for (call, reply) in replies {
+                self.outputs.push_back(Output::Reply { call, reply });
+            }
+            self.touch(now, &workflow);
+        }
+    }
+
+    /// Sleeping runs cost no memory: their rows wake them.
+    fn drop_idle(&mut self, world: &dyn World) {
+        while self.idle.len() > ACTORS_IDLE_MAX {
+            let Some((_, workflow)) = self.idle.pop_first() else { break };
+            let Some(actor) = self.actors.remove(&workflow) else { continue };
+            if let Some(wake) = actor.wake {
+                self.wakes.remove(&(wake, workflow.clone()));
+            }
+            let slot = workflow.slot();
+            if let Some(time) = world.first_wake(slot, Time(i64::MIN)) {
+                let known = self.sleeping.entry(slot).or_insert(time);
+                *known = time.min(*known);
+            }
+        }
+    }
+}
+
+fn not_led() -> Reject {
+    Reject::Unavailable("the leader of this workflow's shard is changing, please retry".into())
+}

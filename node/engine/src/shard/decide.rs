@@ -1,0 +1,360 @@
+//! A turn: every ready actor decides what waits for it, and all of it becomes one entry.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Call, ENTRY_FACTS_MAX, Output, Shard, World,
+    actor::{Actor, Run, Watcher},
+};
+use crate::{
+    decide::{
+        self,
+        start::{self, StartDecided},
+    },
+    execution::Execution,
+    fact::{Change, Entry, Fact},
+    key::{RunKey, WorkflowKey},
+    reject::Reject,
+    reply::Reply,
+    request::{ActivityRef, Request},
+    stamp::Stamp,
+    time::Time,
+    turn::{NewRun, Turn},
+    volatile::Volatile,
+};
+
+/// What one actor's requests led to in this turn.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    /// Position in `changes` by run, so that each run has one change.
+    by_run: BTreeMap<RunKey, usize>,
+    replies: Vec<(Call, Result<Reply, Reject>)>,
+    /// Answers that tell nothing that was not said before: they need no barrier.
+    at_once: Vec<(Call, Result<Reply, Reject>)>,
+}
+
+impl Shard {
+    pub(super) fn decide_ready(&mut self, now: Time, world: &dyn World) {
+        let mut entry = Entry::default();
+        let mut kinds = Vec::new();
+        let mut members = Vec::new();
+        for workflow in std::mem::take(&mut self.ready) {
+            let Some(mut actor) = self.actors.remove(&workflow) else { continue };
+            let batch = self.decide_actor(now, &mut actor, &mut kinds, world);
+            for (call, reply) in batch.at_once {
+                self.outputs.push_back(Output::Reply { call, reply });
+            }
+            if batch.changes.is_empty() {
+                self.reads_of_turn.extend(batch.replies);
+                let watched = actor.watched(now);
+                self.reads_of_turn.extend(watched);
+            } else {
+                actor.in_flight = true;
+                actor.replies = batch.replies;
+                entry.changes.extend(batch.changes);
+                members.push(workflow.clone());
+            }
+            self.actors.insert(workflow.clone(), actor);
+            self.touch(now, &workflow);
+            if entry.changes.iter().map(|change| change.facts.len()).sum::<usize>() >= ENTRY_FACTS_MAX {
+                self.propose(
+                    std::mem::take(&mut entry),
+                    std::mem::take(&mut kinds),
+                    std::mem::take(&mut members),
+                );
+            }
+        }
+        if !entry.changes.is_empty() {
+            self.propose(entry, kinds, members);
+        }
+    }
+
+    fn propose(&mut self, entry: Entry, kinds: Vec<&'static str>, members: Vec<WorkflowKey>) {
+        let Some(term) = self.term else { return };
+        let proposal = self.next_proposal;
+        self.next_proposal += 1;
+        self.in_flight.insert(proposal, members);
+        self.outputs.push_back(Output::Propose { proposal, term, entry, kinds });
+    }
+
+    fn decide_actor(
+        &mut self,
+        now: Time,
+        actor: &mut Actor,
+        kinds: &mut Vec<&'static str>,
+        world: &dyn World,
+    ) -> Batch {
+        let limits = world.limits(&actor.workflow.namespace_id);
+        let mut batch = Batch::default();
+        while let Some((call, request)) = actor.waiting.pop_front() {
+            self.decisions += 1;
+            let seed = self.seed ^ self.decisions.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            let stamp = Stamp::new(now, seed, &limits);
+            let had = batch.changes.len();
+            let outcome = batch.decide(actor, call, &request, &stamp, world);
+            if batch.changes.len() > had || request.kind() == "signal" {
+                kinds.push(request.kind());
+            }
+            let Some(call) = call else { continue };
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(Reply::Refused(reject))) => batch.replies.push((call, Err(reject))),
+                Ok(Some(Reply::HeartbeatTimedOut)) => batch
+                    .replies
+                    .push((call, Err(Reject::NotFound("workflow task heartbeat timeout".into())))),
+                Ok(Some(reply)) => {
+                    if batch.changes.is_empty() && tells_nothing_new(&reply) {
+                        batch.at_once.push((call, Ok(reply)));
+                    } else {
+                        batch.replies.push((call, Ok(reply)));
+                    }
+                }
+                Err(reject) => batch.replies.push((call, Err(reject))),
+            }
+        }
+        batch
+    }
+}
+
+/// A task that is handed out is guarded by its token: no barrier makes it safer.
+fn tells_nothing_new(reply: &Reply) -> bool {
+    matches!(reply, Reply::WorkflowTask(_) | Reply::ActivityTask(_) | Reply::TaskGone)
+}
+
+impl Batch {
+    fn decide(
+        &mut self,
+        actor: &mut Actor,
+        call: Option<Call>,
+        request: &Request,
+        stamp: &Stamp<'_>,
+        world: &dyn World,
+    ) -> Result<Option<Reply>, Reject> {
+        self.recover(actor, stamp);
+        match request {
+            Request::Start(start) => {
+                let current = current_turn(actor, stamp);
+                let decided = start::start(stamp, &actor.workflow, current, start)?;
+                Ok(Some(self.take_start(actor, decided)))
+            }
+            Request::SignalWithStart(start) => {
+                let current = current_turn(actor, stamp);
+                let decided = start::signal_with_start(stamp, &actor.workflow, current, start)?;
+                Ok(Some(self.take_start(actor, decided)))
+            }
+            Request::Read { run_id } => {
+                let run_id = find_run(actor, run_id, world)?;
+                Ok(actor.state(&run_id).map(Reply::State))
+            }
+            Request::Watch { run_id, seen, until_closed, timeout_ms } => {
+                let run_id = find_run(actor, run_id, world)?;
+                let deadline = stamp.now + std::time::Duration::from_millis(*timeout_ms);
+                let call = call.unwrap_or_default();
+                let watcher = Watcher {
+                    call,
+                    run_id: run_id.clone(),
+                    seen: *seen,
+                    until_closed: *until_closed,
+                    deadline,
+                };
+                if actor.is_seen(&watcher) {
+                    return Ok(actor.state(&run_id).map(Reply::State));
+                }
+                actor.watchers.push(watcher);
+                Ok(None)
+            }
+            Request::Wake => {
+                // All runs in memory: an old one may be kept for a query or for its retention.
+                for run_id in actor.runs.keys().cloned().collect::<Vec<_>>() {
+                    self.decide_run(actor, &run_id, call.unwrap_or_default(), request, stamp)?;
+                    self.harden(actor, &run_id, stamp.now);
+                }
+                Ok(Some(Reply::Done))
+            }
+            _ => {
+                let run_id = find_run(actor, named_run(request), world)?;
+                self.decide_run(actor, &run_id, call.unwrap_or_default(), request, stamp)
+            }
+        }
+    }
+
+    fn decide_run(
+        &mut self,
+        actor: &mut Actor,
+        run_id: &Arc<str>,
+        call: Call,
+        request: &Request,
+        stamp: &Stamp<'_>,
+    ) -> Result<Option<Reply>, Reject> {
+        let Some(run) = actor.runs.get(run_id) else { return Err(Reject::execution_not_found()) };
+        let mut turn = Turn::new(stamp, (*run.execution).clone(), run.volatile.clone());
+        let reply = decide::decide(&mut turn, call, request)?;
+        decide::settle(&mut turn);
+        let soft = matches!(reply, Some(Reply::ActivityTask(_))) && is_soft(request, &run.execution);
+        self.take(actor, turn, soft);
+        Ok(reply)
+    }
+
+    /// Facts that waited for a change to travel with have waited long enough.
+    fn harden(&mut self, actor: &mut Actor, run_id: &Arc<str>, now: Time) {
+        let Some(run) = actor.runs.get_mut(run_id) else { return };
+        let late = run.soft_since.is_some_and(|since| since + super::actor::SOFT_FACTS_DELAY <= now);
+        if late {
+            let execution = (*run.execution).clone();
+            let volatile = run.volatile.clone();
+            self.keep(actor, execution, volatile, Vec::new());
+        }
+    }
+
+    /// Events that a former leader buffered for a task that nobody holds any more get their ids.
+    fn recover(&mut self, actor: &mut Actor, stamp: &Stamp<'_>) {
+        let Some(turn) = current_turn(actor, stamp) else { return };
+        if !turn.execution.buffered.is_empty() && turn.volatile.started.is_none() {
+            let mut turn = turn;
+            turn.flush_buffer();
+            decide::workflow_task::schedule_if_needed(&mut turn);
+            self.take(actor, turn, false);
+        }
+    }
+
+    fn take_start(&mut self, actor: &mut Actor, decided: StartDecided<'_>) -> Reply {
+        if let Some(turn) = decided.current {
+            self.take(actor, turn, false);
+        }
+        if let Some(new) = decided.new {
+            self.begin(actor, new);
+        }
+        decided.reply
+    }
+
+    /// Takes over what a turn decided.
+    fn take(&mut self, actor: &mut Actor, turn: Turn<'_>, soft: bool) {
+        let Turn { execution, volatile, facts, answers, successor, stamp, .. } = turn;
+        self.replies.extend(answers);
+        if facts.is_empty() || soft {
+            let run_id = execution.key().run_id.clone();
+            if let Some(run) = actor.runs.get_mut(&run_id) {
+                run.volatile = volatile;
+                if !facts.is_empty() {
+                    run.execution = Arc::new(execution);
+                    run.soft.extend(facts);
+                    run.soft_since.get_or_insert(stamp.now);
+                }
+            }
+        } else {
+            self.keep(actor, execution, volatile, facts);
+        }
+        if let Some(new) = successor {
+            self.begin(actor, *new);
+        }
+    }
+
+    fn begin(&mut self, actor: &mut Actor, new: NewRun) {
+        let run_id = new.execution.key().run_id.clone();
+        // The old run closes in this entry, and nothing of it is needed beyond the tables.
+        actor.current = Some(run_id.clone());
+        actor.runs.insert(run_id, Run::new(Arc::new(Execution::default()), Volatile::default()));
+        self.keep(actor, new.execution, new.volatile, new.facts);
+    }
+
+    /// Adds facts to the run's change of this batch, and makes the state the one to decide on next.
+    fn keep(&mut self, actor: &mut Actor, mut execution: Execution, volatile: Volatile, facts: Vec<Fact>) {
+        let key = execution.key().clone();
+        let Some(run) = actor.runs.get_mut(&key.run_id) else { return };
+        let position = *self.by_run.entry(key.clone()).or_insert_with(|| {
+            self.changes.push(Change {
+                run: key.clone(),
+                version: execution.version,
+                facts: Vec::new(),
+                prepared: None,
+            });
+            self.changes.len() - 1
+        });
+        let change = &mut self.changes[position];
+        change.facts.append(&mut run.soft);
+        run.soft_since = None;
+        change.facts.extend(facts);
+        if execution.version == change.version {
+            execution.version += 1;
+            execution.state_transitions += 1;
+        }
+        let execution = Arc::new(execution);
+        change.prepared = Some(execution.clone());
+        run.execution = execution;
+        run.volatile = volatile;
+    }
+}
+
+fn current_turn<'a>(actor: &Actor, stamp: &'a Stamp<'a>) -> Option<Turn<'a>> {
+    let run = actor.runs.get(actor.current.as_ref()?)?;
+    if run.execution.deleted {
+        return None;
+    }
+    Some(Turn::new(stamp, (*run.execution).clone(), run.volatile.clone()))
+}
+
+/// The start of an activity may be lost with its leader, unless it must happen at most once.
+fn is_soft(request: &Request, execution: &Execution) -> bool {
+    match request {
+        Request::TakeActivityTask(take) => execution
+            .activities
+            .get(&take.scheduled_event_id)
+            .is_some_and(|activity| !decide::activity::must_be_durable_before_dispatch(activity)),
+        _ => false,
+    }
+}
+
+/// The run that a request names; empty means the current one.
+fn find_run(actor: &mut Actor, run_id: &str, world: &dyn World) -> Result<Arc<str>, Reject> {
+    let workflow_id = actor.workflow.workflow_id.clone();
+    let wanted: Arc<str> = match (run_id.is_empty(), &actor.current) {
+        (false, _) => run_id.into(),
+        (true, Some(current)) => current.clone(),
+        (true, None) => return Err(Reject::workflow_not_found(&workflow_id)),
+    };
+    match actor.load(&wanted, world) {
+        Some(run) if !run.execution.deleted => Ok(wanted),
+        _ if run_id.is_empty() => Err(Reject::workflow_not_found(&workflow_id)),
+        _ => Err(Reject::NotFound(format!(
+            "workflow execution not found for workflow ID {workflow_id:?} and run ID {run_id:?}"
+        ))),
+    }
+}
+
+fn named_run(request: &Request) -> &str {
+    fn of(execution: &Option<everlog_proto::api::common::v1::WorkflowExecution>) -> &str {
+        execution.as_ref().map_or("", |execution| &execution.run_id)
+    }
+    fn activity(of: &ActivityRef) -> &str {
+        match of {
+            ActivityRef::Token(token) => &token.run.run_id,
+            ActivityRef::Id { run_id, .. } => run_id,
+        }
+    }
+    match request {
+        Request::Signal(request) => of(&request.workflow_execution),
+        // A caller who names the first run of a chain means whichever run of it is current.
+        Request::Cancel(request) if request.first_execution_run_id.is_empty() => {
+            of(&request.workflow_execution)
+        }
+        Request::Terminate(request) if request.first_execution_run_id.is_empty() => {
+            of(&request.workflow_execution)
+        }
+        Request::Delete { run_id }
+        | Request::Query { run_id, .. }
+        | Request::ResetSticky { run_id }
+        | Request::StickyUnavailable { run_id, .. } => run_id,
+        Request::TakeWorkflowTask(take) => &take.run_id,
+        Request::TakeActivityTask(take) => &take.run_id,
+        Request::TakeQuery(take) => &take.run_id,
+        Request::CompleteWorkflowTask { token, .. }
+        | Request::FailWorkflowTask { token, .. }
+        | Request::AnswerQuery { token, .. } => &token.run.run_id,
+        Request::CompleteActivity { of, .. }
+        | Request::FailActivity { of, .. }
+        | Request::CancelActivity { of, .. }
+        | Request::HeartbeatActivity { of, .. } => activity(of),
+        _ => "",
+    }
+}

@@ -1,0 +1,824 @@
+//! Stories: what clients and workers do, as text; the history that comes of it, as text.
+//!
+//! ```text
+//! start   order queue=q
+//! take    order
+//! signal  order paid
+//! finish  order timer=t1,5s
+//! wait    5s
+//! ```
+//!
+//! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
+//! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+
+use everlog_proto::api::{
+    command::v1::{
+        CancelTimerCommandAttributes, CancelWorkflowExecutionCommandAttributes, Command,
+        CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
+        FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
+        RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
+        StartTimerCommandAttributes, command::Attributes as Attrs,
+    },
+    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
+    enums::v1::{
+        CommandType, QueryRejectCondition, QueryResultType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+        WorkflowTaskFailedCause,
+    },
+    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
+    history::v1::{HistoryEvent, history_event::Attributes},
+    query::v1::{WorkflowQuery, WorkflowQueryResult},
+    taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
+    workflowservice::v1::*,
+};
+use expect_test::Expect;
+
+use super::MemoryTables;
+use crate::{
+    execution::{Execution, event_type},
+    key::WorkflowKey,
+    limits::Limits,
+    reject::Reject,
+    reply::Reply,
+    request::{ActivityRef, Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    shard::{Call, Input, Offer, OfferedTask, Output, Shard},
+    time::{Time, proto_duration},
+    token::TaskToken,
+};
+
+/// Tells a story and compares what came of it. `UPDATE_EXPECT=1` rewrites expectations.
+pub fn check(story: &str, expect: Expect) {
+    check_with(story, Limits::default(), expect);
+}
+
+pub fn check_with(story: &str, limits: Limits, expect: Expect) {
+    let mut teller = Story::new(limits);
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        teller.tell(line);
+    }
+    expect.assert_eq(&teller.end());
+}
+
+const NAMESPACE: &str = "ns";
+const WORKER: &str = "worker";
+const START: Time = Time(1_000_000_000_000_000_000);
+
+/// One shard with all slots, its log and its clock.
+pub struct Story {
+    shard: Shard,
+    pub tables: MemoryTables,
+    now: Time,
+    term: u64,
+    next_call: Call,
+    replies: BTreeMap<Call, Result<Reply, Reject>>,
+    offers: Vec<Offer>,
+    /// Workflow task tokens, activity tokens and query tokens by workflow id and name.
+    tokens: BTreeMap<String, Vec<u8>>,
+    queries: BTreeMap<String, Call>,
+    /// Names of the queries that the last task carried.
+    carried: Vec<String>,
+    /// Entries that were proposed.
+    pub entries: u64,
+    hold: bool,
+    held: Vec<(u64, crate::fact::Entry)>,
+    told: String,
+}
+
+impl Story {
+    pub fn new(limits: Limits) -> Story {
+        let tables = MemoryTables { limits: Arc::new(limits), ..MemoryTables::default() };
+        let mut story = Story {
+            shard: Shard::new((0..crate::key::SLOTS).collect()),
+            tables,
+            now: START,
+            term: 1,
+            next_call: 1,
+            replies: BTreeMap::new(),
+            offers: Vec::new(),
+            tokens: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            carried: Vec::new(),
+            entries: 0,
+            hold: false,
+            held: Vec::new(),
+            told: String::new(),
+        };
+        story.input(Input::Lead { term: 1, seed: 7 });
+        story
+    }
+
+    /// Carries out one line.
+    pub fn tell(&mut self, line: &str) {
+        let mut words = line.split_whitespace();
+        let verb = words.next().unwrap_or_default();
+        let words: Vec<&str> = words.collect();
+        let id = words.first().copied().unwrap_or_default();
+        let outcome = match verb {
+            "start" => self.request(id, Request::Start(Box::new(start_request(id, &words)))),
+            "signal-with-start" => {
+                self.request(id, Request::SignalWithStart(Box::new(signal_with_start(id, &words))))
+            }
+            "signal" => self.request(id, Request::Signal(Box::new(signal_request(id, &words)))),
+            "cancel" => {
+                let request = RequestCancelWorkflowExecutionRequest {
+                    first_execution_run_id: word(&words, "first").unwrap_or_default().into(),
+                    reason: word(&words, "reason").unwrap_or_default().into(),
+                    identity: "client".into(),
+                    ..Default::default()
+                };
+                self.request(id, Request::Cancel(Box::new(request)))
+            }
+            "terminate" => {
+                let request = TerminateWorkflowExecutionRequest {
+                    reason: word(&words, "reason").unwrap_or_default().into(),
+                    identity: "client".into(),
+                    ..Default::default()
+                };
+                self.request(id, Request::Terminate(Box::new(request)))
+            }
+            "delete" => self.request(id, Request::Delete { run_id: String::new() }),
+            "reset-sticky" => self.request(id, Request::ResetSticky { run_id: String::new() }),
+            "take" => self.take(id, &words),
+            "finish" => self.finish(id, &words),
+            "fail-task" => self.fail_task(id, &words),
+            "no-sticky-poller" => self.no_sticky_poller(id),
+            "take-activity" => self.take_activity(id, &words),
+            "complete-activity" | "fail-activity" | "cancel-activity" | "heartbeat" => {
+                self.activity(verb, id, &words)
+            }
+            "query" => self.query(id, &words),
+            "take-query" => self.take_query(id),
+            "answer-query" => self.answer_query(id, &words),
+            "wait" => {
+                self.wait(duration(id));
+                Ok(Reply::Done)
+            }
+            "new-leader" => {
+                self.new_leader();
+                Ok(Reply::Done)
+            }
+            // From here on nothing commits until `commit`.
+            "hold" => {
+                self.hold = true;
+                Ok(Reply::Done)
+            }
+            "commit" => {
+                self.hold = false;
+                self.commit_held();
+                Ok(Reply::Done)
+            }
+            _ => panic!("no such verb: {line}"),
+        };
+        match outcome {
+            Ok(Reply::TaskGone) => self.say(&format!("! {line}: task gone")),
+            Ok(Reply::QueryRejected(rejected)) => {
+                self.say(&format!("! {line}: rejected {}", rejected.status))
+            }
+            Ok(Reply::Started(started)) if !started.started => {
+                self.say(&format!("! {line}: not started anew"))
+            }
+            Ok(_) => {}
+            Err(reject) => self.say(&format!("! {}", shown_reject(&reject))),
+        }
+        self.answered_queries();
+    }
+
+    /// What is there at the end of the story.
+    pub fn end(mut self) -> String {
+        let mut told = std::mem::take(&mut self.told);
+        let mut executions = self.tables.executions();
+        executions.sort_by_key(|execution| (execution.workflow_id().to_owned(), execution.start_time));
+        let several = executions.len() > 1;
+        for execution in &executions {
+            if several {
+                let _ = writeln!(told, "-- {}", execution.workflow_id());
+            }
+            for event in self.tables.history(execution.key()) {
+                let _ = writeln!(told, "{}", shown(&event));
+            }
+            if !execution.buffered.is_empty() {
+                let names: Vec<String> = execution.buffered.iter().map(|event| name(event)).collect();
+                let _ = writeln!(told, "buffered: {}", names.join(", "));
+            }
+            for owed in self.owed(execution) {
+                let _ = writeln!(told, "todo: {owed}");
+            }
+        }
+        told
+    }
+
+    fn owed(&self, execution: &Execution) -> Vec<String> {
+        use crate::todo::Todo;
+        let held = self.held_task(execution.workflow_id());
+        let mut owed: Vec<String> = crate::todo::tasks(execution, &Default::default(), self.now)
+            .into_iter()
+            .map(|todo| match todo {
+                Todo::WorkflowTask { queue, attempt, .. } => {
+                    let held = if held { ", held" } else { "" };
+                    let attempt = if attempt > 1 { format!(" attempt {attempt}") } else { String::new() };
+                    format!("workflow task on {queue}{attempt}{held}")
+                }
+                Todo::ActivityTask { queue, scheduled_event_id, attempt, .. } => {
+                    format!("activity {scheduled_event_id} attempt {attempt} on {queue}")
+                }
+                Todo::Wake(_) => String::new(),
+            })
+            .collect();
+        if let Some(at) = crate::todo::wake_at(execution).filter(|_| execution.is_running()) {
+            owed.push(format!("wake in {:?}", at.since(self.now)));
+        }
+        owed
+    }
+
+    fn held_task(&self, id: &str) -> bool {
+        self.shard.holds_task(&WorkflowKey::new(NAMESPACE, id))
+    }
+
+    fn say(&mut self, text: &str) {
+        let _ = writeln!(self.told, "{text}");
+    }
+
+    fn request(&mut self, id: &str, request: Request) -> Result<Reply, Reject> {
+        let call = self.call(id, request);
+        self.replies.remove(&call).unwrap_or(Ok(Reply::Done))
+    }
+
+    pub fn call(&mut self, id: &str, request: Request) -> Call {
+        let call = self.next_call;
+        self.next_call += 1;
+        let workflow = WorkflowKey::new(NAMESPACE, id);
+        self.input(Input::Request { call, workflow, request });
+        call
+    }
+
+    fn input(&mut self, input: Input) {
+        self.shard.handle(self.now, input, &self.tables);
+        self.run();
+    }
+
+    fn run(&mut self) {
+        self.shard.end_turn(self.now, &self.tables);
+        while let Some(output) = self.shard.poll() {
+            match output {
+                Output::Propose { proposal, entry, .. } => {
+                    self.entries += 1;
+                    if self.hold {
+                        self.held.push((proposal, entry));
+                    } else {
+                        self.commit(proposal, &entry);
+                    }
+                }
+                Output::ReadIndex { read } => {
+                    self.shard.handle(self.now, Input::ReadReady { read }, &self.tables);
+                }
+                Output::Reply { call, reply } => {
+                    self.replies.insert(call, reply);
+                }
+                Output::Offer(offer) => self.offers.push(offer),
+            }
+            self.shard.end_turn(self.now, &self.tables);
+        }
+    }
+
+    fn commit(&mut self, proposal: u64, entry: &crate::fact::Entry) {
+        self.tables.apply(entry).expect("a committed entry applies");
+        self.shard.handle(self.now, Input::Committed { proposal }, &self.tables);
+    }
+
+    fn commit_held(&mut self) {
+        for (proposal, entry) in std::mem::take(&mut self.held) {
+            self.commit(proposal, &entry);
+        }
+        self.run();
+    }
+
+    /// Lets time pass, stopping wherever something falls due.
+    fn wait(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while let Some(at) = self.shard.wake_at().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.run();
+            if self.shard.wake_at().is_some_and(|next| next <= at) {
+                // A task that nobody takes stays due; time goes on.
+                self.now = self.now + Duration::from_millis(1);
+            }
+        }
+        self.now = end;
+        self.run();
+    }
+
+    fn new_leader(&mut self) {
+        self.term += 1;
+        self.held.clear();
+        let (term, seed) = (self.term, self.term * 7);
+        self.input(Input::Lead { term, seed });
+    }
+
+    fn offered(&self, id: &str, pick: impl Fn(&OfferedTask) -> bool) -> Option<Offer> {
+        let of = |offer: &&Offer| &*offer.run.workflow.workflow_id == id && pick(&offer.task);
+        self.offers.iter().rev().find(of).cloned()
+    }
+
+    fn take(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let Some(offer) = self.offered(id, |task| matches!(task, OfferedTask::Workflow { .. })) else {
+            return Err(Reject::Internal("no workflow task was offered".into()));
+        };
+        let OfferedTask::Workflow { scheduled_event_id, attempt, .. } = offer.task else { unreachable!() };
+        let take = TakeWorkflowTask {
+            run_id: offer.run.run_id.to_string(),
+            scheduled_event_id,
+            attempt,
+            queue: word(words, "queue").map_or(offer.queue, str::to_owned),
+            identity: WORKER.into(),
+            request_id: word(words, "request").unwrap_or("poll").into(),
+        };
+        let reply = self.request(id, Request::TakeWorkflowTask(take))?;
+        if let Reply::WorkflowTask(task) = &reply {
+            self.tokens.insert(id.to_owned(), task.response.task_token.clone());
+            if !task.response.queries.is_empty() {
+                let mut ids: Vec<_> = task.response.queries.keys().cloned().collect();
+                ids.sort();
+                self.carried = ids.clone();
+                self.say(&format!("  {id}: task carries {} queries", ids.len()));
+            }
+        }
+        Ok(reply)
+    }
+
+    fn token(&self, name: &str) -> Result<TaskToken, Reject> {
+        TaskToken::decode(self.tokens.get(name).map(Vec::as_slice).unwrap_or_default())
+    }
+
+    fn finish(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let token = self.token(id)?;
+        let mut request =
+            RespondWorkflowTaskCompletedRequest { identity: WORKER.into(), ..Default::default() };
+        for word in &words[1..] {
+            match *word {
+                "force" => request.force_create_new_workflow_task = true,
+                "inline" => request.return_new_workflow_task = true,
+                word if word.starts_with("sticky=") => request.sticky_attributes = Some(sticky(&word[7..])),
+                word if word.starts_with("answer=") => {
+                    for id in self.open_query_ids() {
+                        let result = WorkflowQueryResult {
+                            result_type: QueryResultType::Answered as i32,
+                            answer: Some(payloads(&word[7..])),
+                            ..Default::default()
+                        };
+                        request.query_results.insert(id, result);
+                    }
+                }
+                word => request.commands.push(command(word)),
+            }
+        }
+        let reply = self.request(id, Request::CompleteWorkflowTask { token, request: Box::new(request) })?;
+        if let Reply::Completed(completed) = &reply {
+            if let Some(task) = &completed.workflow_task {
+                self.tokens.insert(id.to_owned(), task.response.task_token.clone());
+            }
+            for task in &completed.response.activity_tasks {
+                self.tokens.insert(format!("{id}/{}", task.activity_id), task.task_token.clone());
+            }
+        }
+        Ok(reply)
+    }
+
+    fn fail_task(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let token = self.token(id)?;
+        let request = RespondWorkflowTaskFailedRequest {
+            cause: WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure as i32,
+            failure: Some(failure(words.get(1).copied().unwrap_or("broken"))),
+            identity: WORKER.into(),
+            ..Default::default()
+        };
+        self.request(id, Request::FailWorkflowTask { token, request: Box::new(request) })
+    }
+
+    fn no_sticky_poller(&mut self, id: &str) -> Result<Reply, Reject> {
+        let Some(offer) = self.offered(id, |task| {
+            matches!(
+                task,
+                OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. }
+            )
+        }) else {
+            return Err(Reject::Internal("nothing was offered to a sticky queue".into()));
+        };
+        let (scheduled_event_id, query) = match offer.task {
+            OfferedTask::Workflow { scheduled_event_id, .. } => (scheduled_event_id, None),
+            OfferedTask::Query { id, .. } => (0, Some(id)),
+            OfferedTask::Activity { .. } => unreachable!(),
+        };
+        let run_id = offer.run.run_id.to_string();
+        self.request(id, Request::StickyUnavailable { run_id, scheduled_event_id, query })
+    }
+
+    fn take_activity(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let Some(offer) = self.offered(id, |task| matches!(task, OfferedTask::Activity { .. })) else {
+            return Err(Reject::Internal("no activity task was offered".into()));
+        };
+        let OfferedTask::Activity { scheduled_event_id, attempt } = offer.task else { unreachable!() };
+        let take = TakeActivityTask {
+            run_id: offer.run.run_id.to_string(),
+            scheduled_event_id,
+            attempt,
+            identity: WORKER.into(),
+            request_id: word(words, "request").unwrap_or("poll").into(),
+        };
+        let reply = self.request(id, Request::TakeActivityTask(take))?;
+        if let Reply::ActivityTask(task) = &reply {
+            self.tokens.insert(format!("{id}/{}", task.activity_id), task.task_token.clone());
+        }
+        Ok(reply)
+    }
+
+    fn activity(&mut self, verb: &str, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let name = words.get(1).copied().unwrap_or_default();
+        let of = match word(words, "by") {
+            Some("id") => ActivityRef::Id { run_id: String::new(), activity_id: name.to_owned() },
+            _ => ActivityRef::Token(self.token(&format!("{id}/{name}"))?),
+        };
+        let text = words.get(2).copied().unwrap_or("x");
+        let identity = WORKER.to_owned();
+        let request = match verb {
+            "complete-activity" => Request::CompleteActivity {
+                of,
+                request: Box::new(RespondActivityTaskCompletedRequest {
+                    result: Some(payloads(text)),
+                    identity,
+                    ..Default::default()
+                }),
+            },
+            "fail-activity" => Request::FailActivity {
+                of,
+                request: Box::new(RespondActivityTaskFailedRequest {
+                    failure: Some(failure(text)),
+                    identity,
+                    ..Default::default()
+                }),
+            },
+            "cancel-activity" => Request::CancelActivity {
+                of,
+                request: Box::new(RespondActivityTaskCanceledRequest { identity, ..Default::default() }),
+            },
+            _ => Request::HeartbeatActivity {
+                of,
+                details: Some(Box::new(crate::codec::Proto(payloads(text)))),
+                identity,
+            },
+        };
+        let reply = self.request(id, request)?;
+        if let Reply::Heartbeat { cancel_requested: true } = reply {
+            self.say(&format!("  {id}/{name}: asked to stop"));
+        }
+        Ok(reply)
+    }
+
+    fn query(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let name = words.get(1).copied().unwrap_or("state");
+        let reject = match word(words, "reject") {
+            Some("not-open") => QueryRejectCondition::NotOpen,
+            Some("not-clean") => QueryRejectCondition::NotCompletedCleanly,
+            _ => QueryRejectCondition::None,
+        };
+        let query = WorkflowQuery { query_type: name.to_owned(), ..Default::default() };
+        let call = self.call(
+            id,
+            Request::Query { run_id: String::new(), query: Box::new(query), reject, timeout_ms: 10_000 },
+        );
+        match self.replies.remove(&call) {
+            Some(reply) => reply,
+            None => {
+                self.queries.insert(format!("{id} {name}"), call);
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn open_query_ids(&self) -> Vec<String> {
+        self.carried.clone()
+    }
+
+    fn answered_queries(&mut self) {
+        for (name, call) in self.queries.clone() {
+            let Some(reply) = self.replies.remove(&call) else { continue };
+            self.queries.remove(&name);
+            match reply {
+                Ok(Reply::QueryAnswer { result }) => {
+                    let text = result.map(|result| text_of(&result)).unwrap_or_default();
+                    self.say(&format!("  query {name}: {text}"));
+                }
+                Ok(other) => self.say(&format!("  query {name}: {other:?}")),
+                Err(reject) => self.say(&format!("  query {name}: ! {}", shown_reject(&reject))),
+            }
+        }
+    }
+
+    fn take_query(&mut self, id: &str) -> Result<Reply, Reject> {
+        let Some(offer) = self.offered(id, |task| matches!(task, OfferedTask::Query { .. })) else {
+            return Err(Reject::Internal("no query was offered".into()));
+        };
+        let OfferedTask::Query { id: query, .. } = offer.task else { unreachable!() };
+        let run_id = offer.run.run_id.to_string();
+        let take = TakeQuery { run_id, query, queue: offer.queue, identity: WORKER.into() };
+        let reply = self.request(id, Request::TakeQuery(take))?;
+        if let Reply::WorkflowTask(task) = &reply {
+            self.say(&format!("  {id}: query with events {}..={}", task.history.from, task.history.to));
+            self.tokens.insert(format!("{id}?"), task.response.task_token.clone());
+        }
+        Ok(reply)
+    }
+
+    fn answer_query(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {
+        let token = self.token(&format!("{id}?"))?;
+        let request = RespondQueryTaskCompletedRequest {
+            completed_type: QueryResultType::Answered as i32,
+            query_result: Some(payloads(words.get(1).copied().unwrap_or("x"))),
+            ..Default::default()
+        };
+        self.request(id, Request::AnswerQuery { token, request: Box::new(request) })
+    }
+}
+
+fn word<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn start_request(id: &str, words: &[&str]) -> StartWorkflowExecutionRequest {
+    let seconds = |key: &str| word(words, key).map(|text| proto_duration(duration(text)));
+    StartWorkflowExecutionRequest {
+        workflow_id: id.to_owned(),
+        workflow_type: Some(WorkflowType { name: word(words, "type").unwrap_or("Type").into() }),
+        task_queue: Some(TaskQueue {
+            name: word(words, "queue").unwrap_or("q").into(),
+            ..Default::default()
+        }),
+        input: word(words, "input").map(payloads),
+        workflow_execution_timeout: seconds("execution-timeout"),
+        workflow_run_timeout: seconds("run-timeout"),
+        workflow_task_timeout: seconds("task-timeout"),
+        workflow_start_delay: seconds("delay"),
+        request_id: word(words, "request")
+            .map_or_else(|| format!("start-{id}-{}", words.len()), str::to_owned),
+        identity: "client".into(),
+        retry_policy: word(words, "retry").map(retry_policy),
+        request_eager_execution: words.contains(&"eager"),
+        workflow_id_reuse_policy: match word(words, "reuse") {
+            Some("failed-only") => WorkflowIdReusePolicy::AllowDuplicateFailedOnly as i32,
+            Some("reject") => WorkflowIdReusePolicy::RejectDuplicate as i32,
+            Some("terminate") => 4,
+            _ => 0,
+        },
+        workflow_id_conflict_policy: match word(words, "conflict") {
+            Some("use") => WorkflowIdConflictPolicy::UseExisting as i32,
+            Some("terminate") => WorkflowIdConflictPolicy::TerminateExisting as i32,
+            Some("fail") => WorkflowIdConflictPolicy::Fail as i32,
+            _ => 0,
+        },
+        on_conflict_options: words.contains(&"attach").then(|| {
+            everlog_proto::api::workflow::v1::OnConflictOptions {
+                attach_request_id: true,
+                ..Default::default()
+            }
+        }),
+        ..Default::default()
+    }
+}
+
+fn signal_with_start(id: &str, words: &[&str]) -> SignalWithStartWorkflowExecutionRequest {
+    let start = start_request(id, words);
+    SignalWithStartWorkflowExecutionRequest {
+        workflow_id: start.workflow_id,
+        workflow_type: start.workflow_type,
+        task_queue: start.task_queue,
+        request_id: start.request_id,
+        identity: start.identity,
+        workflow_start_delay: start.workflow_start_delay,
+        workflow_id_reuse_policy: start.workflow_id_reuse_policy,
+        workflow_id_conflict_policy: start.workflow_id_conflict_policy,
+        signal_name: word(words, "signal").unwrap_or("signal").into(),
+        ..Default::default()
+    }
+}
+
+fn signal_request(id: &str, words: &[&str]) -> SignalWorkflowExecutionRequest {
+    SignalWorkflowExecutionRequest {
+        workflow_execution: Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() }),
+        signal_name: words.get(1).copied().unwrap_or("signal").into(),
+        request_id: word(words, "request").unwrap_or_default().into(),
+        identity: "client".into(),
+        ..Default::default()
+    }
+}
+
+/// `initial,maximum-attempts`
+fn retry_policy(text: &str) -> RetryPolicy {
+    let (initial, attempts) = text.split_once(',').unwrap_or((text, "0"));
+    RetryPolicy {
+        initial_interval: Some(proto_duration(duration(initial))),
+        maximum_attempts: attempts.parse().unwrap_or_default(),
+        ..Default::default()
+    }
+}
+
+fn sticky(queue: &str) -> StickyExecutionAttributes {
+    StickyExecutionAttributes {
+        worker_task_queue: Some(TaskQueue { name: queue.to_owned(), ..Default::default() }),
+        schedule_to_start_timeout: Some(proto_duration(Duration::from_secs(5))),
+    }
+}
+
+/// `timer=id,5s` `cancel-timer=id` `activity=id,stc=5s` `cancel-activity=5` `marker=name` `complete`
+/// `fail=why` `canceled` `again` and, to be refused, `unknown`.
+fn command(word: &str) -> Command {
+    let (verb, rest) = word.split_once('=').unwrap_or((word, ""));
+    let parts: Vec<&str> = rest.split(',').collect();
+    let part = |key: &str| parts.iter().find_map(|part| part.strip_prefix(key)?.strip_prefix(':'));
+    let seconds = |key: &str| part(key).map(|text| proto_duration(duration(text)));
+    let (kind, attributes) = match verb {
+        "timer" => (
+            CommandType::StartTimer,
+            Attrs::StartTimerCommandAttributes(StartTimerCommandAttributes {
+                timer_id: parts[0].to_owned(),
+                start_to_fire_timeout: parts.get(1).map(|text| proto_duration(duration(text))),
+            }),
+        ),
+        "cancel-timer" => (
+            CommandType::CancelTimer,
+            Attrs::CancelTimerCommandAttributes(CancelTimerCommandAttributes { timer_id: rest.to_owned() }),
+        ),
+        "activity" => (
+            CommandType::ScheduleActivityTask,
+            Attrs::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
+                activity_id: parts[0].to_owned(),
+                activity_type: Some(ActivityType { name: "act".into() }),
+                task_queue: Some(TaskQueue {
+                    name: part("queue").unwrap_or("q").into(),
+                    ..Default::default()
+                }),
+                schedule_to_close_timeout: seconds("s2c"),
+                schedule_to_start_timeout: seconds("s2s"),
+                start_to_close_timeout: seconds("stc").or_else(|| {
+                    (part("s2c").is_none() && !rest.contains("bare"))
+                        .then(|| proto_duration(Duration::from_secs(10)))
+                }),
+                heartbeat_timeout: seconds("hb"),
+                retry_policy: part("max").map(|attempts| RetryPolicy {
+                    maximum_attempts: attempts.parse().unwrap_or_default(),
+                    ..Default::default()
+                }),
+                request_eager_execution: rest.contains("eager"),
+                ..Default::default()
+            }),
+        ),
+        "cancel-activity" => (
+            CommandType::RequestCancelActivityTask,
+            Attrs::RequestCancelActivityTaskCommandAttributes(RequestCancelActivityTaskCommandAttributes {
+                scheduled_event_id: rest.parse().unwrap_or_default(),
+            }),
+        ),
+        "marker" => (
+            CommandType::RecordMarker,
+            Attrs::RecordMarkerCommandAttributes(RecordMarkerCommandAttributes {
+                marker_name: rest.to_owned(),
+                ..Default::default()
+            }),
+        ),
+        "complete" => (
+            CommandType::CompleteWorkflowExecution,
+            Attrs::CompleteWorkflowExecutionCommandAttributes(CompleteWorkflowExecutionCommandAttributes {
+                result: Some(payloads(rest)),
+            }),
+        ),
+        "fail" => (
+            CommandType::FailWorkflowExecution,
+            Attrs::FailWorkflowExecutionCommandAttributes(FailWorkflowExecutionCommandAttributes {
+                failure: Some(failure(rest)),
+            }),
+        ),
+        "canceled" => (
+            CommandType::CancelWorkflowExecution,
+            Attrs::CancelWorkflowExecutionCommandAttributes(
+                CancelWorkflowExecutionCommandAttributes::default(),
+            ),
+        ),
+        "again" => (
+            CommandType::ContinueAsNewWorkflowExecution,
+            Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(
+                ContinueAsNewWorkflowExecutionCommandAttributes::default(),
+            ),
+        ),
+        "unknown" => return Command::default(),
+        _ => panic!("no such command: {word}"),
+    };
+    Command { command_type: kind as i32, attributes: Some(attributes), ..Default::default() }
+}
+
+fn payloads(text: &str) -> Payloads {
+    Payloads { payloads: vec![Payload { data: text.as_bytes().to_vec(), ..Default::default() }] }
+}
+
+fn text_of(payloads: &Payloads) -> String {
+    let texts = payloads.payloads.iter().map(|payload| String::from_utf8_lossy(&payload.data).into_owned());
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// `why`, or `why!` for one that must not be retried.
+fn failure(text: &str) -> Failure {
+    Failure {
+        message: text.trim_end_matches('!').to_owned(),
+        failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+            r#type: "Error".into(),
+            non_retryable: text.ends_with('!'),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+fn duration(text: &str) -> Duration {
+    let parse = |digits: &str| digits.parse::<f64>().unwrap_or_else(|_| panic!("no duration: {text}"));
+    if let Some(digits) = text.strip_suffix("ms") {
+        Duration::from_secs_f64(parse(digits) / 1000.0)
+    } else if let Some(digits) = text.strip_suffix('s') {
+        Duration::from_secs_f64(parse(digits))
+    } else if let Some(digits) = text.strip_suffix('m') {
+        Duration::from_secs_f64(parse(digits) * 60.0)
+    } else if let Some(digits) = text.strip_suffix('h') {
+        Duration::from_secs_f64(parse(digits) * 3600.0)
+    } else {
+        panic!("no duration: {text}")
+    }
+}
+
+fn name(event: &HistoryEvent) -> String {
+    format!("{:?}", event_type(event))
+}
+
+/// One line of a history: the id, the type, and what tells one event from another of its type.
+fn shown(event: &HistoryEvent) -> String {
+    use Attributes as A;
+    let about = match event.attributes.as_ref() {
+        Some(A::WorkflowExecutionStartedEventAttributes(a)) => {
+            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
+            let continued = if a.continued_execution_run_id.is_empty() { "" } else { " continued" };
+            format!("{attempt}{continued}")
+        }
+        Some(A::WorkflowTaskScheduledEventAttributes(a)) => {
+            let queue = a.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
+            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
+            format!(" on {queue}{attempt}")
+        }
+        Some(A::WorkflowTaskFailedEventAttributes(a)) => {
+            let failure = a.failure.as_ref().map(|f| format!(" {:?}", f.message)).unwrap_or_default();
+            format!(" {:?}{failure}", a.cause())
+        }
+        Some(A::WorkflowTaskTimedOutEventAttributes(a)) => format!(" {:?}", a.timeout_type()),
+        Some(A::WorkflowExecutionSignaledEventAttributes(a)) => format!(" {}", a.signal_name),
+        Some(A::WorkflowExecutionTerminatedEventAttributes(a)) => format!(" {:?}", a.reason),
+        Some(A::WorkflowExecutionFailedEventAttributes(a)) => format!(" {:?}", a.retry_state()),
+        Some(A::WorkflowExecutionTimedOutEventAttributes(a)) => format!(" {:?}", a.retry_state()),
+        Some(A::TimerStartedEventAttributes(a)) => format!(" {}", a.timer_id),
+        Some(A::TimerFiredEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
+        Some(A::TimerCanceledEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
+        Some(A::MarkerRecordedEventAttributes(a)) => format!(" {}", a.marker_name),
+        Some(A::ActivityTaskScheduledEventAttributes(a)) => format!(" {}", a.activity_id),
+        Some(A::ActivityTaskStartedEventAttributes(a)) => {
+            let failure =
+                a.last_failure.as_ref().map(|f| format!(" after {:?}", f.message)).unwrap_or_default();
+            format!(" {} attempt {}{failure}", a.scheduled_event_id, a.attempt)
+        }
+        Some(A::ActivityTaskCompletedEventAttributes(a)) => {
+            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
+        }
+        Some(A::ActivityTaskFailedEventAttributes(a)) => {
+            format!(" {} started {} {:?}", a.scheduled_event_id, a.started_event_id, a.retry_state())
+        }
+        Some(A::ActivityTaskTimedOutEventAttributes(a)) => {
+            let message = a.failure.as_ref().map(|f| f.message.clone()).unwrap_or_default();
+            format!(
+                " {} started {} {:?} {message:?}",
+                a.scheduled_event_id,
+                a.started_event_id,
+                a.retry_state()
+            )
+        }
+        Some(A::ActivityTaskCanceledEventAttributes(a)) => {
+            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
+        }
+        Some(A::ActivityTaskCancelRequestedEventAttributes(a)) => format!(" {}", a.scheduled_event_id),
+        _ => String::new(),
+    };
+    format!("{} {}{about}", event.event_id, name(event))
+}
+
+fn shown_reject(reject: &Reject) -> String {
+    match reject {
+        Reject::AlreadyStarted { .. } => "AlreadyStarted".to_owned(),
+        Reject::InvalidArgument(text) => format!("InvalidArgument: {text}"),
+        Reject::NotFound(text) => format!("NotFound: {text}"),
+        Reject::BusyWorkflow(text) => format!("BusyWorkflow: {text}"),
+        Reject::WorkflowNotReady(text) => format!("WorkflowNotReady: {text}"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,120 @@
+//! What a state still owes: computed, never stored, so a new leader needs no recovery of its own.
+
+use std::time::Duration;
+
+use crate::{
+    execution::{Activity, Execution},
+    time::{Time, set_duration},
+    volatile::Volatile,
+};
+
+/// Something to be done for a run. Doing it twice is harmless: every effect is keyed by the run, the
+/// event id and the attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Todo {
+    /// A workflow task waits for a worker of this queue.
+    WorkflowTask { queue: String, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
+    /// An attempt of an activity waits for a worker of this queue.
+    ActivityTask { queue: String, scheduled_event_id: i64, attempt: i32, scheduled_time: Time, priority: i32 },
+    /// Look at this run again at this moment.
+    Wake(Time),
+}
+
+/// The tasks that wait for a worker at `now`.
+pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo> {
+    let mut tasks = Vec::new();
+    if !execution.is_running() {
+        return tasks;
+    }
+    if let Some(task) = &execution.workflow_task
+        && volatile.started.is_none()
+    {
+        let sticky = task.sticky_timeout.is_some() && !volatile.moved_to_normal;
+        let queue = if sticky { task.queue.clone() } else { execution.task_queue().to_owned() };
+        tasks.push(Todo::WorkflowTask {
+            queue,
+            sticky,
+            scheduled_event_id: task.scheduled_event_id,
+            attempt: task.attempt,
+            scheduled_time: task.scheduled_time,
+        });
+    }
+    for (id, activity) in &execution.activities {
+        if activity.started.is_none() && activity.scheduled_time <= now {
+            tasks.push(Todo::ActivityTask {
+                queue: activity.queue().to_owned(),
+                scheduled_event_id: *id,
+                attempt: activity.attempt,
+                scheduled_time: activity.scheduled_time,
+                priority: crate::decide::activity::priority(execution, activity)
+                    .map_or(0, |p| p.priority_key),
+            });
+        }
+    }
+    tasks
+}
+
+/// Whether the run owes a task now or will as soon as a back-off passes. Runs that only wait for time or
+/// for the world are not looked at by a new leader.
+pub fn owes_tasks(execution: &Execution) -> bool {
+    execution.is_running()
+        && (execution.workflow_task.is_some() || execution.activities.values().any(|a| a.started.is_none()))
+}
+
+/// The earliest moment at which something of this run falls due, by what is persisted alone. A wake-up
+/// row is kept for it, so that a sleeping run costs no memory.
+pub fn wake_at(execution: &Execution) -> Option<Time> {
+    earliest(execution, None)
+}
+
+/// The same with what the leader alone knows: a task in a worker's hands cannot time out on its way to
+/// one, a retry whose back-off has passed is a task and no wake-up.
+pub fn wake_at_of_leader(execution: &Execution, volatile: &Volatile, now: Time) -> Option<Time> {
+    let started = volatile.started.as_ref().map(|task| task.deadline);
+    let queries = volatile.queries.values().map(|query| query.deadline).min();
+    [started, queries, earliest(execution, Some((volatile, now)))].into_iter().flatten().min()
+}
+
+fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<Time> {
+    if execution.deleted {
+        return None;
+    }
+    if !execution.is_running() {
+        return execution.retain_until;
+    }
+    let mut due: Vec<Option<Time>> = vec![execution.run_expiration, execution.expiration()];
+    if execution.is_backing_off() {
+        due.push(Some(execution.execution_time));
+    }
+    if let Some(task) = &execution.workflow_task
+        && leader.is_none_or(|(volatile, _)| volatile.started.is_none() && !volatile.moved_to_normal)
+    {
+        due.push(task.sticky_timeout.map(|timeout| task.scheduled_time + timeout));
+    }
+    due.extend(execution.timers.values().map(|timer| Some(timer.fire_at)));
+    for activity in execution.activities.values() {
+        due.push(activity_deadline(activity));
+        let backs_off = activity.started.is_none() && activity.attempt > 1;
+        if backs_off && leader.is_none_or(|(_, now)| activity.scheduled_time > now) {
+            due.push(Some(activity.scheduled_time));
+        }
+    }
+    due.into_iter().flatten().min()
+}
+
+/// The earliest time-out of an activity as it stands.
+pub fn activity_deadline(activity: &Activity) -> Option<Time> {
+    let a = &activity.scheduled;
+    let after = |start: Time, timeout: Option<Duration>| timeout.map(|timeout| start + timeout);
+    let mut deadline = activity.expiration();
+    let mut consider = |time: Option<Time>| deadline = deadline.into_iter().chain(time).min();
+    match &activity.started {
+        None => consider(after(activity.scheduled_time, set_duration(a.schedule_to_start_timeout.as_ref()))),
+        Some(start) => {
+            consider(after(start.time, set_duration(a.start_to_close_timeout.as_ref())));
+            let beat = activity.heartbeat_time.map_or(start.time, |beat| beat.max(start.time));
+            consider(after(beat, set_duration(a.heartbeat_timeout.as_ref())));
+        }
+    }
+    deadline
+}

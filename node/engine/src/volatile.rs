@@ -1,0 +1,67 @@
+//! What only the leader remembers of a run, and may forget at any moment.
+//!
+//! Who holds the running workflow task, which queries wait for an answer. After a change of leader the
+//! task is simply offered again and the old holder's token is refused; callers of queries ask again.
+
+use std::collections::BTreeMap;
+
+use everlog_proto::api::query::v1::WorkflowQuery;
+
+use crate::time::Time;
+
+#[derive(Clone, Debug, Default)]
+pub struct Volatile {
+    /// The workflow task that a worker holds now.
+    pub started: Option<StartedTask>,
+    /// The sticky queue had no poller: the pending task was sent to the normal queue instead.
+    pub moved_to_normal: bool,
+    /// Queries waiting for a workflow task to carry them, or for a direct answer. By query id.
+    pub queries: BTreeMap<u64, WaitingQuery>,
+    pub next_query_id: u64,
+}
+
+/// A workflow task in a worker's hands. Its Started event is written together with its completion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StartedTask {
+    pub scheduled_event_id: i64,
+    pub started_event_id: i64,
+    pub attempt: i32,
+    pub time: Time,
+    pub identity: String,
+    pub request_id: String,
+    /// Values that the worker was told, to be written exactly so.
+    pub history_bytes: i64,
+    pub suggest_continue_as_new: bool,
+    pub suggest_reasons: Vec<i32>,
+    /// Tells this start from every other, also from one by another leader.
+    pub nonce: u64,
+    /// When the worker must have answered.
+    pub deadline: Time,
+    /// The task came through the sticky queue, so the worker was sent only the newer events.
+    pub sticky: bool,
+    /// Queries that travel with this task.
+    pub queries: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct WaitingQuery {
+    /// The caller, as the shard knows it.
+    pub call: u64,
+    /// Under which it travels with a workflow task.
+    pub name: String,
+    pub query: WorkflowQuery,
+    pub state: QueryState,
+    pub deadline: Time,
+    /// When it was last offered to a queue as a task of its own.
+    pub offered: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryState {
+    /// Waits for the next workflow task.
+    Buffered,
+    /// Travels with the running workflow task.
+    Attached,
+    /// Offered as a task of its own; sticky tells through which queue.
+    Direct { sticky: bool },
+}

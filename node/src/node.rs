@@ -1,0 +1,309 @@
+//! One node: its folder, its store, its groups, its ports, from start to stop.
+//!
+//! [`run`] is the whole life of a node and can be read from top to bottom. Whoever serves the public
+//! API is a guest here: it brings the machine that entries are applied to, gets a [`Node`], and gives
+//! back its services. This module knows neither workflows nor histories.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use everlog_raft_store::{Machine, Store};
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tonic::service::Routes;
+
+use crate::admin::Admin;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::{self, Health, Metrics};
+use crate::peer::{self, Handlers, Identity, Peers};
+use crate::raft::{self, Bootstrap, Group, Groups};
+
+mod api;
+pub mod bare;
+mod folder;
+
+pub use folder::{Error as FolderError, Folder};
+
+/// A node is ready if no shard is further behind than this.
+const READY_LAG_MAX: u64 = 1_000;
+/// Nor if a leader was confirmed by its quorum longer ago than this.
+const READY_QUORUM_AGE_MAX: Duration = Duration::from_secs(3);
+/// How long each part of a stop may take; together they stay below [`STOP_TIMEOUT`].
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(4);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// A stop that takes longer is cut short: a supervisor would do it less gently.
+const STOP_TIMEOUT: Duration = Duration::from_secs(9);
+/// How often the node looks whether one of its groups has died.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// What everyone in the process may use. Cloning is cheap.
+#[derive(Clone)]
+pub struct Node {
+    pub config: Arc<Config>,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub health: Health,
+    pub identity: Identity,
+    pub store: Arc<Store>,
+    pub groups: Groups,
+    pub peers: Peers,
+    /// Becomes true when the node begins to stop.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// The guest: whoever serves the public API.
+pub trait Application: Send + Sync + 'static {
+    /// What committed entries are applied to.
+    fn machine(&self, config: &Config) -> Arc<dyn Machine>;
+
+    /// Starts the shards and services. Called once, when the groups run; they may not have leaders yet.
+    fn start(&self, node: Node) -> anyhow::Result<Services>;
+}
+
+/// What the guest serves.
+pub struct Services {
+    /// The public API. On the API port the marks that only nodes may set are removed.
+    pub api: Routes,
+    /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
+    /// itself is a good choice.
+    pub handlers: Handlers,
+    /// Ends long polls with empty answers and waits for what is in flight. Called once, on a stop.
+    pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
+}
+
+/// Where a node can be reached, once it is up.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub api: std::net::SocketAddr,
+    pub peer: std::net::SocketAddr,
+    pub metrics: std::net::SocketAddr,
+}
+
+/// Runs a node until `stop` resolves or something breaks. `up` hears of the addresses when all ports
+/// are open, and again of nothing: whether the node is ready, its health says.
+pub async fn run(
+    config: Config,
+    application: Arc<dyn Application>,
+    up: impl FnOnce(&Node, &Addresses),
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let config = Arc::new(config);
+    let clock = Clock;
+    let metrics = Metrics::new();
+    let health = Health::default();
+    let (begin_stop, stopping) = watch::channel(false);
+    let (close_ports, closed) = watch::channel(false);
+
+    let folder = Arc::new(Folder::open(&config.data_dir, config.node_id, config.raft.shards)?);
+    anyhow::ensure!(
+        folder.shards() == config.raft.shards,
+        "the data folder {} was made for {} shards, and the configuration says {}",
+        folder.path().display(),
+        folder.shards(),
+        config.raft.shards
+    );
+    let api_listener = api::bind("api", config.api.listen).await?;
+    let peer_listener = peer::Server::bind(config.peer.listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {} (peer): {error}", config.peer.listen))?;
+    let metrics_address =
+        metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
+            .await
+            .map_err(|error| {
+                anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen)
+            })?;
+    let addresses = Addresses {
+        api: api_listener.local_addr()?,
+        peer: peer_listener.address()?,
+        metrics: metrics_address,
+    };
+
+    let identity = Identity::new(config.node_id, folder.cluster_id());
+    let peers = Peers::new(identity.clone(), clock, metrics.clone());
+    for member in config.members() {
+        peers.add(member.id, &member.peer)?;
+    }
+    let store = Arc::new(open_store(&config).await?);
+    let groups =
+        Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
+            .await?;
+    raft::check_memory(config.node_id, &folder, &groups).await?;
+    let node = Node {
+        config: config.clone(),
+        clock,
+        metrics,
+        health: health.clone(),
+        identity: identity.clone(),
+        store: store.clone(),
+        groups: groups.clone(),
+        peers: peers.clone(),
+        stopping: stopping.clone(),
+    };
+
+    let draining = Arc::new(AtomicBool::new(false));
+    let (initialize, requested) = watch::channel(forms_cluster(&config));
+    let admin = Admin {
+        me: config.me(),
+        configured: config.members(),
+        identity,
+        folder: folder.clone(),
+        groups: groups.clone(),
+        health: health.clone(),
+        started,
+        draining: draining.clone(),
+        initialize,
+    };
+    let peer_routes = peer::routes(&peers, Arc::new(groups.clone()), admin);
+    let peer_server = tokio::spawn(peer::serve(peer_listener, peer_routes, closed.clone()));
+
+    let services = application.start(node.clone())?;
+    let _installed = peers.install(services.handlers);
+    let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
+    watch_readiness(&health, &folder, &groups, &peers, draining.clone());
+    up(&node, &addresses);
+
+    let forming = raft::bootstrap(Bootstrap {
+        me: config.node_id,
+        members: config.members(),
+        folder,
+        groups: groups.clone(),
+        peers: peers.clone(),
+        clock,
+        requested,
+    });
+    let every = Duration::from_millis(config.raft.balance_ms);
+    let balancing = async {
+        if !every.is_zero() && config.members().len() > 1 {
+            raft::balance(config.node_id, groups.clone(), peers.clone(), clock, every, stopping.clone())
+                .await;
+        }
+        pending::<()>().await;
+    };
+    let failed = tokio::select! {
+        () = stop => None,
+        formed = async { forming.await?; pending::<Result<(), raft::Error>>().await } => formed.err().map(anyhow::Error::from),
+        () = balancing => None,
+        why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
+    };
+
+    tracing::info!("stopping");
+    draining.store(true, Ordering::Relaxed);
+    let stopped = tokio::time::timeout(STOP_TIMEOUT, async {
+        if failed.is_none() {
+            let handed_over = raft::hand_over(&groups, &peers);
+            if tokio::time::timeout(HAND_OVER_TIMEOUT, handed_over).await.is_err() {
+                tracing::warn!("not all leaderships were handed over in time");
+            }
+        }
+        begin_stop.send_replace(true);
+        if tokio::time::timeout(DRAIN_TIMEOUT, (services.drain)()).await.is_err() {
+            tracing::warn!("some requests were cut off");
+        }
+        groups.shutdown().await;
+        close_ports.send_replace(true);
+        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
+            tracing::warn!("some connections were cut off");
+        }
+        // The streams of other nodes never end by themselves.
+        peer_server.abort();
+        close_store(&store).await
+    })
+    .await;
+    match (failed, stopped) {
+        (Some(error), _) => Err(error),
+        (None, Ok(closed)) => closed,
+        (None, Err(_)) => {
+            Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short"))
+        }
+    }
+}
+
+/// Opens the store on a thread that may block: after a kill the tables' file takes seconds.
+async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let (folder, options) = (config.data_dir.clone(), config.store.options());
+    Ok(tokio::task::spawn_blocking(move || Store::open(&folder, options)).await??)
+}
+
+/// Makes everything durable.
+async fn close_store(store: &Arc<Store>) -> anyhow::Result<()> {
+    let store = store.clone();
+    Ok(tokio::task::spawn_blocking(move || store.close()).await??)
+}
+
+/// Whether this node is the one that forms the cluster by itself.
+fn forms_cluster(config: &Config) -> bool {
+    let lowest = config.members().iter().map(|member| member.id).min();
+    config.bootstrap_expect > 0 && lowest == Some(config.node_id)
+}
+
+/// The checks behind `/readyz`.
+fn watch_readiness(
+    health: &Health,
+    folder: &Arc<Folder>,
+    groups: &Groups,
+    peers: &Peers,
+    draining: Arc<AtomicBool>,
+) {
+    health.check("not-stopping", move || match draining.load(Ordering::Relaxed) {
+        true => Err("the node is about to stop".to_owned()),
+        false => Ok(()),
+    });
+    let folder = folder.clone();
+    health.check("formed", move || match folder.initialized() {
+        true => Ok(()),
+        false => Err("the cluster is not formed yet".to_owned()),
+    });
+    let (of, peers) = (groups.clone(), peers.clone());
+    health.check("leaders", move || {
+        shards_where(&of, "shards without a leader", |group| !is_led(group, &peers))
+    });
+    let of = groups.clone();
+    health.check("applied", move || {
+        shards_where(&of, "shards that are behind", |group| {
+            let status = group.status();
+            status.commit_index > status.applied_index + READY_LAG_MAX
+        })
+    });
+}
+
+fn shards_where(groups: &Groups, what: &str, fails: impl Fn(&Group) -> bool) -> Result<(), String> {
+    let shards: Vec<String> =
+        groups.iter().filter(|group| fails(group)).map(|group| group.id().to_string()).collect();
+    if shards.is_empty() { Ok(()) } else { Err(format!("{what}: {}", shards.join(" "))) }
+}
+
+/// Whether requests for the shard can be answered from here: by this node, if a quorum still follows
+/// it, or by a leader that can be reached.
+fn is_led(group: &Group, peers: &Peers) -> bool {
+    let leadership = *group.leadership().borrow();
+    match leadership.leader {
+        None => false,
+        Some(leader) if leader != peers.identity().node_id => peers.up_for(leader, Duration::ZERO),
+        Some(_) if !leadership.is_me => false,
+        Some(_) => {
+            group.voters().len() == 1 || group.quorum_age().is_some_and(|age| age <= READY_QUORUM_AGE_MAX)
+        }
+    }
+}
+
+/// Returns when a group has died, which is a reason for the whole node to stop: what it would still
+/// answer could not be trusted, and the others take over at once.
+async fn watch_groups(groups: &Groups) -> String {
+    loop {
+        for group in groups.iter() {
+            if let Some(why) = group.stopped() {
+                return format!("group {} has stopped: {why}", group.id());
+            }
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// Resolves when the flag is true, or nobody can set it any more.
+pub(crate) async fn risen(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|flag| *flag).await;
+}

@@ -1,0 +1,96 @@
+//! The port of the public API.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+
+use crate::metrics::Health;
+use crate::node::risen;
+use crate::peer::{CLUSTER_ID, FORWARDED, FROM, TARGET};
+
+/// How often health is asked for the health service's watchers.
+const HEALTH_EVERY: Duration = Duration::from_millis(100);
+/// The services whose health clients ask for, besides that of the server as a whole.
+const HEALTH_SERVICES: [&str; 3] = [
+    "",
+    "temporal.api.workflowservice.v1.WorkflowService",
+    "temporal.api.operatorservice.v1.OperatorService",
+];
+
+pub(super) async fn bind(what: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {listen} ({what}): {error}"))
+}
+
+/// Serves the public API and its health until `stop` becomes true.
+pub(super) async fn serve(
+    listener: TcpListener,
+    api: Routes,
+    health: Health,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
+    let (reporter, service) = tonic_health::server::health_reporter();
+    let routes = api.add_service(service);
+    let reporting = tokio::spawn(async move {
+        loop {
+            let status = if health.ready().0 { ServingStatus::Serving } else { ServingStatus::NotServing };
+            for name in HEALTH_SERVICES {
+                reporter.set_service_status(name, status).await;
+            }
+            tokio::time::sleep(HEALTH_EVERY).await;
+        }
+    });
+    let served = tonic::transport::Server::builder()
+        .tcp_nodelay(true)
+        .layer(Unmark)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+            risen(&mut stop).await;
+        })
+        .await;
+    reporting.abort();
+    served
+}
+
+/// Removes what only nodes may say: a client that marks its call as forwarded would not be routed.
+#[derive(Clone, Copy, Debug)]
+struct Unmark;
+
+#[derive(Clone, Debug)]
+struct Unmarked<S>(S);
+
+impl<S> tower::Layer<S> for Unmark {
+    type Service = Unmarked<S>;
+
+    fn layer(&self, inner: S) -> Unmarked<S> {
+        Unmarked(inner)
+    }
+}
+
+impl<S, B> tower::Service<http::Request<B>> for Unmarked<S>
+where
+    S: tower::Service<http::Request<B>, Error = Infallible>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> S::Future {
+        for mark in [CLUSTER_ID, TARGET, FROM, FORWARDED] {
+            request.headers_mut().remove(mark);
+        }
+        self.0.call(request)
+    }
+}
