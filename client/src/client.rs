@@ -14,7 +14,7 @@ pub use connect::{Addresses, Connect};
 pub use execution::{Description, Execution, ExecutionStatus, PendingActivity};
 pub use handle::{Handle, Query, Signal};
 pub use list::List;
-pub(crate) use pool::{Plan, Pool, Route, explain, rpc};
+pub(crate) use pool::{Plan, Pool, Route, explain, is_too_large, rpc};
 pub use start::{ReusePolicy, Start};
 
 use std::borrow::Borrow;

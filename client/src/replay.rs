@@ -64,6 +64,9 @@ pub enum TaskError {
     /// One poll took longer than a workflow may block its thread.
     #[error("the workflow blocked its thread for {0:?}. Do work that takes time in an activity")]
     Blocked(std::time::Duration),
+    /// What the task produced is more than the server takes at once.
+    #[error("the commands of one workflow task are too large together: {0}")]
+    TooLarge(String),
     /// The input of the workflow is not what its signature says.
     #[error("the workflow's input does not fit its signature: {0}")]
     Input(#[from] crate::codec::CodecError),

@@ -35,6 +35,9 @@ use lane::Lanes;
 use shared::{EndWithMe, Phase, Shared};
 
 const CONCURRENT_DEFAULT: usize = 100;
+const CONCURRENT_MAX: usize = 1_000_000;
+/// Workflow tasks come from two queues, and neither may keep the other waiting.
+const WORKFLOW_SLOTS_MIN: usize = 2;
 const CACHED_RUNS_DEFAULT: usize = 1_000;
 const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const WORKFLOW_THREADS_MAX: usize = 4;
@@ -115,7 +118,7 @@ impl Worker {
 
     /// How many activities, and how many workflow tasks, run at the same time.
     pub fn max_concurrent(mut self, count: usize) -> Self {
-        self.max_concurrent = count.max(1);
+        self.max_concurrent = count.clamp(1, CONCURRENT_MAX);
         self
     }
 
@@ -159,12 +162,15 @@ impl Worker {
         };
         let grace = self.grace;
         let (runs_workflows, runs_activities) = (!self.workflows.is_empty(), !self.activities.is_empty());
-        let (workflow_pollers, activity_pollers) = (self.workflow_pollers, self.activity_pollers);
+        // A poll holds a slot while it waits, so more polls than slots would starve one another.
+        let workflow_slots = self.max_concurrent.max(WORKFLOW_SLOTS_MIN);
+        let workflow_pollers = self.workflow_pollers.min(workflow_slots);
+        let activity_pollers = self.activity_pollers.min(self.max_concurrent);
         let shared = self.into_shared(ends_polls)?;
         let _guard = EndWithMe(Arc::clone(&shared));
         let mut pollers = JoinSet::new();
         if runs_workflows {
-            let sticky = if shared.sticky_queue.is_some() { workflow_pollers * 2 / 3 } else { 0 };
+            let sticky = if shared.sticky_queue.is_some() { (workflow_pollers * 2 / 3).max(1) } else { 0 };
             for at in 0..workflow_pollers {
                 pollers.spawn(poll::workflows(Arc::clone(&shared), at, at < sticky));
             }
@@ -213,6 +219,7 @@ impl Worker {
     }
 
     fn into_shared(self, ends_polls: bool) -> Result<Arc<Shared>, WorkerError> {
+        let workflow_slots = self.max_concurrent.max(WORKFLOW_SLOTS_MIN);
         let lanes = Lanes::start(self.workflows, self.threads, self.cached_runs)?;
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let sticky_queue = (self.cached_runs > 0).then(|| format!("{}-{instance}", self.queue));
@@ -225,9 +232,9 @@ impl Worker {
             lanes,
             activities: self.activities,
             deps: Arc::new(self.deps),
-            workflow_slots: Arc::new(Semaphore::new(self.max_concurrent)),
+            workflow_slots: Arc::new(Semaphore::new(workflow_slots)),
             activity_slots: Arc::new(Semaphore::new(self.max_concurrent)),
-            max_concurrent: self.max_concurrent,
+            slots: (workflow_slots, self.max_concurrent),
             phase: watch::Sender::new(Phase::Running),
         }))
     }
@@ -261,10 +268,10 @@ impl Shared {
 
     /// Waits for what is running; what takes longer than `grace` is told to stop, and then dropped.
     async fn drain(&self, grace: Duration) {
-        let all = u32::try_from(self.max_concurrent).unwrap_or(u32::MAX);
+        let all = |slots: usize| u32::try_from(slots).unwrap_or(u32::MAX);
         let idle = async {
-            let _ = self.workflow_slots.acquire_many(all).await;
-            let _ = self.activity_slots.acquire_many(all).await;
+            let _ = self.workflow_slots.acquire_many(all(self.slots.0)).await;
+            let _ = self.activity_slots.acquire_many(all(self.slots.1)).await;
         };
         tokio::pin!(idle);
         if tokio::time::timeout(grace, &mut idle).await.is_ok() {

@@ -118,6 +118,12 @@ async fn report(shared: &Shared, polled: &PollActivityTaskQueueResponse, outcome
         }
     };
     if let Err(error) = reported {
+        if error.is_too_large() {
+            let message = format!("the outcome of the activity is too large to report: {error}");
+            let failure = Box::new(failure::plain(message, "TooLarge", false));
+            Box::pin(report(shared, polled, Outcome::Failed(failure))).await;
+            return;
+        }
         tracing::debug!(activity = polled.activity_id, %error, "the report of an activity was not accepted");
     }
 }

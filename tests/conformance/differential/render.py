@@ -185,8 +185,12 @@ class Renderer:
 
 
 def direction(numbers) -> str:
-    """How a list of numbers runs: their values are the server's own affair, their order is not."""
-    if not all(numbers):
+    """How a list of numbers runs: their values are the server's own affair, their order is not.
+
+    Events that are not written yet have none.
+    """
+    numbers = [n for n in numbers if n]
+    if not numbers:
         return "missing"
     if numbers == sorted(set(numbers)):
         return "rising"

@@ -20,20 +20,20 @@ def succeeds_at_last(t):
     t.step(complete_workflow())
 
 
-@script(seconds=3)
+@script(seconds=4)
 def backs_off(t):
     """The time between attempts grows by the coefficient, up to the maximum."""
     t.start()
     policy = {
-        "initial_interval": seconds(0.25),
+        "initial_interval": seconds(1),
         "backoff_coefficient": 2,
-        "maximum_interval": seconds(0.75),
+        "maximum_interval": seconds(3),
     }
     t.step(schedule_activity(t, retry_policy=policy))
-    for _ in range(4):
+    for _ in range(3):
         t.fail_activity(t.poll_activity(), failure("again"))
         interval = t.pending_activities()[0].current_retry_interval.ToMilliseconds()
-        t.note("interval in quarters of a second", round(interval / 250))
+        t.note("interval in seconds", round(interval / 1000))
     t.terminate()
 
 

@@ -162,7 +162,6 @@ pub fn unwritten_events(
             event_id: scheduled_event_id,
             event_time: Some(task.scheduled_time.proto()),
             event_type: EventType::WorkflowTaskScheduled as i32,
-            task_id: crate::turn::task_id(scheduled_event_id),
             attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
             ..Default::default()
         });
@@ -172,7 +171,7 @@ pub fn unwritten_events(
         event_id: started.started_event_id,
         event_time: Some(started.time.proto()),
         event_type: EventType::WorkflowTaskStarted as i32,
-        task_id: crate::turn::task_id(started.started_event_id),
+        task_id: if task.written { crate::turn::task_id(started.started_event_id) } else { 0 },
         attributes: Some(super::started_attributes(started)),
         ..Default::default()
     });
