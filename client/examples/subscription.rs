@@ -65,19 +65,22 @@ async fn subscription(cx: &Cx, mut sub: Subscription) -> Result<u64, Subscriptio
     cx.on_query("period", |sub: &Subscription| sub.period);
     cx.publish(&sub);
     cx.sleep(sub.trial).await?;
-    loop {
+    'paying: loop {
         match cx.call(charge, (sub.customer.clone(), sub.cents)).await {
             Ok(()) => sub.charges += 1,
             Err(CallError::App(PayError::Declined)) => tell(cx, &sub, "Please renew your card.").await?,
             Err(error) => return Err(error.into()),
         }
-        cx.publish(&sub);
-        select! { cx;
-            message = inbox.recv() => match message? {
-                Change::Amount(cents) => sub.cents = cents,
-                Change::Cancel => break,
-            },
-            slept = cx.sleep(sub.period) => slept?,
+        let mut due = cx.sleep(sub.period);
+        loop {
+            cx.publish(&sub);
+            select! { cx;
+                message = inbox.recv() => match message? {
+                    Change::Amount(cents) => sub.cents = cents,
+                    Change::Cancel => break 'paying,
+                },
+                slept = &mut due => break slept?,
+            }
         }
         cx.continue_as_new_if_long(subscription, &sub).await;
     }

@@ -14,7 +14,7 @@ pub use connect::{Addresses, Connect};
 pub use execution::{Description, Execution, ExecutionStatus, PendingActivity};
 pub use handle::{Handle, Query, Signal};
 pub use list::List;
-pub(crate) use pool::{Plan, Pool, Route, explain, rpc};
+pub(crate) use pool::{Plan, Pool, Route, explain, is_too_large, rpc};
 pub use start::{ReusePolicy, Start};
 
 use std::borrow::Borrow;
@@ -71,11 +71,8 @@ impl Client {
 
     /// How many workflows a filter matches.
     pub async fn count(&self, filter: impl Into<String>) -> Result<u64, ClientError> {
-        let request = CountWorkflowExecutionsRequest {
-            namespace: self.namespace().to_owned(),
-            query: filter.into(),
-            ..Default::default()
-        };
+        let request =
+            CountWorkflowExecutionsRequest { namespace: self.namespace().to_owned(), query: filter.into() };
         let response = rpc!(self.pool, Plan::quick(), count_workflow_executions, request)?;
         Ok(response.count.unsigned_abs())
     }

@@ -11,24 +11,24 @@
 //! future is **built**. And every command that the code produces while it is replayed is **compared** with
 //! the event that it left in the history; the first difference is reported with the number of that event.
 //!
-//! The engine does no input or output, knows no clock, and is not asynchronous: [`run::Run`] takes events
+//! The engine does no input or output, knows no clock, and is not asynchronous: `run::Run` takes events
 //! and returns commands. Threads, caches and the network belong to the worker.
 
 pub(crate) mod check;
 pub(crate) mod command;
 pub(crate) mod history;
-
-//mod json;
-//mod replayer;
+#[cfg(feature = "json-history")]
+mod json;
+mod replayer;
 pub(crate) mod run;
 pub(crate) mod state;
-
-//mod tests;
+#[cfg(test)]
+mod tests;
 mod waker;
 
 pub use check::Divergence;
 pub use history::HistoryError;
-//pub use replayer::{ReplayError, Replayer, Report};
+pub use replayer::{ReplayError, Replayer, Report};
 
 /// Why a workflow task could not be completed. Nothing of this closes the workflow: the task is
 /// reported as failed, and tried again until the code or the worker has been mended.
@@ -64,6 +64,9 @@ pub enum TaskError {
     /// One poll took longer than a workflow may block its thread.
     #[error("the workflow blocked its thread for {0:?}. Do work that takes time in an activity")]
     Blocked(std::time::Duration),
+    /// What the task produced is more than the server takes at once.
+    #[error("the commands of one workflow task are too large together: {0}")]
+    TooLarge(String),
     /// The input of the workflow is not what its signature says.
     #[error("the workflow's input does not fit its signature: {0}")]
     Input(#[from] crate::codec::CodecError),

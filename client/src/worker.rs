@@ -32,9 +32,12 @@ use crate::error::ClientError;
 use crate::retry::Backoff;
 use crate::workflow::{self, Workflow};
 use lane::Lanes;
-use shared::{Phase, Shared};
+use shared::{EndWithMe, Phase, Shared};
 
 const CONCURRENT_DEFAULT: usize = 100;
+const CONCURRENT_MAX: usize = 1_000_000;
+/// Workflow tasks come from two queues, and neither may keep the other waiting.
+const WORKFLOW_SLOTS_MIN: usize = 2;
 const CACHED_RUNS_DEFAULT: usize = 1_000;
 const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const WORKFLOW_THREADS_MAX: usize = 4;
@@ -115,7 +118,7 @@ impl Worker {
 
     /// How many activities, and how many workflow tasks, run at the same time.
     pub fn max_concurrent(mut self, count: usize) -> Self {
-        self.max_concurrent = count.max(1);
+        self.max_concurrent = count.clamp(1, CONCURRENT_MAX);
         self
     }
 
@@ -146,22 +149,28 @@ impl Worker {
 
     /// Runs until `stop` is ready, then takes no new tasks, finishes those it has, and returns. A
     /// cluster that does not answer is no reason to return: the worker waits for it to come back.
+    ///
+    /// If the future is dropped instead, everything ends at once, as if the process had died.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), WorkerError> {
         if self.workflows.is_empty() && self.activities.is_empty() {
             return Err(WorkerError::Empty);
         }
         tokio::pin!(stop);
-        tokio::select! {
+        let ends_polls = tokio::select! {
             checked = self.check_namespace() => checked?,
             () = &mut stop => return Ok(()),
-        }
+        };
         let grace = self.grace;
         let (runs_workflows, runs_activities) = (!self.workflows.is_empty(), !self.activities.is_empty());
-        let (workflow_pollers, activity_pollers) = (self.workflow_pollers, self.activity_pollers);
-        let shared = self.into_shared()?;
+        // A poll holds a slot while it waits, so more polls than slots would starve one another.
+        let workflow_slots = self.max_concurrent.max(WORKFLOW_SLOTS_MIN);
+        let workflow_pollers = self.workflow_pollers.min(workflow_slots);
+        let activity_pollers = self.activity_pollers.min(self.max_concurrent);
+        let shared = self.into_shared(ends_polls)?;
+        let _guard = EndWithMe(Arc::clone(&shared));
         let mut pollers = JoinSet::new();
         if runs_workflows {
-            let sticky = if shared.sticky_queue.is_some() { workflow_pollers * 2 / 3 } else { 0 };
+            let sticky = if shared.sticky_queue.is_some() { (workflow_pollers * 2 / 3).max(1) } else { 0 };
             for at in 0..workflow_pollers {
                 pollers.spawn(poll::workflows(Arc::clone(&shared), at, at < sticky));
             }
@@ -175,14 +184,16 @@ impl Worker {
         stop.await;
         tracing::info!(queue = shared.queue, "the worker stops");
         shared.phase.send_replace(Phase::Stopping);
-        shared.say_goodbye(runs_workflows, runs_activities).await;
-        while pollers.join_next().await.is_some() {}
+        tokio::join!(shared.say_goodbye(runs_workflows, runs_activities), async {
+            while pollers.join_next().await.is_some() {}
+        });
         shared.drain(grace).await;
         Ok(())
     }
 
-    /// Waits for the cluster, and asks whether the namespace is there.
-    async fn check_namespace(&self) -> Result<(), WorkerError> {
+    /// Waits for the cluster, and asks whether the namespace is there. Says whether the cluster ends the
+    /// polls of a worker that takes its leave.
+    async fn check_namespace(&self) -> Result<bool, WorkerError> {
         let mut backoff = Backoff::new(START_WAIT, START_WAIT_MAX);
         loop {
             let request = DescribeNamespaceRequest {
@@ -190,11 +201,14 @@ impl Worker {
                 ..Default::default()
             };
             let error = match rpc!(self.client.pool, Plan::quick(), describe_namespace, request) {
-                Ok(_) => return Ok(()),
+                Ok(response) => {
+                    let capabilities = response.namespace_info.and_then(|info| info.capabilities);
+                    return Ok(capabilities.is_some_and(|can| can.worker_poll_complete_on_shutdown));
+                }
                 Err(error) => error,
             };
             match error.code() {
-                Some(Code::Unimplemented) => return Ok(()),
+                Some(Code::Unimplemented) => return Ok(false),
                 Some(
                     Code::NotFound | Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument,
                 ) => return Err(WorkerError::Start(error)),
@@ -204,7 +218,8 @@ impl Worker {
         }
     }
 
-    fn into_shared(self) -> Result<Arc<Shared>, WorkerError> {
+    fn into_shared(self, ends_polls: bool) -> Result<Arc<Shared>, WorkerError> {
+        let workflow_slots = self.max_concurrent.max(WORKFLOW_SLOTS_MIN);
         let lanes = Lanes::start(self.workflows, self.threads, self.cached_runs)?;
         let instance = uuid::Uuid::new_v4().simple().to_string();
         let sticky_queue = (self.cached_runs > 0).then(|| format!("{}-{instance}", self.queue));
@@ -213,12 +228,13 @@ impl Worker {
             queue: self.queue,
             sticky_queue,
             instance,
+            ends_polls,
             lanes,
             activities: self.activities,
             deps: Arc::new(self.deps),
-            workflow_slots: Arc::new(Semaphore::new(self.max_concurrent)),
+            workflow_slots: Arc::new(Semaphore::new(workflow_slots)),
             activity_slots: Arc::new(Semaphore::new(self.max_concurrent)),
-            max_concurrent: self.max_concurrent,
+            slots: (workflow_slots, self.max_concurrent),
             phase: watch::Sender::new(Phase::Running),
         }))
     }
@@ -252,10 +268,10 @@ impl Shared {
 
     /// Waits for what is running; what takes longer than `grace` is told to stop, and then dropped.
     async fn drain(&self, grace: Duration) {
-        let all = u32::try_from(self.max_concurrent).unwrap_or(u32::MAX);
+        let all = |slots: usize| u32::try_from(slots).unwrap_or(u32::MAX);
         let idle = async {
-            let _ = self.workflow_slots.acquire_many(all).await;
-            let _ = self.activity_slots.acquire_many(all).await;
+            let _ = self.workflow_slots.acquire_many(all(self.slots.0)).await;
+            let _ = self.activity_slots.acquire_many(all(self.slots.1)).await;
         };
         tokio::pin!(idle);
         if tokio::time::timeout(grace, &mut idle).await.is_ok() {
@@ -263,8 +279,6 @@ impl Shared {
         }
         tracing::warn!(?grace, "tasks are still running after the grace period, and are cancelled");
         self.phase.send_replace(Phase::Cancelling);
-        if tokio::time::timeout(CANCEL_GRACE, &mut idle).await.is_err() {
-            self.phase.send_replace(Phase::Gone);
-        }
+        let _ = tokio::time::timeout(CANCEL_GRACE, &mut idle).await;
     }
 }

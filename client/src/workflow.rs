@@ -15,7 +15,7 @@ mod shield;
 mod timer;
 
 pub use call::Call;
-pub use cx::{Continue, Cx};
+pub use cx::{Cx, Never};
 pub use inbox::{INBOX_SIGNAL, Inbox, Receive};
 pub use info::Info;
 pub use join::{JoinAll, MaybeDone, SelectAll};

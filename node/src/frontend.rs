@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod call;
 pub mod dynamic_config;
+pub mod metrics;
 pub mod rate;
 pub mod service;
 pub mod status;

@@ -9,7 +9,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::spanned::Spanned;
-use syn::{FnArg, ItemFn, LitFloat, LitInt, LitStr, ReturnType, Type};
+use syn::{Attribute, FnArg, ItemFn, LitFloat, LitInt, LitStr, ReturnType, Type};
 
 use crate::{deny, duration};
 
@@ -157,6 +157,15 @@ impl<'a> Parts<'a> {
         extra: Option<TokenStream>,
     ) -> TokenStream {
         let ItemFn { attrs, vis, sig, block } = self.function;
+        let is = |names: &'static [&'static str]| {
+            move |attribute: &&Attribute| names.iter().any(|name| attribute.path().is_ident(name))
+        };
+        let conditions: Vec<_> = attrs.iter().filter(is(&["cfg"])).collect();
+        let docs = attrs.iter().filter(is(&["doc", "deprecated"]));
+        let lints = attrs.iter().filter(is(&["allow", "warn", "deny", "forbid", "expect"]));
+        let rest = attrs.iter().filter(|attribute| {
+            !is(&["cfg", "doc", "deprecated", "allow", "warn", "deny", "forbid", "expect"])(attribute)
+        });
         let name = &sig.ident;
         let output = self.output;
         let arguments = &self.arguments;
@@ -187,11 +196,14 @@ impl<'a> Parts<'a> {
         let body_name = &body.ident;
         let context = self.context.is_some().then(|| quote!(&__context,));
         quote! {
-            #(#attrs)*
+            #(#conditions)*
+            #(#docs)*
             #[allow(non_camel_case_types)]
             #[derive(Clone, Copy, Debug)]
             #vis struct #name;
 
+            #(#conditions)*
+            #(#lints)*
             impl #interface for #name {
                 type Input = #input_type;
                 type Output = <#output as ::everlog_client::__private::IsResult>::Ok;
@@ -219,6 +231,7 @@ impl<'a> Parts<'a> {
                     __input: Self::Input,
                 ) -> impl ::core::future::Future<Output = ::core::result::Result<Self::Output, Self::Error>>
                        + #future_bounds {
+                    #(#rest)*
                     async fn #body_name(#inputs) -> #output #block
                     async move {
                         let #pattern = __input;

@@ -190,6 +190,7 @@ pub(crate) enum Verdict {
 impl Verdict {
     pub(crate) fn of(status: &Status) -> Self {
         match status.code() {
+            _ if is_too_large(status) => Verdict::Final,
             Code::ResourceExhausted | Code::Aborted => Verdict::Again,
             Code::Unavailable => Verdict::ElsewhereMaybe,
             // What a server says has no source; this came from the connection.
@@ -197,6 +198,13 @@ impl Verdict {
             _ => Verdict::Final,
         }
     }
+}
+
+/// Whether the server found the request too long to read at all.
+pub(crate) fn is_too_large(status: &Status) -> bool {
+    matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange)
+        && (status.message().contains("message larger than max")
+            || status.message().contains("message length too large"))
 }
 
 /// A status with the causes that its own text leaves out.
@@ -282,6 +290,8 @@ mod tests {
         for code in [Code::InvalidArgument, Code::NotFound, Code::Internal, Code::DeadlineExceeded] {
             assert_eq!(Verdict::of(&Status::new(code, "")), Verdict::Final, "{code}");
         }
+        let long = Status::resource_exhausted("grpc: received message larger than max (5000000 vs. 4194304)");
+        assert_eq!(Verdict::of(&long), Verdict::Final);
         let broken = Status::from_error(Box::new(std::io::Error::other("connection reset")));
         assert_eq!(Verdict::of(&broken), Verdict::ElsewhereMaybe);
     }

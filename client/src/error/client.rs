@@ -50,6 +50,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the server found the request too long to read at all.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, ClientError::Refused(status) if crate::client::is_too_large(status))
+    }
+
     /// The gRPC code of the server's refusal, if there was one.
     pub fn code(&self) -> Option<tonic::Code> {
         match self {

@@ -10,7 +10,7 @@ use everlog_proto::api::workflowservice::v1::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::heartbeat;
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use crate::activity::{Acx, Beats, Outcome, Stop, Task};
 use crate::client::{Plan, rpc};
 use crate::failure;
@@ -68,7 +68,6 @@ async fn run(shared: &Arc<Shared>, polled: &PollActivityTaskQueueResponse, task:
         }),
         // The server has given this attempt up, or will have by the time a report could come.
         () = expires(timeout) => None,
-        () = shared.reached(Phase::Gone) => None,
     };
     drop((aborts, reports));
     match outcome {
@@ -119,6 +118,12 @@ async fn report(shared: &Shared, polled: &PollActivityTaskQueueResponse, outcome
         }
     };
     if let Err(error) = reported {
+        if error.is_too_large() {
+            let message = format!("the outcome of the activity is too large to report: {error}");
+            let failure = Box::new(failure::plain(message, "TooLarge", false));
+            Box::pin(report(shared, polled, Outcome::Failed(failure))).await;
+            return;
+        }
         tracing::debug!(activity = polled.activity_id, %error, "the report of an activity was not accepted");
     }
 }

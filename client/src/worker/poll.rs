@@ -57,7 +57,7 @@ pub(super) async fn workflows(shared: Arc<Shared>, at: usize, sticky: bool) {
             async move { stub.poll_workflow_task_queue(request).await }
         },
         |task: &PollWorkflowTaskQueueResponse| task.task_token.is_empty(),
-        |task, slot| drop(tokio::spawn(workflow_tasks::handle(Arc::clone(&running), task, slot))),
+        |task, slot| running.spawn(workflow_tasks::handle(Arc::clone(&running), task, slot)),
     )
     .await;
 }
@@ -82,7 +82,7 @@ pub(super) async fn activities(shared: Arc<Shared>, at: usize) {
             async move { stub.poll_activity_task_queue(request).await }
         },
         |task: &PollActivityTaskQueueResponse| task.task_token.is_empty(),
-        |task, slot| drop(tokio::spawn(activity_tasks::handle(Arc::clone(&running), task, slot))),
+        |task, slot| running.spawn(activity_tasks::handle(Arc::clone(&running), task, slot)),
     )
     .await;
 }
@@ -144,7 +144,9 @@ async fn run<Task, Asked>(
 
 async fn last_poll(shared: &Shared) {
     shared.reached(Phase::Stopping).await;
-    tokio::time::sleep(LAST_POLL_MAX).await;
+    if shared.ends_polls {
+        tokio::time::sleep(LAST_POLL_MAX).await;
+    }
 }
 
 fn is_refusal(status: &Status) -> bool {

@@ -1,6 +1,7 @@
 //! What the tasks of one worker share.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
@@ -28,18 +29,41 @@ pub(super) struct Shared {
     pub(super) sticky_queue: Option<String>,
     /// Tells this worker from others of the same identity.
     pub(super) instance: String,
+    /// The cluster answers the polls of a worker that stops, so that no task is lost on the way.
+    pub(super) ends_polls: bool,
     pub(super) lanes: Lanes,
     pub(super) activities: HashMap<&'static str, Arc<activity::Definition>>,
     pub(super) deps: Arc<Deps>,
     pub(super) workflow_slots: Arc<Semaphore>,
     pub(super) activity_slots: Arc<Semaphore>,
-    pub(super) max_concurrent: usize,
+    /// How many slots there are of either kind.
+    pub(super) slots: (usize, usize),
     pub(super) phase: watch::Sender<Phase>,
+}
+
+/// Takes a worker's tasks along when the future that runs the worker is dropped.
+pub(super) struct EndWithMe(pub(super) Arc<Shared>);
+
+impl Drop for EndWithMe {
+    fn drop(&mut self) {
+        self.0.phase.send_replace(Phase::Gone);
+    }
 }
 
 impl Shared {
     pub(super) fn is_stopping(&self) -> bool {
         *self.phase.borrow() >= Phase::Stopping
+    }
+
+    /// Runs a task of the worker on its own, until it ends or the worker is gone.
+    pub(super) fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = shared.reached(Phase::Gone) => {}
+            }
+        });
     }
 
     /// Returns when the worker has come to `phase`.

@@ -210,7 +210,7 @@ async fn complete(
         Ok(response) => {
             for activity in response.activity_tasks {
                 if let Some(slot) = eager_slots.pop() {
-                    tokio::spawn(activities::handle(Arc::clone(shared), activity, slot));
+                    shared.spawn(activities::handle(Arc::clone(shared), activity, slot));
                 }
             }
             response.workflow_task.filter(|task| !task.task_token.is_empty())
@@ -218,6 +218,9 @@ async fn complete(
         Err(error) => {
             // The run has produced commands that the history will not show; a replay puts it right.
             shared.lanes.evict(&execution.run_id);
+            if error.is_too_large() {
+                fail(shared, task, execution, &TaskError::TooLarge(error.to_string())).await;
+            }
             tracing::debug!(workflow = execution.workflow_id, %error, "a completion was not accepted");
             None
         }
@@ -319,6 +322,7 @@ async fn fail(
     let (cause, kind) = match error {
         TaskError::Divergence(_) => (WorkflowTaskFailedCause::NonDeterministicError, "NonDeterminism"),
         TaskError::Panicked(_) => (WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure, failure::PANIC),
+        TaskError::TooLarge(_) => (WorkflowTaskFailedCause::GrpcMessageTooLarge, "TooLarge"),
         _ => (WorkflowTaskFailedCause::WorkflowWorkerUnhandledFailure, "WorkflowTask"),
     };
     let request = RespondWorkflowTaskFailedRequest {

@@ -28,8 +28,8 @@ pub struct Cx {
     pub(crate) state: Rc<RunState>,
 }
 
-/// Whether to go on in this run.
-pub type Continue = std::convert::Infallible;
+/// The value of something that never returns; `match` it with no arms.
+pub type Never = std::convert::Infallible;
 
 impl Cx {
     pub(crate) fn new(state: Rc<RunState>) -> Self {
@@ -165,7 +165,7 @@ impl Cx {
     ///
     /// # Panics
     /// If the input cannot be written as JSON, which fails the task until the code is mended.
-    pub async fn continue_as_new<W: Workflow>(&self, _: W, input: impl Borrow<W::Input>) -> Continue {
+    pub async fn continue_as_new<W: Workflow>(&self, _: W, input: impl Borrow<W::Input>) -> Never {
         match W::encode(input.borrow()) {
             Ok(input) => self.state.continue_as_new(ContinueAsNew {
                 workflow: W::NAME.to_owned(),

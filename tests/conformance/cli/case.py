@@ -89,6 +89,7 @@ class Cli:
 
 def names_in(output):
     """The names of all fields in JSON output, nested ones too."""
+
     def walk(value):
         if isinstance(value, dict):
             for key, inner in value.items():

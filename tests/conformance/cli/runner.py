@@ -12,6 +12,7 @@ import traceback
 
 from differential.runner import difference
 from harness.report import Result, selected
+from harness.servers import die_with_parent
 
 from . import stories
 from .case import STORIES, Cli
@@ -26,21 +27,23 @@ def run(judge, subject, options, report):
     chosen = [s for s in STORIES if selected(s.name, options.only)]
     nonce = secrets.token_hex(3)
     queue = f"cli-{nonce}"
-    with contextlib.ExitStack() as stack:
-        for server in (judge, subject):
-            stack.enter_context(worker(server.addresses[-1], queue))
-        executor = stack.enter_context(concurrent.futures.ThreadPoolExecutor(min(options.jobs, JOBS_MAX)))
-        jobs = []
-        for number, story in enumerate(chosen):
-            addresses = [s.addresses[number % len(s.addresses)] for s in (judge, subject)]
-            jobs.append(executor.submit(compare, story, addresses, queue, nonce, options))
-        for job in concurrent.futures.as_completed(jobs):
-            report.add(job.result())
+    executor = concurrent.futures.ThreadPoolExecutor(min(options.jobs, JOBS_MAX))
+    with worker(judge.addresses[-1], queue), worker(subject.addresses[-1], queue):
+        try:
+            jobs = []
+            for number, story in enumerate(chosen):
+                addresses = [s.addresses[number % len(s.addresses)] for s in (judge, subject)]
+                jobs.append(executor.submit(compare, story, addresses, queue, nonce, options))
+            for job in concurrent.futures.as_completed(jobs):
+                report.add(job.result())
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager
 def worker(address, queue):
-    process = subprocess.Popen([sys.executable, "-m", "cli.worker", address, queue])
+    command = [sys.executable, "-m", "cli.worker", address, queue]
+    process = subprocess.Popen(command, preexec_fn=die_with_parent)
     try:
         yield
     finally:
@@ -58,9 +61,8 @@ def compare(story, addresses, queue, nonce, options) -> Result:
         complaint = "the story does not work on the judge:\n" + "\n".join(expected)
     elif expected != actual:
         complaint = difference(expected, actual)
-    if options.show:
-        print(f"--- {story.name}: {story.doc}\n" + "\n".join(expected))
-    return Result(story.name, time.monotonic() - begun, complaint)
+    shown = "\n".join([story.doc, *expected, ""]) if options.show else ""
+    return Result(story.name, time.monotonic() - begun, complaint, shown)
 
 
 def transcript(story, address, queue, nonce) -> list[str]:

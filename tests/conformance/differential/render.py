@@ -16,10 +16,14 @@ TEXT_CHARS_MAX = 400
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
+RUN_OF_ONE = re.compile(r"([^ ])\1{39,}")
+
 # Opaque bytes: a server may put into them what it likes.
 TOKENS = {"task_token", "next_page_token", "token", "run_id_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
-MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "upsert_memo_size_bytes"}
+MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execution_duration"}
+# Maps whose keys the server makes up.
+NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
 UNORDERED = {"pending_activities"}
 # Advice about load: it depends on how long a poll happened to wait.
@@ -27,7 +31,7 @@ HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules", "versioning_info", "effective_rate_limit"}
 # Durations that contain how long something took.
-MEASURED_DURATIONS = {"first_workflow_task_backoff", "execution_duration"}
+MEASURED_DURATIONS = {"first_workflow_task_backoff"}
 
 
 class Renderer:
@@ -42,6 +46,7 @@ class Renderer:
         value = TIME_IN_TEXT.sub("<time>", value)
         # Go's text format of messages varies its white space on purpose.
         value = re.sub(" +", " ", value)
+        value = RUN_OF_ONE.sub(lambda m: f"<{m[1]} x {len(m[0])}>", value)
         if len(value) > TEXT_CHARS_MAX:
             value = f"{value[:40]}.. ({len(value)} chars)"
         return value
@@ -57,6 +62,8 @@ class Renderer:
         for field, value in message.ListFields():
             if field.name in HINTS | OFFERS:
                 continue
+            if field.name == "first_workflow_task_backoff" and is_brake(message):
+                continue
             if field.name == "start_to_close_timeout" and is_backed_off(message):
                 lines.append(f"{INDENT * depth}{field.name}: <with back-off>")
                 continue
@@ -70,7 +77,7 @@ class Renderer:
             return [
                 line
                 for key in sorted(value)
-                for line in self.one(of, f"{name}[{self.text(str(key))}]", value[key], depth)
+                for line in self.one(of, f"{name}[{self.key(name, key)}]", value[key], depth)
             ]
         if is_repeated(field):
             items = [self.one(field, f"{name}[]", item, depth) for item in value]
@@ -78,6 +85,9 @@ class Renderer:
                 items.sort()
             return [line for item in items for line in item]
         return self.one(field, name, value, depth)
+
+    def key(self, name, key) -> str:
+        return "*" if name in NAMED_BY_SERVER else self.text(str(key))
 
     def one(self, field, label, value, depth) -> list[str]:
         margin = INDENT * depth
@@ -112,6 +122,8 @@ class Renderer:
     def brief(self, field, value):
         """Messages that read better on one line; None for all others."""
         kind = value.DESCRIPTOR.full_name
+        if field.name in MEASURES:
+            return "<measure>"
         if kind == "google.protobuf.Timestamp":
             return "<time>" if value.seconds > 0 else "<time zero>"
         if kind == "google.protobuf.Duration":
@@ -134,16 +146,13 @@ class Renderer:
         history repeats what came before, and the diff should not.
         """
         lines = []
-        last_task_id = None
         for event in history.events:
             shown = self.event(event, depth)
-            task_ids_grow = last_task_id is None or event.task_id == 0 or event.task_id > last_task_id
-            last_task_id = event.task_id
             key = tuple(line.strip() for line in shown)
             lines += shown[:1] if key in self.shown_events else shown
-            if not task_ids_grow:
-                lines.append(INDENT * (depth + 1) + "task_id is not above the one before")
             self.shown_events.add(key)
+        if len(history.events) > 1:
+            lines.append(INDENT * depth + f"(task ids: {direction([e.task_id for e in history.events])})")
         return lines
 
     def event(self, event, depth) -> list[str]:
@@ -175,10 +184,31 @@ class Renderer:
         return lines
 
 
+def direction(numbers) -> str:
+    """How a list of numbers runs: their values are the server's own affair, their order is not.
+
+    Events that are not written yet have none.
+    """
+    numbers = [n for n in numbers if n]
+    if not numbers:
+        return "missing"
+    if numbers == sorted(set(numbers)):
+        return "rising"
+    return "falling" if numbers[::-1] == sorted(set(numbers)) else "mixed"
+
+
 def measured(seconds: float) -> str:
     if seconds == int(seconds):
         return f"{seconds:g}s"
     return "less than a second" if seconds < 1 else f"about {round(seconds)}s"
+
+
+def is_brake(message) -> bool:
+    """Whether a run was delayed only because the one before was short: by what is left of a second, if any."""
+    continued = "CONTINUE_AS_NEW_INITIATOR_WORKFLOW"
+    initiators = message.DESCRIPTOR.fields_by_name["initiator"].enum_type.values_by_number
+    backoff = message.first_workflow_task_backoff
+    return initiators[message.initiator].name == continued and backoff.seconds + backoff.nanos / 1e9 <= 1
 
 
 def is_backed_off(message) -> bool:

@@ -1,9 +1,11 @@
 """Runs every script against both servers at once and compares what came back."""
 
+import collections
 import concurrent.futures
 import difflib
 import importlib
 import pkgutil
+import re
 import secrets
 import time
 import traceback
@@ -16,6 +18,10 @@ from .case import SCRIPTS, Case
 
 DIFF_LINES_MAX = 120
 DIFF_CONTEXT_LINES = 6
+COMMON_LINES_MAX = 60
+
+# What makes equal differences look different: ids, and names made of a script's own.
+NAMES = re.compile(r'<uuid \d+>|"[^"]*-[0-9a-f]{6}[^"]*"')
 
 
 def run(judge, subject, options, report):
@@ -33,6 +39,8 @@ def run(judge, subject, options, report):
         jobs = [executor.submit(compare, s, connections, nonce, options) for s in chosen]
         for job in concurrent.futures.as_completed(jobs):
             report.add(job.result())
+        if options.common:
+            show_common(job.result().complaint for job in jobs)
     finally:
         executor.shutdown(cancel_futures=True)
         for connection in connections:
@@ -44,14 +52,15 @@ def compare(script, connections, nonce, options) -> Result:
     with concurrent.futures.ThreadPoolExecutor(2) as pair:
         sides = [pair.submit(transcript, script, c, nonce, options) for c in connections]
         expected, actual = (side.result() for side in sides)
+    if options.ignore:
+        expected, actual = (without(lines, options.ignore) for lines in (expected, actual))
     complaint = ""
     if expected[-1].startswith("*** "):
         complaint = "the script does not work on the judge:\n" + "\n".join(expected)
     elif expected != actual:
         complaint = difference(expected, actual)
-    if options.show:
-        print(f"--- {script.name}: {script.doc}\n" + "\n".join(expected))
-    return Result(script.name, time.monotonic() - begun, complaint)
+    shown = "\n".join([script.doc, *expected, ""]) if options.show else ""
+    return Result(script.name, time.monotonic() - begun, complaint, shown)
 
 
 def transcript(script, connection, nonce, options) -> list[str]:
@@ -67,6 +76,29 @@ def transcript(script, connection, nonce, options) -> list[str]:
     finally:
         case.clean_up()
     return case.lines
+
+
+def without(lines, pattern) -> list[str]:
+    """The lines without those that match, and without what is indented under them."""
+    kept, dropping = [], None
+    for line in lines:
+        depth = len(line) - len(line.lstrip())
+        if dropping is not None and depth > dropping:
+            continue
+        dropping = depth if re.search(pattern, line) else None
+        if dropping is None:
+            kept.append(line)
+    return kept
+
+
+def show_common(complaints):
+    """The lines that differ in most scripts: what to mend first."""
+    scripts = collections.Counter()
+    for complaint in complaints:
+        changed = {line for line in complaint.splitlines() if re.match(r"[-+] ", line)}
+        scripts.update({re.sub(r"\s+", " ", NAMES.sub("..", line)) for line in changed})
+    for line, count in scripts.most_common(COMMON_LINES_MAX):
+        print(f"     {count:4} scripts  {line}")
 
 
 def difference(expected, actual) -> str:

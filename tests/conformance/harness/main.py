@@ -49,8 +49,16 @@ def parse(arguments):
     parser.add_argument("--judge", metavar="HOST:PORT", help="a real server that is already running")
     parser.add_argument("--only", metavar="PATTERN", help="only cases whose name contains or matches this")
     parser.add_argument("--jobs", type=int, default=16, help="scripts under way at a time")
-    parser.add_argument("--timeout-scale", type=float, default=1.0, help="multiplies deadlines on slow machines")
+    parser.add_argument(
+        "--timeout-scale", type=float, default=1.0, help="multiplies deadlines on slow machines"
+    )
     parser.add_argument("--show", action="store_true", help="print the judge's transcript of every script")
+    parser.add_argument("--common", action="store_true", help="at the end, list the differences by frequency")
+    parser.add_argument(
+        "--ignore",
+        metavar="REGEX",
+        help="while developing: leave out matching lines of the transcripts, and what is under them",
+    )
     options = parser.parse_args(arguments)
     unknown = set(options.parts) - {*PARTS, "all"}
     if unknown:

@@ -11,6 +11,7 @@ class Result:
     name: str
     seconds: float
     complaint: str = ""  # Empty: the case passed.
+    shown: str = ""  # What `--show` asked to see of it.
 
 
 class Report:
@@ -30,7 +31,7 @@ class Report:
                 self.passed += 1
             word = "FAIL" if result.complaint else "ok  "
             print(f"{word} {result.name}  ({result.seconds:.1f} s)", file=self.out)
-            for line in result.complaint.splitlines():
+            for line in (result.shown + result.complaint).splitlines():
                 print(f"     {line}", file=self.out)
             self.out.flush()
 

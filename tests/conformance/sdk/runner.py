@@ -9,6 +9,7 @@ import sys
 import time
 
 from harness.report import Result, selected
+from harness.servers import die_with_parent
 
 from . import programs
 from .case import CASES
@@ -46,7 +47,12 @@ def run_case(definition, addresses, nonce, options) -> Result:
     command = [sys.executable, "-m", "sdk.one", definition.name, ",".join(addresses), nonce]
     try:
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=limit,
+            preexec_fn=die_with_parent,
         )
         complaint = "" if done.returncode == 0 else done.stdout or f"exit code {done.returncode}"
     except subprocess.TimeoutExpired as error:

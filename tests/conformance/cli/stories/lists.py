@@ -40,7 +40,8 @@ def counted(t):
     mine = f"WorkflowId STARTS_WITH '{t.id}'"
     t.run(f'workflow count --query "{mine}"', text=True)
     t.run(f"workflow count --query \"{mine} AND ExecutionStatus = 'Completed'\"", text=True)
-    t.run(f'workflow count --query "{mine} GROUP BY ExecutionStatus"', json=False)
+    groups = ("Total: 3", "Group total: 1, values: Running", "Group total: 2, values: Completed")
+    t.says(f'workflow count --query "{mine} GROUP BY ExecutionStatus"', *groups)
 
 
 @story

@@ -7,7 +7,9 @@ from ..case import story
 def namespaces(t):
     """Created, described, changed, listed; and what is refused."""
     name = f"cli-{t.nonce}"
-    t.run(f"operator namespace create -n {name} --description first --email a@example.org --retention 48h --data k=v")
+    t.run(
+        f"operator namespace create -n {name} --description first --email a@example.org --retention 48h --data k=v"
+    )
     t.run(f"operator namespace describe -n {name}", text=False)
     t.run(f"operator namespace update -n {name} --description second --retention 96h", text=True)
     t.run(f"operator namespace describe -n {name}", text=False)

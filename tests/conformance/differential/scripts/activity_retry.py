@@ -20,19 +20,20 @@ def succeeds_at_last(t):
     t.step(complete_workflow())
 
 
-@script(seconds=3)
+@script(seconds=4)
 def backs_off(t):
-    """The time between attempts grows by the coefficient."""
+    """The time between attempts grows by the coefficient, up to the maximum."""
     t.start()
-    t.step(schedule_activity(t, retry_policy={"initial_interval": seconds(0.5), "backoff_coefficient": 2}))
-    for attempt in range(3):
-        activity = t.poll_activity()
-        delay = activity.current_attempt_scheduled_time.ToMilliseconds()
-        if attempt:
-            t.note("delay in half seconds", round((delay - failed_at) / 500))
-        failed_at = activity.started_time.ToMilliseconds()
-        t.fail_activity(activity, failure("again"))
-    t.describe()
+    policy = {
+        "initial_interval": seconds(1),
+        "backoff_coefficient": 2,
+        "maximum_interval": seconds(3),
+    }
+    t.step(schedule_activity(t, retry_policy=policy))
+    for _ in range(3):
+        t.fail_activity(t.poll_activity(), failure("again"))
+        interval = t.pending_activities()[0].current_retry_interval.ToMilliseconds()
+        t.note("interval in seconds", round(interval / 1000))
     t.terminate()
 
 

@@ -73,23 +73,20 @@ def activity_retry_policies(t):
         schedule_activity(t, retry_policy={"initial_interval": seconds(-1)}),
         schedule_activity(t, retry_policy={"backoff_coefficient": 0.5}),
         schedule_activity(t, retry_policy={"maximum_interval": seconds(-1)}),
-        schedule_activity(
-            t, retry_policy={"initial_interval": seconds(5), "maximum_interval": seconds(1)}
-        ),
+        schedule_activity(t, retry_policy={"initial_interval": seconds(5), "maximum_interval": seconds(1)}),
         schedule_activity(t, retry_policy={"maximum_attempts": -1}),
     )
 
 
 @script
 def timers(t):
-    """A timer needs an id and a positive time."""
+    """A timer needs an id and a time that is not negative."""
     try_each(
         t,
         command("START_TIMER"),
         command("START_TIMER", {}),
         start_timer(""),
         start_timer("i" * 1001),
-        start_timer(after=0),
         start_timer(after=-1),
         command("CANCEL_TIMER"),
         cancel_timer(""),

@@ -15,6 +15,12 @@ from ..commands import (
 FAST = {"initial_interval": seconds(0.2), "backoff_coefficient": 1}
 
 
+def delay(t):
+    """How long the current run is delayed, in seconds."""
+    backoff = t.events()[0].workflow_execution_started_event_attributes.first_workflow_task_backoff
+    return backoff.seconds + backoff.nanos / 1e9
+
+
 @script(seconds=2)
 def continued_with_defaults(t):
     """What the command leaves out is taken from the run before; a quick successor waits a second."""
@@ -26,6 +32,7 @@ def continued_with_defaults(t):
         input=payloads("old"),
     )
     t.step(continue_as_new(t, workflow_type=None, task_queue=None, input=None))
+    t.note("the successor waits", 0.1 < delay(t) <= 1)
     t.describe()
     t.step(complete_workflow())
     t.describe()
@@ -64,6 +71,7 @@ def continued_after_a_second(t):
     t.start()
     t.step(start_timer(after=1.2))
     t.step(continue_as_new(t))
+    t.note("the successor waits", delay(t) > 0)
     t.step(complete_workflow())
 
 

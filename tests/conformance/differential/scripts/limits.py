@@ -76,6 +76,19 @@ def activity_answers(t):
     t.step(complete_workflow())
 
 
+@script
+def failure_of_an_activity(t):
+    """A failure beyond the limit is cut, wrapped in one that says so, and still decides about a retry."""
+    t.start()
+    once = {"maximum_attempts": 1}
+    t.step(schedule_activity(t, retry_policy=once))
+    t.fail_activity(t.poll_activity(), failure("m" * 3000, "Large", details=TOO_LARGE))
+    t.step(schedule_activity(t, retry_policy=once))
+    too_long = failure("x" * (PAYLOAD_BYTES_MAX + 1), "Long", non_retryable=True)
+    t.fail_activity(t.poll_activity(), too_long)
+    t.step(complete_workflow())
+
+
 @script(seconds=2)
 def query_answer(t):
     """An answer that is too large fails the query only."""

@@ -10,6 +10,7 @@ DAY = 24 * 3600
 
 def until_usable(t, name):
     """Servers may take a moment until a new namespace is known everywhere."""
+
     def usable():
         try:
             t.quiet("CountWorkflowExecutions", namespace=name)

@@ -74,7 +74,7 @@ def ends_a_start_delay(t):
 @script
 def with_a_start_delay_of_its_own(t):
     """The delay of the request holds for the run that it starts."""
-    t.signal_with_start("go", workflow_start_delay=seconds(1))
+    t.signal_with_start("go", workflow_start_delay=seconds(3))
     t.history()
     t.step(complete_workflow())
 

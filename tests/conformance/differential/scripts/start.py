@@ -120,10 +120,10 @@ def strange_queues(t):
     t.start(t.other("named"), task_queue={"name": t.queue, "normal_name": "normal"})
 
 
-@script(seconds=2)
+@script(seconds=4)
 def start_delay(t):
     """With a delay there is only the started event until it is over; signals wait for it too."""
-    t.start(workflow_start_delay=seconds(1), workflow_run_timeout=seconds(100))
+    t.start(workflow_start_delay=seconds(3), workflow_run_timeout=seconds(100))
     t.describe()
     t.signal()
     t.history()

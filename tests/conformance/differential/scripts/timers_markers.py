@@ -44,6 +44,14 @@ def timers_fire_in_order(t):
     t.step(complete_workflow())
 
 
+@script(seconds=2)
+def timer_of_no_time(t):
+    """A timer of zero seconds is a timer like any other."""
+    t.start()
+    t.step(start_timer(after=0))
+    t.step(complete_workflow())
+
+
 @script
 def timer_with_metadata(t):
     """User metadata of a command is kept on its event."""
@@ -110,9 +118,7 @@ def search_attributes_that_are_refused(t):
         {"BuildIds": payload(["a"])},
     ):
         t.step(
-            command(
-                "UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", {"search_attributes": {"indexed_fields": fields}}
-            )
+            command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", {"search_attributes": {"indexed_fields": fields}})
         )
         t.signal()
     t.step(complete_workflow())

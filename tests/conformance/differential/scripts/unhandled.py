@@ -71,7 +71,7 @@ def signal_while_closing_is_attempted(t):
 
 @script
 def on_the_second_attempt(t):
-    """Unhandled is written on a later attempt too, because there is something new to see."""
+    """On a later attempt the refused close writes nothing itself; the signal is written, then a normal task."""
     t.start()
     t.fail_task(t.poll())
     task = t.poll()

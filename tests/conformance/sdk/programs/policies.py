@@ -108,9 +108,7 @@ async def start_delay(env):
         equal(await handle.result(), "late")
         description = await handle.describe()
         assert (description.execution_time - description.start_time).total_seconds() >= 1
-        handle = await env.start(
-            Waits.run, "soon", id=env.id("woken"), start_delay=timedelta(seconds=600)
-        )
+        handle = await env.start(Waits.run, "soon", id=env.id("woken"), start_delay=timedelta(seconds=600))
         await env.start(Waits.run, "soon", id=env.id("woken"), start_signal="finish")
         equal(await asyncio.wait_for(handle.result(), 20), "soon")
 

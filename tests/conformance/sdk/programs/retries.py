@@ -150,8 +150,13 @@ async def until_success(env):
 async def until_giving_up(env):
     """Every way in which the retries end."""
     async with env.worker([Fails], [fails]):
-        equal(await env.execute(Fails.run, args=["A", True, 0, []], id=env.id("flag")), "NON_RETRYABLE_FAILURE")
-        equal(await env.execute(Fails.run, args=["B", False, 0, ["B"]], id=env.id("type")), "NON_RETRYABLE_FAILURE")
+        equal(
+            await env.execute(Fails.run, args=["A", True, 0, []], id=env.id("flag")), "NON_RETRYABLE_FAILURE"
+        )
+        equal(
+            await env.execute(Fails.run, args=["B", False, 0, ["B"]], id=env.id("type")),
+            "NON_RETRYABLE_FAILURE",
+        )
         equal(await env.execute(Fails.run, args=["C", False, 3, []], id=env.id("attempts")), "MAXIMUM_ATTEMPTS_REACHED")  # fmt: skip
 
 

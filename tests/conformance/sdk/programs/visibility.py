@@ -49,7 +49,9 @@ async def list_and_count(env):
         equal([(await w.memo())["number"] for w in red], [4, 3, 2, 1, 0])
         groups = (await env.client.count_workflows(f"{mine} GROUP BY ExecutionStatus")).groups
         equal(sorted((g.group_values[0], g.count) for g in groups), [("Completed", 5), ("Running", 2)])
-        histories = [h async for h in env.client.list_workflows(f"{mine} AND WorkflowType = 'Red'").map_histories()]
+        histories = [
+            h async for h in env.client.list_workflows(f"{mine} AND WorkflowType = 'Red'").map_histories()
+        ]
         equal(len(histories), 5)
         for number in range(2):
             await env.client.get_workflow_handle(env.id(f"blue-{number}")).terminate()
@@ -58,6 +60,7 @@ async def list_and_count(env):
 @case(worker=False)
 async def bad_filter(env):
     """A mistake in a filter is the caller's."""
+
     async def first():
         async for found in env.client.list_workflows("nonsense"):
             return found

@@ -135,7 +135,9 @@ async def autoscaled_pollers(env):
 @case
 async def limited_activities(env):
     """A worker that takes one activity at a time."""
-    async with env.worker([Steps], [step], max_concurrent_activities=1, disable_eager_activity_execution=True):
+    async with env.worker(
+        [Steps], [step], max_concurrent_activities=1, disable_eager_activity_execution=True
+    ):
         handles = [await env.start(Steps.run, 1, id=env.id(str(number))) for number in range(5)]
         for handle in handles:
             await handle.signal(Steps.allow)

@@ -22,7 +22,8 @@ use crate::{
 const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
 
 pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
-    let Some(task) = &turn.execution.workflow_task else { return Ok(Some(Reply::TaskGone)) };
+    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
+    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
     if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
         return Ok(Some(Reply::TaskGone));
     }
@@ -161,7 +162,6 @@ pub fn unwritten_events(
             event_id: scheduled_event_id,
             event_time: Some(task.scheduled_time.proto()),
             event_type: EventType::WorkflowTaskScheduled as i32,
-            task_id: crate::turn::task_id(scheduled_event_id),
             attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
             ..Default::default()
         });
@@ -171,7 +171,7 @@ pub fn unwritten_events(
         event_id: started.started_event_id,
         event_time: Some(started.time.proto()),
         event_type: EventType::WorkflowTaskStarted as i32,
-        task_id: crate::turn::task_id(started.started_event_id),
+        task_id: if task.written { crate::turn::task_id(started.started_event_id) } else { 0 },
         attributes: Some(super::started_attributes(started)),
         ..Default::default()
     });
