@@ -37,7 +37,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Whether a call may be made again although the first try may have been carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It reads, or names itself by a request id or a token: the second time changes nothing.
+    /// It reads, or names itself by a request id: the second time changes nothing, and is answered the same.
+    /// What a token names is no such thing: the second time it is refused, though the first was carried out.
     Safe,
     /// Only its caller knows.
     Unsafe,

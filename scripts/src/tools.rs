@@ -40,15 +40,27 @@ pub fn component(cargo_command: &str, component: &str) -> Result<()> {
     Ok(())
 }
 
-/// The release build of the server, which the process tests and the measurements run.
-pub fn server_binary(workspace: &Workspace) -> Result<PathBuf> {
-    let build = ["build", "--release", "--package", "everlog-node", "--bin", "everlog"];
-    let status = stream(&mut workspace.cargo(build), BUILD_LIMIT, |_| {})?;
+/// How the server is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// For tests: it has its assertions, and most of it was compiled for the unit tests.
+    Checked,
+    /// For measurements: as it is shipped.
+    Shipped,
+}
+
+/// Builds the server and says where it is.
+pub fn server_binary(workspace: &Workspace, build: Build) -> Result<PathBuf> {
+    let mut arguments = vec!["build", "--package", "everlog-node", "--bin", "everlog"];
+    if build == Build::Shipped {
+        arguments.push("--release");
+    }
+    let status = stream(&mut workspace.cargo(&arguments), BUILD_LIMIT, |_| {})?;
     if !status.success() {
         bail!("the server does not build");
     }
     // Nothing is left to build: this only says where cargo put the binary.
-    let messages = output(workspace.cargo(build).arg("--message-format=json"))?;
+    let messages = output(workspace.cargo(&arguments).arg("--message-format=json"))?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -67,7 +67,7 @@ async fn beat(
     let details = details.map(|details| Box::new(Proto(details)));
     let Target { key, of } = &target;
     let (details, identity, answer) = (&details, &identity, &answer);
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Unsafe, |shard| async move {
         let beat = Request::HeartbeatActivity {
             of: of.clone(),
             details: details.clone(),
@@ -157,7 +157,7 @@ pub(super) async fn canceled_by_id(scope: Scope, request: RespondActivityTaskCan
 /// Ends an attempt. A second try of the same finds it ended, and says so.
 async fn settle(scope: &Scope, key: WorkflowKey, request: Request, answer: bytes::Bytes) -> Answer {
     let (key, request, answer) = (&key, &request, &answer);
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Unsafe, |shard| async move {
         ask(scope, shard, key, request.clone()).await?;
         Ok(answer.clone())
     })

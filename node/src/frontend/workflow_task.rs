@@ -36,7 +36,7 @@ pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskComplete
     let (scope, token, request) = (&scope, &token, &request);
     let key = token.workflow();
     // A second completion finds its task gone, and says so: the worker goes on to the next.
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Unsafe, |shard| async move {
         let completion =
             Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
         let mut completed = match ask(scope, shard, key, completion).await? {
@@ -67,7 +67,7 @@ pub(super) async fn failed(scope: Scope, mut request: RespondWorkflowTaskFailedR
     let token = workflow_token(&scope)?;
     let (scope, token, request) = (&scope, &token, &request);
     let key = token.workflow();
-    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
+    to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Unsafe, |shard| async move {
         let failed = Request::FailWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
         ask(scope, shard, key, failed).await?;
         Ok(encode(&RespondWorkflowTaskFailedResponse {}))

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use crate::metrics::Health;
@@ -53,10 +53,10 @@ pub(super) async fn serve(
         }
     });
     let served = tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .layer(Unmark)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+        // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
             risen(&mut stop).await;
         })
         .await;

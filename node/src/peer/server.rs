@@ -12,9 +12,10 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, Stream};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{CLUSTER_ID, FORWARDED, FROM, Identity, MESSAGE_BYTES_MAX, Peers, TARGET};
@@ -83,13 +84,13 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
     tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(5)))
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(16 << 20)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpListenerStream::new(server.listener), async move {
+        // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
+        .serve_with_incoming_shutdown(TcpIncoming::from(server.listener).with_nodelay(Some(true)), async move {
             risen(&mut stop).await;
         })
         .await

@@ -11,7 +11,11 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{tally::Tally, tools, workspace::Workspace};
+use crate::{
+    tally::Tally,
+    tools::{self, Build},
+    workspace::Workspace,
+};
 
 mod load;
 mod peers;
@@ -56,7 +60,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     let load = load::build(&options.load_dir)?;
     let peers = peers::install(&options.subjects)?;
     let server = match options.subjects.iter().any(|kind| kind.is_ours()) {
-        true => Some(tools::server_binary(workspace)?),
+        true => Some(tools::server_binary(workspace, Build::Shipped)?),
         false => None,
     };
     let data = workspace.path("target/bench-data");

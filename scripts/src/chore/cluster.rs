@@ -2,13 +2,18 @@
 
 use anyhow::Result;
 
-use crate::{chore::unit::cargo_test, tally::Tally, tools, workspace::Workspace};
+use crate::{
+    chore::unit::cargo_test,
+    tally::Tally,
+    tools::{self, Build},
+    workspace::Workspace,
+};
 
 pub const FOLDER: &str = "tests/cluster/Cargo.toml";
 
 /// Arguments are names of tests to run, as `cargo test` takes them.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
-    let server = tools::server_binary(workspace)?;
+    let server = tools::server_binary(workspace, Build::Checked)?;
     let mut command = workspace.cargo([
         "test",
         "--package",
