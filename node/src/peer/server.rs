@@ -90,9 +90,12 @@ pub async fn serve(
         .initial_connection_window_size(16 << 20)
         .add_routes(routes)
         // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
-        .serve_with_incoming_shutdown(TcpIncoming::from(server.listener).with_nodelay(Some(true)), async move {
-            risen(&mut stop).await;
-        })
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(server.listener).with_nodelay(Some(true)),
+            async move {
+                risen(&mut stop).await;
+            },
+        )
         .await
 }
 

@@ -2,8 +2,17 @@
 
 import dataclasses
 import fnmatch
+import pathlib
 import sys
 import threading
+
+KNOWN_DIFFERENCES = pathlib.Path(__file__).resolve().parents[1] / "known_differences.txt"
+
+
+def known_differences() -> dict[str, str]:
+    """Case to reason: what is known to differ, and is to be mended."""
+    lines = (line.strip() for line in KNOWN_DIFFERENCES.read_text().splitlines())
+    return dict(line.split(None, 1) for line in lines if line and not line.startswith("#"))
 
 
 @dataclasses.dataclass
@@ -17,19 +26,29 @@ class Result:
 class Report:
     """Counts results and prints them as they come, from any thread."""
 
-    def __init__(self, out=sys.stdout):
+    def __init__(self, out=sys.stdout, known=None):
         self.out = out
+        self.known = known or {}
+        self.differing = []
         self.lock = threading.Lock()
         self.passed = 0
         self.failed = []
 
     def add(self, result: Result):
         with self.lock:
+            reason = self.known.get(result.name)
+            word = "ok  "
+            if reason and result.complaint:
+                self.differing.append(result.name)
+                print(f"known {result.name}  ({result.seconds:.1f} s): {reason}", file=self.out, flush=True)
+                return
+            if reason:
+                result.complaint = "this case is equal now: take its line out of known_differences.txt"
             if result.complaint:
+                word = "FAIL"
                 self.failed.append(result.name)
             else:
                 self.passed += 1
-            word = "FAIL" if result.complaint else "ok  "
             print(f"{word} {result.name}  ({result.seconds:.1f} s)", file=self.out)
             for line in (result.shown + result.complaint).splitlines():
                 print(f"     {line}", file=self.out)
@@ -37,6 +56,8 @@ class Report:
 
     def finish(self) -> int:
         """Prints the totals and returns the exit code. Nothing run is a failure too."""
+        if self.differing:
+            print(f"{len(self.differing)} known differences, listed in known_differences.txt", file=self.out)
         print(f"{self.passed} passed, {len(self.failed)} failed", file=self.out)
         return 1 if self.failed or not self.passed else 0
 

@@ -45,10 +45,8 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
         })
         .filter(|due| due.at <= now)
         .collect();
-    // An activity that was started with its schedule has both time-outs at once: the whole outlasts the part.
-    due.sort_unstable_by_key(|due| {
-        (due.at, due.scheduled_event_id, due.kind != TimeoutType::ScheduleToClose, due.kind)
-    });
+    // Of two at the same moment the one that says more decides: nobody took it, all took too long, one did.
+    due.sort_unstable_by_key(|due| (due.at, due.scheduled_event_id, rank(due.kind)));
     let mut closed = false;
     for due in due {
         // An earlier time-out may have closed the activity, or replaced the attempt that this is of.
@@ -58,6 +56,15 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
         }
     }
     closed
+}
+
+fn rank(kind: TimeoutType) -> u8 {
+    match kind {
+        TimeoutType::ScheduleToStart => 0,
+        TimeoutType::ScheduleToClose => 1,
+        TimeoutType::StartToClose => 2,
+        _ => 3,
+    }
 }
 
 /// All time-outs that an activity, as it stands, can run into.
