@@ -166,7 +166,7 @@ impl Backend for NodeBackend {
         let mut response = DescribeTaskQueueResponse { pollers: described.pollers, ..Default::default() };
         if request.report_stats {
             response.stats_by_priority_key = described.stats_by_priority.into_iter().collect();
-            response.stats = Some(described.stats.clone());
+            response.stats = Some(described.stats);
         }
         #[allow(deprecated, reason = "the CLI still asks for the older status")]
         if request.include_task_queue_status {

@@ -183,9 +183,13 @@ pub async fn run(
         }
         pending::<()>().await;
     };
+    let formed_for_ever = async {
+        forming.await?;
+        pending::<Result<(), raft::Error>>().await
+    };
     let failed = tokio::select! {
         () = stop => None,
-        formed = async { forming.await?; pending::<Result<(), raft::Error>>().await } => formed.err().map(anyhow::Error::from),
+        formed = formed_for_ever => formed.err().map(anyhow::Error::from),
         () = balancing => None,
         why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
     };

@@ -2,8 +2,9 @@
 //!
 //! A call is repeated only when it is known, or safe to assume, that repeating does no harm: when the
 //! server says Unavailable, ResourceExhausted or Aborted, or when the connection broke before an answer
-//! came. The latter is safe because every request that changes something carries an id or a task token. Waits between the attempts
-//! grow and are random; there is a bound in time for each attempt and for all of them.
+//! came. The latter is safe because every request that changes something carries an id or a task token.
+//! Waits between the attempts grow and are random; there is a bound in time for each attempt and for all
+//! of them.
 
 use std::error::Error as _;
 use std::future::Future;

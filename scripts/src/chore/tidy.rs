@@ -78,6 +78,11 @@ impl Text {
             || self.path.contains("/testdata/")
     }
 
+    /// Code that must not compile, which its tests find by the name of the folder.
+    fn is_specimen(&self) -> bool {
+        self.path.contains("/compile_fail/")
+    }
+
     fn finding(&self, line: usize, what: impl std::fmt::Display) -> String {
         format!("{}:{}: {what}", self.path, line + 1)
     }

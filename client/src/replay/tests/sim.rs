@@ -136,7 +136,8 @@ impl Sim {
 
     pub(super) fn fire(&mut self, seq: u64) {
         let started = self.events.iter().find(|event| {
-            matches!(&event.attributes, Some(Attributes::TimerStartedEventAttributes(a)) if a.timer_id == seq.to_string())
+            let id = seq.to_string();
+            matches!(&event.attributes, Some(Attributes::TimerStartedEventAttributes(a)) if a.timer_id == id)
         });
         let started_event_id = started.expect("the timer is started").event_id;
         self.add(
@@ -260,8 +261,9 @@ impl Sim {
     }
 
     fn scheduled(&self, seq: u64) -> i64 {
-        let scheduled = self.events.iter().find(|event| {
-            matches!(&event.attributes, Some(Attributes::ActivityTaskScheduledEventAttributes(a)) if a.activity_id == seq.to_string())
+        let scheduled = self.events.iter().find(|event| match &event.attributes {
+            Some(Attributes::ActivityTaskScheduledEventAttributes(a)) => a.activity_id == seq.to_string(),
+            _ => false,
         });
         scheduled.expect("the activity is scheduled").event_id
     }

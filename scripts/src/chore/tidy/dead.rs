@@ -18,7 +18,7 @@ pub fn files(texts: &[Text]) -> Findings {
         .filter(|text| LEFTOVERS.iter().any(|ending| text.path.ends_with(ending)))
         .map(|text| format!("{}: left over", text.path))
         .collect();
-    for text in texts.iter().filter(|text| text.path.ends_with(".rs")) {
+    for text in texts.iter().filter(|text| text.path.ends_with(".rs") && !text.is_specimen()) {
         let Some(home) =
             crates.iter().filter(|folder| text.path.starts_with(**folder)).max_by_key(|f| f.len())
         else {

@@ -55,7 +55,14 @@ def timeouts_are_filled_in(t):
         schedule_activity(t, "only schedule-to-close", start_to_close_timeout=None, schedule_to_close_timeout=seconds(30)),
         schedule_activity(t, "only start-to-close", start_to_close_timeout=seconds(20)),
         schedule_activity(t, "longer than the run", start_to_close_timeout=seconds(500)),
-        schedule_activity(t, "all too long", schedule_to_close_timeout=seconds(10), start_to_close_timeout=seconds(90), schedule_to_start_timeout=seconds(80), heartbeat_timeout=seconds(70)),
+        schedule_activity(
+            t,
+            "all too long",
+            schedule_to_close_timeout=seconds(10),
+            start_to_close_timeout=seconds(90),
+            schedule_to_start_timeout=seconds(80),
+            heartbeat_timeout=seconds(70),
+        ),
         schedule_activity(t, "long heartbeat", start_to_close_timeout=seconds(5), heartbeat_timeout=seconds(6)),
         schedule_activity(t, "retry", retry_policy={"initial_interval": seconds(7)}),
     )  # fmt: skip

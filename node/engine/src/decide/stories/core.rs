@@ -1,3 +1,5 @@
+//! The life of a workflow task, told from the start of a run to its end.
+
 use super::{check, expect};
 
 #[test]
