@@ -1,0 +1,4 @@
+//! Tests of the store as a whole: as openraft uses it, and as disks treat it.
+
+mod suite;
+mod support;
