@@ -22,6 +22,8 @@ const INITIALIZE_LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Admin {
     pub me: Member,
+    /// The nodes that the configuration names, for as long as the groups name none.
+    pub configured: Vec<Member>,
     pub identity: Identity,
     pub folder: Arc<Folder>,
     pub groups: Groups,
@@ -46,6 +48,12 @@ impl proto::admin_server::Admin for Admin {
             peer_address: member.peer_address,
             api_address: member.api_address,
         };
+        let mut members: Vec<_> = self.groups.members().into_iter().map(member).collect();
+        if members.is_empty() {
+            members.extend(self.configured.iter().cloned().map(|Member { id, peer, api }| {
+                proto::MemberStatus { node_id: id, peer_address: peer, api_address: api }
+            }));
+        }
         Ok(Response::new(proto::StatusReply {
             node_id: self.me.id,
             cluster_id: self.identity.cluster_id().unwrap_or_default().to_owned(),
@@ -57,7 +65,7 @@ impl proto::admin_server::Admin for Admin {
             uptime_seconds: self.started.elapsed().as_secs(),
             process_id: u64::from(std::process::id()),
             groups: self.groups.iter().map(|group| group.status()).collect(),
-            members: self.groups.members().into_iter().map(member).collect(),
+            members,
             ready,
             not_ready,
         }))

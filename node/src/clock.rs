@@ -42,3 +42,10 @@ impl Clock {
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+impl Clock {
+    /// The time of day as the engine has it.
+    pub fn time(&self) -> everlog_engine::time::Time {
+        everlog_engine::time::Time(i64::try_from(since_epoch().as_nanos()).unwrap_or(i64::MAX))
+    }
+}

@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use everlog_raft_store::Options;
 use serde::{Deserialize, Serialize};
 
 mod load;
 
-pub use load::{Error, load};
+pub use load::{ENVIRONMENT_PREFIX, Error, load};
 
 /// Most shards of a cluster: the cost of an idle group is paid by every node, all the time.
 pub const SHARDS_MAX: u64 = 64;
@@ -36,6 +37,7 @@ pub struct Config {
     pub peer: Peer,
     pub metrics: MetricsPort,
     pub raft: Raft,
+    pub store: Store,
     pub log: Log,
     /// Limits and switches under the names that users of the real server know.
     pub dynamic: BTreeMap<String, toml::Value>,
@@ -98,10 +100,22 @@ pub struct Raft {
     pub snapshot_keep_entries: u64,
     /// A follower further behind than this gets a snapshot instead of entries.
     pub lag_entries_max: u64,
-    /// Size of one piece of a snapshot on its way.
-    pub snapshot_chunk_bytes: u64,
     /// How often a node looks whether it leads shards that another should lead. 0 never.
     pub balance_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// A segment of the log is preallocated with so many bytes.
+    pub segment_bytes: u64,
+    /// The most that is written and synced at once.
+    pub batch_bytes_max: usize,
+    /// Applied changes go to the tables' file after so many bytes, or so many seconds.
+    pub checkpoint_bytes: usize,
+    pub checkpoint_seconds: u64,
+    /// Memory for pages of the tables' file.
+    pub cache_bytes: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -140,6 +154,7 @@ impl Default for Config {
             peer: Peer::default(),
             metrics: MetricsPort::default(),
             raft: Raft::default(),
+            store: Store::default(),
             log: Log::default(),
             dynamic: BTreeMap::new(),
             peers: Vec::new(),
@@ -180,8 +195,20 @@ impl Default for Raft {
             snapshot_entries: 20_000,
             snapshot_keep_entries: 5_000,
             lag_entries_max: 40_000,
-            snapshot_chunk_bytes: 1 << 20,
             balance_ms: 2_000,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        let Options { wal, checkpoint, cache_bytes } = Options::default();
+        Self {
+            segment_bytes: wal.segment_bytes,
+            batch_bytes_max: wal.batch_bytes_max,
+            checkpoint_bytes: checkpoint.overlay_bytes_max,
+            checkpoint_seconds: checkpoint.every.as_secs(),
+            cache_bytes,
         }
     }
 }
@@ -204,7 +231,11 @@ impl Config {
             "raft.election_min_ms",
             "must be at least two heartbeats",
         )?;
-        require(raft.election_max_ms > raft.election_min_ms, "raft.election_max_ms", "must exceed election_min_ms")?;
+        require(
+            raft.election_max_ms > raft.election_min_ms,
+            "raft.election_max_ms",
+            "must exceed election_min_ms",
+        )?;
         require(raft.append_entries_max > 0, "raft.append_entries_max", "must not be 0")?;
         require(raft.append_bytes_max > 0, "raft.append_bytes_max", "must not be 0")?;
         require(
@@ -212,11 +243,9 @@ impl Config {
             "raft.lag_entries_max",
             "must exceed snapshot_entries, or a snapshot cannot bring a follower close enough",
         )?;
-        require(
-            (1 << 10..=4 << 20).contains(&raft.snapshot_chunk_bytes),
-            "raft.snapshot_chunk_bytes",
-            "must be 1 KiB to 4 MiB",
-        )?;
+        require(self.store.segment_bytes >= 1 << 20, "store.segment_bytes", "must be at least 1 MiB")?;
+        require(self.store.cache_bytes >= 1 << 20, "store.cache_bytes", "must be at least 1 MiB")?;
+        require(self.store.checkpoint_seconds > 0, "store.checkpoint_seconds", "must not be 0")?;
         require(self.peers.len() <= VOTERS_MAX, "peers", "must not be more than 7")?;
         let mut ids: Vec<u64> = self.peers.iter().map(|peer| peer.id).collect();
         ids.sort_unstable();
@@ -268,9 +297,15 @@ impl Config {
     }
 }
 
-impl Raft {
-    pub fn heartbeat(&self) -> Duration {
-        Duration::from_millis(self.heartbeat_ms)
+impl Store {
+    /// The same in the store's terms.
+    pub fn options(&self) -> Options {
+        let mut options = Options { cache_bytes: self.cache_bytes, ..Options::default() };
+        options.wal.segment_bytes = self.segment_bytes;
+        options.wal.batch_bytes_max = self.batch_bytes_max;
+        options.checkpoint.overlay_bytes_max = self.checkpoint_bytes;
+        options.checkpoint.every = Duration::from_secs(self.checkpoint_seconds);
+        options
     }
 }
 

@@ -105,7 +105,8 @@ fn configs(options: &Options, data: &Path) -> anyhow::Result<Vec<Config>> {
     for node in 0..options.nodes {
         let mut config = config::load(None, std::env::vars(), &assignments)?;
         config.node_id = u64::from(node) + 1;
-        config.data_dir = if options.nodes == 1 { data.to_owned() } else { data.join(format!("node-{}", node + 1)) };
+        config.data_dir =
+            if options.nodes == 1 { data.to_owned() } else { data.join(format!("node-{}", node + 1)) };
         config.api.listen = address(port(None, 0, node)?);
         config.peer.listen = address(port(options.peer_port, 1, node)?);
         config.metrics.listen = address(port(options.metrics_port, 2, node)?);

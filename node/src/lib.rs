@@ -5,11 +5,23 @@
 //! the tables, to other nodes and to clients.
 
 pub mod admin;
+pub mod backend;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod dev;
+pub mod everlog;
+pub mod frontend;
+pub mod history;
+pub mod internal;
+pub mod list;
+pub mod machine;
 pub mod metrics;
 pub mod node;
 pub mod peer;
+pub mod queue;
 pub mod raft;
+pub mod route;
+pub mod router;
+pub mod shard;

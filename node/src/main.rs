@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    everlog_node::cli::main(everlog_node::node::bare::Bare::default)
+    everlog_node::cli::main(everlog_node::everlog::Everlog::default)
 }

@@ -146,21 +146,41 @@ impl RaftMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("raft_is_leader", "1 where this node leads the shard", self.is_leader.clone());
         registry.register("raft_term", "The shard's term", self.term.clone());
-        registry.register("raft_commit_index", "Index of the last committed entry", self.commit_index.clone());
-        registry.register("raft_applied_index", "Index of the last applied entry", self.applied_index.clone());
+        registry.register(
+            "raft_commit_index",
+            "Index of the last committed entry",
+            self.commit_index.clone(),
+        );
+        registry.register(
+            "raft_applied_index",
+            "Index of the last applied entry",
+            self.applied_index.clone(),
+        );
         registry.register("raft_apply_lag", "Entries committed and not yet applied", self.apply_lag.clone());
         registry.register("raft_snapshot_index", "Last index in the snapshot", self.snapshot_index.clone());
         registry.register("raft_purged_index", "Last index that left the log", self.purged_index.clone());
         registry.register("raft_peer_lag", "Entries that a peer is behind its leader", self.peer_lag.clone());
-        registry.register("raft_leader_changes", "Changes of leader seen by this node", self.leader_changes.clone());
+        registry.register(
+            "raft_leader_changes",
+            "Changes of leader seen by this node",
+            self.leader_changes.clone(),
+        );
         registry.register("raft_proposals", "Entries proposed by this node", self.proposals.clone());
         registry.register(
             "raft_proposals_failed",
             "Proposals refused, or lost with an unknown outcome",
             self.proposals_failed.clone(),
         );
-        registry.register("raft_proposals_pending", "Proposals without an outcome yet", self.proposals_pending.clone());
-        registry.register("raft_read_indexes", "Rounds that confirmed a leader for reads", self.read_indexes.clone());
+        registry.register(
+            "raft_proposals_pending",
+            "Proposals without an outcome yet",
+            self.proposals_pending.clone(),
+        );
+        registry.register(
+            "raft_read_indexes",
+            "Rounds that confirmed a leader for reads",
+            self.read_indexes.clone(),
+        );
         registry.register("raft_log_syncs", "Times the log was synced to disk", self.log_syncs.clone());
         registry.register("raft_link_messages", "Messages sent to peers", self.link_messages.clone());
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everlog_proto::cluster::GroupStatus;
 use everlog_raft_store::{Machine, Store};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -19,8 +18,8 @@ use crate::admin::Admin;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::{self, Health, Metrics};
-use crate::peer::{self, ForwardHandler, Identity, InternalHandler, Peers};
-use crate::raft::{self, Bootstrap, Groups};
+use crate::peer::{self, Handlers, Identity, Peers};
+use crate::raft::{self, Bootstrap, Group, Groups};
 
 mod api;
 pub mod bare;
@@ -30,6 +29,8 @@ pub use folder::{Error as FolderError, Folder};
 
 /// A node is ready if no shard is further behind than this.
 const READY_LAG_MAX: u64 = 1_000;
+/// Nor if a leader was confirmed by its quorum longer ago than this.
+const READY_QUORUM_AGE_MAX: Duration = Duration::from_secs(3);
 /// How long each part of a stop may take; together they stay below [`STOP_TIMEOUT`].
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(4);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -56,7 +57,7 @@ pub struct Node {
 /// The guest: whoever serves the public API.
 pub trait Application: Send + Sync + 'static {
     /// What committed entries are applied to.
-    fn machine(&self) -> Arc<dyn Machine>;
+    fn machine(&self, config: &Config) -> Arc<dyn Machine>;
 
     /// Starts the shards and services. Called once, when the groups run; they may not have leaders yet.
     fn start(&self, node: Node) -> anyhow::Result<Services>;
@@ -66,10 +67,9 @@ pub trait Application: Send + Sync + 'static {
 pub struct Services {
     /// The public API. On the API port the marks that only nodes may set are removed.
     pub api: Routes,
-    /// Answers internal requests of other nodes.
-    pub internal: Arc<dyn InternalHandler>,
-    /// Answers public calls that other nodes forwarded; `api` itself is a good choice.
-    pub forward: Arc<dyn ForwardHandler>,
+    /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
+    /// itself is a good choice.
+    pub handlers: Handlers,
     /// Ends long polls with empty answers and waits for what is in flight. Called once, on a stop.
     pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
 }
@@ -110,11 +110,17 @@ pub async fn run(
     let peer_listener = peer::Server::bind(config.peer.listen)
         .await
         .map_err(|error| anyhow::anyhow!("cannot listen on {} (peer): {error}", config.peer.listen))?;
-    let metrics_address = metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen))?;
-    let addresses =
-        Addresses { api: api_listener.local_addr()?, peer: peer_listener.address()?, metrics: metrics_address };
+    let metrics_address =
+        metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
+            .await
+            .map_err(|error| {
+                anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen)
+            })?;
+    let addresses = Addresses {
+        api: api_listener.local_addr()?,
+        peer: peer_listener.address()?,
+        metrics: metrics_address,
+    };
 
     let identity = Identity::new(config.node_id, folder.cluster_id());
     let peers = Peers::new(identity.clone(), clock, metrics.clone());
@@ -123,7 +129,9 @@ pub async fn run(
     }
     let store = Arc::new(open_store(&config).await?);
     let groups =
-        Groups::start(config.node_id, &config.raft, &store, application.machine(), &peers, &metrics).await?;
+        Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
+            .await?;
+    raft::check_memory(config.node_id, &folder, &groups).await?;
     let node = Node {
         config: config.clone(),
         clock,
@@ -140,6 +148,7 @@ pub async fn run(
     let (initialize, requested) = watch::channel(forms_cluster(&config));
     let admin = Admin {
         me: config.me(),
+        configured: config.members(),
         identity,
         folder: folder.clone(),
         groups: groups.clone(),
@@ -152,9 +161,9 @@ pub async fn run(
     let peer_server = tokio::spawn(peer::serve(peer_listener, peer_routes, closed.clone()));
 
     let services = application.start(node.clone())?;
-    peers.install(services.internal, services.forward);
+    let _installed = peers.install(services.handlers);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
-    watch_readiness(&health, &groups, draining.clone());
+    watch_readiness(&health, &folder, &groups, &peers, draining.clone());
     up(&node, &addresses);
 
     let forming = raft::bootstrap(Bootstrap {
@@ -169,7 +178,8 @@ pub async fn run(
     let every = Duration::from_millis(config.raft.balance_ms);
     let balancing = async {
         if !every.is_zero() && config.members().len() > 1 {
-            raft::balance(config.node_id, groups.clone(), peers.clone(), clock, every, stopping.clone()).await;
+            raft::balance(config.node_id, groups.clone(), peers.clone(), clock, every, stopping.clone())
+                .await;
         }
         pending::<()>().await;
     };
@@ -195,27 +205,33 @@ pub async fn run(
         }
         groups.shutdown().await;
         close_ports.send_replace(true);
-        let served = futures::future::join(api_server, peer_server);
-        if tokio::time::timeout(DRAIN_TIMEOUT, served).await.is_err() {
-            tracing::debug!("some connections were cut off");
+        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
+            tracing::warn!("some connections were cut off");
         }
+        // The streams of other nodes never end by themselves.
+        peer_server.abort();
         close_store(&store).await
     })
     .await;
     match (failed, stopped) {
         (Some(error), _) => Err(error),
         (None, Ok(closed)) => closed,
-        (None, Err(_)) => Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short")),
+        (None, Err(_)) => {
+            Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short"))
+        }
     }
 }
 
+/// Opens the store on a thread that may block: after a kill the tables' file takes seconds.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    Ok(Store::open(&config.data_dir)?)
+    let (folder, options) = (config.data_dir.clone(), config.store.options());
+    Ok(tokio::task::spawn_blocking(move || Store::open(&folder, options)).await??)
 }
 
+/// Makes everything durable.
 async fn close_store(store: &Arc<Store>) -> anyhow::Result<()> {
-    store.shutdown().await?;
-    Ok(())
+    let store = store.clone();
+    Ok(tokio::task::spawn_blocking(move || store.close()).await??)
 }
 
 /// Whether this node is the one that forms the cluster by itself.
@@ -225,24 +241,53 @@ fn forms_cluster(config: &Config) -> bool {
 }
 
 /// The checks behind `/readyz`.
-fn watch_readiness(health: &Health, groups: &Groups, draining: Arc<AtomicBool>) {
+fn watch_readiness(
+    health: &Health,
+    folder: &Arc<Folder>,
+    groups: &Groups,
+    peers: &Peers,
+    draining: Arc<AtomicBool>,
+) {
     health.check("not-stopping", move || match draining.load(Ordering::Relaxed) {
         true => Err("the node is about to stop".to_owned()),
         false => Ok(()),
     });
-    let failing = |groups: &Groups, fails: fn(&GroupStatus) -> bool, what: &str| {
-        let shards: Vec<String> =
-            groups.iter().map(|group| group.status()).filter(fails).map(|status| status.group.to_string()).collect();
-        if shards.is_empty() { Ok(()) } else { Err(format!("{what}: {}", shards.join(" "))) }
-    };
-    let of = groups.clone();
+    let folder = folder.clone();
+    health.check("formed", move || match folder.initialized() {
+        true => Ok(()),
+        false => Err("the cluster is not formed yet".to_owned()),
+    });
+    let (of, peers) = (groups.clone(), peers.clone());
     health.check("leaders", move || {
-        failing(&of, |status| status.leader == 0 || (status.role == "leader" && !status.serving), "shards without a leader")
+        shards_where(&of, "shards without a leader", |group| !is_led(group, &peers))
     });
     let of = groups.clone();
     health.check("applied", move || {
-        failing(&of, |status| status.commit_index > status.applied_index + READY_LAG_MAX, "shards that are behind")
+        shards_where(&of, "shards that are behind", |group| {
+            let status = group.status();
+            status.commit_index > status.applied_index + READY_LAG_MAX
+        })
     });
+}
+
+fn shards_where(groups: &Groups, what: &str, fails: impl Fn(&Group) -> bool) -> Result<(), String> {
+    let shards: Vec<String> =
+        groups.iter().filter(|group| fails(group)).map(|group| group.id().to_string()).collect();
+    if shards.is_empty() { Ok(()) } else { Err(format!("{what}: {}", shards.join(" "))) }
+}
+
+/// Whether requests for the shard can be answered from here: by this node, if a quorum still follows
+/// it, or by a leader that can be reached.
+fn is_led(group: &Group, peers: &Peers) -> bool {
+    let leadership = *group.leadership().borrow();
+    match leadership.leader {
+        None => false,
+        Some(leader) if leader != peers.identity().node_id => peers.up_for(leader, Duration::ZERO),
+        Some(_) if !leadership.is_me => false,
+        Some(_) => {
+            group.voters().len() == 1 || group.quorum_age().is_some_and(|age| age <= READY_QUORUM_AGE_MAX)
+        }
+    }
 }
 
 /// Returns when a group has died, which is a reason for the whole node to stop: what it would still

@@ -10,7 +10,7 @@
 //! honestly what happened.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,8 +117,25 @@ struct Inner {
     clock: Clock,
     metrics: Metrics,
     table: Mutex<BTreeMap<u64, Arc<Peer>>>,
-    internal: OnceLock<Arc<dyn InternalHandler>>,
-    forward: OnceLock<Arc<dyn ForwardHandler>>,
+    handlers: RwLock<Option<Handlers>>,
+}
+
+/// Who answers what other nodes send.
+#[derive(Clone)]
+pub struct Handlers {
+    pub internal: Arc<dyn InternalHandler>,
+    pub forward: Arc<dyn ForwardHandler>,
+}
+
+/// Handlers that are in place for as long as this is held. Handlers tend to know the peers, who know the
+/// handlers: letting go of this is what ends that circle.
+#[must_use = "the handlers go when this is dropped"]
+pub struct Installed(Peers);
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        *self.0.inner.handlers.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// The connection to one node.
@@ -150,8 +167,7 @@ impl Peers {
                 clock,
                 metrics,
                 table: Mutex::default(),
-                internal: OnceLock::new(),
-                forward: OnceLock::new(),
+                handlers: RwLock::default(),
             }),
         }
     }
@@ -197,9 +213,14 @@ impl Peers {
     }
 
     /// Settles who answers what other nodes send. Until then they are told to come back.
-    pub fn install(&self, internal: Arc<dyn InternalHandler>, forward: Arc<dyn ForwardHandler>) {
-        let _ = self.inner.internal.set(internal);
-        let _ = self.inner.forward.set(forward);
+    pub fn install(&self, handlers: Handlers) -> Installed {
+        *self.inner.handlers.write().unwrap_or_else(PoisonError::into_inner) = Some(handlers);
+        Installed(self.clone())
+    }
+
+    fn handlers(&self) -> Result<Handlers, Status> {
+        let handlers = self.inner.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        handlers.ok_or_else(|| Status::unavailable("this node is still starting, or about to stop"))
     }
 
     /// One internal request to a node; this node answers its own requests without the network.
@@ -207,12 +228,14 @@ impl Peers {
         self.internal_within(node, request, INTERNAL_TIMEOUT).await
     }
 
-    pub async fn internal_within(&self, node: u64, request: Bytes, timeout: Duration) -> Result<Bytes, Status> {
+    pub async fn internal_within(
+        &self,
+        node: u64,
+        request: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, Status> {
         if node == self.inner.identity.node_id {
-            return match self.inner.internal.get() {
-                Some(handler) => handler.handle(node, request).await,
-                None => Err(Status::unavailable("this node is still starting")),
-            };
+            return self.handlers()?.internal.handle(node, request).await;
         }
         let peer = self.peer(node)?;
         let mut client = connection::peer_client(peer.channel.clone());
@@ -254,7 +277,8 @@ impl Peers {
     pub async fn status(&self, node: u64) -> Result<proto::StatusReply, Status> {
         let peer = self.peer(node)?;
         let mut client = connection::admin_over(peer.channel.clone());
-        let reply = connection::within(STATUS_TIMEOUT, client.status(proto::StatusRequest {})).await?.into_inner();
+        let reply =
+            connection::within(STATUS_TIMEOUT, client.status(proto::StatusRequest {})).await?.into_inner();
         if reply.node_id != node {
             return Err(Status::failed_precondition(format!(
                 "{} is node {} and not node {node}",

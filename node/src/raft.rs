@@ -11,8 +11,8 @@
 //! a lease, since a lease trusts clocks and a process can be stopped for ten seconds.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use everlog_raft_store::{Machine, Member, Store};
 
@@ -22,39 +22,44 @@ use crate::peer::Peers;
 
 mod balance;
 mod bootstrap;
+mod bounded;
 mod group;
 mod inbox;
 mod network;
 mod propose;
+mod snapshot;
 mod wire;
 
 pub use balance::{balance, hand_over};
-pub use bootstrap::{Bootstrap, bootstrap};
+pub use bootstrap::{Bootstrap, bootstrap, check_memory};
 pub use group::{Group, Leadership, ReadError, TransferError};
 pub use propose::{Applied, Proposal, ProposeError};
 
-pub(crate) use group::Raft;
 /// The types that openraft is used with.
 pub(crate) use everlog_raft_store::Types as C;
+pub(crate) use group::Raft;
 
 /// All groups of this node. Group ids are shard ids; group 0 also keeps the cluster.
 #[derive(Clone)]
 pub struct Groups {
     inner: Arc<Vec<Group>>,
+    store: Arc<Store>,
+    /// Messages of other nodes are no longer handed to the groups.
+    closed: Arc<AtomicBool>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("the configuration does not suit the library: {0}")]
     Config(String),
-    #[error("group {group} cannot start: {source}")]
+    #[error("group {group} cannot start")]
     Start { group: u64, source: BoxError },
     #[error("group {0} does not exist")]
     UnknownGroup(u64),
-    #[error("{path}: {source}")]
-    Identity { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    Folder(#[from] crate::node::FolderError),
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -65,7 +70,7 @@ impl Groups {
     pub async fn start(
         me: u64,
         config: &config::Raft,
-        store: &Store,
+        store: &Arc<Store>,
         machine: Arc<dyn Machine>,
         peers: &Peers,
         metrics: &Metrics,
@@ -73,16 +78,17 @@ impl Groups {
         let library = Arc::new(library_config(config)?);
         let mut groups = Vec::new();
         for group in 0..config.shards {
-            let (log, machine) = store
+            let (log, state) = store
                 .group(group, machine.clone())
                 .map_err(|source| Error::Start { group, source: Box::new(source) })?;
+            let log = bounded::Bounded { log, bytes_max: config.append_bytes_max as usize };
             let network = network::Network::new(group, peers.clone());
-            let raft = Raft::new(me, library.clone(), network, log, machine)
+            let raft = Raft::new(me, library.clone(), network, log, state)
                 .await
                 .map_err(|source| Error::Start { group, source: Box::new(source) })?;
-            groups.push(Group::new(group, me, raft, metrics));
+            groups.push(Group::new(group, me, raft, store.tables(), machine.clone(), metrics));
         }
-        let groups = Self { inner: Arc::new(groups) };
+        let groups = Self { inner: Arc::new(groups), store: store.clone(), closed: Arc::default() };
         groups.report(metrics);
         Ok(groups)
     }
@@ -95,6 +101,14 @@ impl Groups {
         self.inner.iter()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The nodes of the cluster, as the groups know them.
     pub fn members(&self) -> BTreeMap<u64, Member> {
         self.iter().flat_map(|group| group.members()).collect()
@@ -102,6 +116,7 @@ impl Groups {
 
     /// Stops all groups. Proposals that are in flight end with an unknown outcome.
     pub async fn shutdown(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         futures::future::join_all(self.iter().map(Group::shutdown)).await;
     }
 
@@ -110,6 +125,7 @@ impl Groups {
         let groups = self.clone();
         let figures = metrics.raft.clone();
         metrics.on_scrape(move || {
+            figures.log_syncs.set(groups.store.metrics().log_syncs as i64);
             for group in groups.iter() {
                 let status = group.status();
                 let label = ShardLabel { shard: status.group };
@@ -144,8 +160,7 @@ fn library_config(config: &config::Raft) -> Result<openraft::Config, Error> {
         replication_lag_threshold: config.lag_entries_max,
         snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(config.snapshot_entries),
         max_in_snapshot_log_to_keep: config.snapshot_keep_entries,
-        snapshot_max_chunk_size: config.snapshot_chunk_bytes,
-        install_snapshot_timeout: network::SNAPSHOT_TIMEOUT.as_millis() as u64,
+        install_snapshot_timeout: snapshot::TIMEOUT.as_millis() as u64,
         // A node that was cut off asks before it raises the term, and disturbs nobody.
         enable_pre_vote: Some(true),
         // A leader that starts again must be elected again: what it had applied may not have reached

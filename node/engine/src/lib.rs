@@ -5,12 +5,14 @@
 //! ([`todo`]). There is no clock here, no chance, no disk, no network and no task: the same inputs give
 //! the same outputs, byte for byte. Time, seeds and limits arrive as a [`stamp::Stamp`].
 
+pub mod cluster;
 pub mod codec;
 pub mod decide;
 pub mod event;
 pub mod evolve;
 pub mod execution;
 pub mod fact;
+pub mod go_duration;
 pub mod key;
 pub mod limits;
 pub mod queue;

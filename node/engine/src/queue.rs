@@ -35,7 +35,7 @@ use crate::time::{Time, proto_duration};
 pub use self::{
     map::{Description, Queues},
     poller::{PollId, Poller},
-    task::{OfferedTask, PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN, Task, TaskKey},
+    task::{PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN, Task, TaskKey},
 };
 
 /// Tasks that wait in one queue; the excess is refused and offered again later by its shard.

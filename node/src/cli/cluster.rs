@@ -100,7 +100,9 @@ fn print_nodes(answers: &[Answer]) {
                     status.api_address, status.process_id, status.uptime_seconds
                 );
             }
-            Err(why) => println!("{node:<5} {address:<22} {:<22} {:>7} {:>9} {:>6}  {why}", "-", "-", "-", "-"),
+            Err(why) => {
+                println!("{node:<5} {address:<22} {:<22} {:>7} {:>9} {:>6}  {why}", "-", "-", "-", "-")
+            }
         }
     }
 }
@@ -171,7 +173,10 @@ async fn members(address: &str, as_json: bool) -> anyhow::Result<()> {
             .iter()
             .map(|member| json!({ "node": member.node_id, "peer": member.peer_address, "api": member.api_address }))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&json!({ "cluster": status.cluster_id, "members": members }))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&json!({ "cluster": status.cluster_id, "members": members }))?
+        );
         return Ok(());
     }
     println!("cluster {}", status.cluster_id);
@@ -192,7 +197,8 @@ async fn transfer(address: &str, shard: u64, to: Option<u64>) -> anyhow::Result<
         .max_by_key(|(_, view)| view.term)
         .map(|(node, _)| *node)
         .ok_or_else(|| anyhow::anyhow!("shard {shard} has no leader now"))?;
-    let at = answers.iter().find(|answer| answer.node == leader).map_or(address, |answer| answer.address.as_str());
+    let at =
+        answers.iter().find(|answer| answer.node == leader).map_or(address, |answer| answer.address.as_str());
     let mut client = connect(at).await?;
     let request = proto::TransferLeaderRequest { group: shard, to: to.unwrap_or_default() };
     let reply = client.transfer_leader(request).await.map_err(plain)?.into_inner();
@@ -212,9 +218,12 @@ async fn hashes(address: &str, as_json: bool) -> anyhow::Result<()> {
         }
     }
     let differ = |views: &[(u64, u64, String)]| {
-        views.iter().any(|(_, index, hash)| views.iter().any(|(_, other, theirs)| index == other && hash != theirs))
+        views
+            .iter()
+            .any(|(_, index, hash)| views.iter().any(|(_, other, theirs)| index == other && hash != theirs))
     };
-    let different: Vec<u64> = found.iter().filter(|(_, views)| differ(views)).map(|(shard, _)| *shard).collect();
+    let different: Vec<u64> =
+        found.iter().filter(|(_, views)| differ(views)).map(|(shard, _)| *shard).collect();
     if as_json {
         let shards: Vec<_> = found
             .iter()

@@ -36,7 +36,8 @@ pub(crate) struct Options {
 
 pub(super) fn run<A: Application>(options: Options, application: impl FnOnce() -> A) -> anyhow::Result<()> {
     let mut flags = Vec::new();
-    let mut flag = |key: &str, value: Option<String>| flags.extend(value.map(|value| format!("{key}={value}")));
+    let mut flag =
+        |key: &str, value: Option<String>| flags.extend(value.map(|value| format!("{key}={value}")));
     flag("node_id", options.node_id.map(|id| id.to_string()));
     flag("data_dir", options.data_dir.map(|path| quoted(&path.to_string_lossy())));
     flag("bootstrap_expect", options.bootstrap_expect.map(|count| count.to_string()));
@@ -85,7 +86,8 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Resolves when the process is asked to stop.
 pub(crate) async fn signalled() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Without handlers the signals end the process by themselves.
         return std::future::pending().await;

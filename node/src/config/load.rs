@@ -7,11 +7,11 @@ use toml::{Table, Value};
 use super::Config;
 
 /// The first part of every variable that is ours.
-const ENVIRONMENT_PREFIX: &str = "EVERLOG__";
+pub const ENVIRONMENT_PREFIX: &str = "EVERLOG__";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{origin}: {message}")]
     Parse { origin: String, message: String },
@@ -33,8 +33,8 @@ pub fn load(
 ) -> Result<Config, Error> {
     let mut table = match file {
         Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| Error::Read { path: path.to_owned(), source })?;
             parse(&text, &path.display().to_string())?
         }
         None => Table::new(),
@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn later_layers_win() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), "node_id = 2\n[raft]\nshards = 4\nheartbeat_ms = 100\n").expect("written");
+        std::fs::write(file.path(), "node_id = 2\n[raft]\nshards = 4\nheartbeat_ms = 100\n")
+            .expect("written");
         let config = load(
             Some(file.path()),
             environment(&[("EVERLOG__RAFT__SHARDS", "8"), ("OTHER", "1"), ("EVERLOG__LOG__LEVEL", "debug")]),
@@ -125,7 +126,8 @@ mod tests {
         std::fs::write(file.path(), "[raft]\nshardz = 4\n").expect("written");
         let error = load(Some(file.path()), [], &[]).expect_err("unknown key").to_string();
         assert!(error.contains("shardz"), "{error}");
-        let error = load(None, environment(&[("EVERLOG__RAFT__SHARDZ", "4")]), &[]).expect_err("unknown").to_string();
+        let error =
+            load(None, environment(&[("EVERLOG__RAFT__SHARDZ", "4")]), &[]).expect_err("unknown").to_string();
         assert!(error.contains("shardz"), "{error}");
         assert!(load(None, [], &["colour=red".to_owned()]).is_err());
         assert!(matches!(load(None, [], &["colour".to_owned()]), Err(Error::NotAnAssignment(_))));
@@ -133,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_value_is_not_a_section() {
-        let error = load(None, [], &["node_id.x=1".to_owned(), "node_id.x.y=1".to_owned()]).expect_err("not a section");
+        let error = load(None, [], &["node_id.x=1".to_owned(), "node_id.x.y=1".to_owned()])
+            .expect_err("not a section");
         assert!(matches!(error, Error::NotASection { .. } | Error::Parse { .. }));
     }
 }

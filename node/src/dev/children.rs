@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use everlog_proto::cluster::StatusRequest;
@@ -11,14 +11,16 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
 use crate::cli::signalled;
-use crate::config::Config;
+use crate::config::{Config, ENVIRONMENT_PREFIX};
 use crate::node::risen;
 use crate::peer;
 
 /// The name of the configuration that is written for each node, next to its data.
 const CONFIG_FILE: &str = "everlog.toml";
-/// Pause before a dead node is started again.
+/// Pause before a dead node is started again; it grows while the node dies young.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
+const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
+const YOUNG: Duration = Duration::from_secs(5);
 /// How long a node may take to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 const READY_LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -81,7 +83,9 @@ async fn keep(
     mut stopping: tokio::sync::watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let node = config.node_id;
+    let mut pause = RESTART_PAUSE;
     loop {
+        let started = Instant::now();
         let mut child = start(&config)?;
         // Waiting for a child closes its input, which would tell the node to stop.
         let pipe = child.stdin.take();
@@ -91,11 +95,12 @@ async fn keep(
                 if !restart {
                     return Ok(());
                 }
+                pause = if started.elapsed() < YOUNG { (pause * 2).min(RESTART_PAUSE_MAX) } else { RESTART_PAUSE };
             }
             () = risen(&mut stopping) => return stop(node, child, pipe).await,
         }
         tokio::select! {
-            () = tokio::time::sleep(RESTART_PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
             () = risen(&mut stopping) => return Ok(()),
         }
     }
@@ -103,7 +108,14 @@ async fn keep(
 
 fn start(config: &Config) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program cannot be found again")?;
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        // They are in the written configuration already, and must not override what differs by node.
+        if name.to_string_lossy().starts_with(ENVIRONMENT_PREFIX) {
+            command.env_remove(name);
+        }
+    }
+    let child = command
         .arg("server")
         .arg("--config")
         .arg(config.data_dir.join(CONFIG_FILE))

@@ -83,7 +83,8 @@ async fn read_ready(
     State((_, health)): State<(Metrics, Health)>,
     RawQuery(query): RawQuery,
 ) -> impl IntoResponse {
-    let verbose = query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
+    let verbose =
+        query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
     match health.ready() {
         (true, lines) if verbose => (StatusCode::OK, lines + "ready\n"),
         (true, _) => (StatusCode::OK, "ready\n".to_owned()),

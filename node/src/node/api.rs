@@ -25,7 +25,9 @@ const HEALTH_SERVICES: [&str; 3] = [
 ];
 
 pub(super) async fn bind(what: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen).await.map_err(|error| anyhow::anyhow!("cannot listen on {listen} ({what}): {error}"))
+    TcpListener::bind(listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("cannot listen on {listen} ({what}): {error}"))
 }
 
 /// Serves the public API and its health until `stop` becomes true.

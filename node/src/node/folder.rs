@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 /// Who the folder belongs to.
 const IDENTITY_FILE: &str = "identity.json";
 /// Held by the process that uses the folder.
-const LOCK_FILE: &str = "lock";
+const LOCK_FILE: &str = "node.lock";
 /// The only form of the identity file so far.
 const IDENTITY_VERSION: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the data folder {path} cannot be used: {source}")]
+    #[error("the data folder {path} cannot be used")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("the data folder {0} is in use by another process")]
     InUse(PathBuf),
@@ -153,7 +153,10 @@ fn read(path: &Path) -> Result<Option<Identity>, Error> {
     let unreadable = |message: String| Error::Unreadable { path: file.clone(), message };
     let identity: Identity = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     if identity.version != IDENTITY_VERSION {
-        return Err(unreadable(format!("it has form {}, and this version knows {IDENTITY_VERSION}", identity.version)));
+        return Err(unreadable(format!(
+            "it has form {}, and this version knows {IDENTITY_VERSION}",
+            identity.version
+        )));
     }
     Ok(Some(identity))
 }
@@ -184,7 +187,10 @@ mod tests {
         assert!(matches!(folder.settle_cluster("b"), Err(Error::OtherCluster { .. })));
         folder.settle_initialized().expect("settled");
         drop(folder);
-        assert!(matches!(Folder::open(temporary.path(), 2, 16), Err(Error::OtherNode { owner: 1, me: 2, .. })));
+        assert!(matches!(
+            Folder::open(temporary.path(), 2, 16),
+            Err(Error::OtherNode { owner: 1, me: 2, .. })
+        ));
         let folder = Folder::open(temporary.path(), 1, 4).expect("opens again");
         assert_eq!(folder.cluster_id().as_deref(), Some("a"));
         assert!(folder.initialized());

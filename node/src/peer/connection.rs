@@ -55,9 +55,8 @@ pub(super) fn peer_client(channel: Channel) -> PeerClient<Channel> {
 pub(super) fn address<T>(request: &mut Request<T>, me: &Identity, node: u64) -> Result<(), Status> {
     let cluster_id =
         me.cluster_id().ok_or_else(|| Status::unavailable("this node does not belong to a cluster yet"))?;
-    let cluster_id = cluster_id
-        .parse()
-        .map_err(|_| Status::internal("the cluster id cannot be sent as metadata"))?;
+    let cluster_id =
+        cluster_id.parse().map_err(|_| Status::internal("the cluster id cannot be sent as metadata"))?;
     let metadata = request.metadata_mut();
     metadata.insert(CLUSTER_ID, cluster_id);
     metadata.insert(TARGET, number(node));

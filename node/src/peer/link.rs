@@ -143,7 +143,10 @@ impl Task {
         loop {
             // Before the cluster is formed there is nothing to say.
             while self.me.cluster_id().is_none() {
-                if !self.refuse_until(tokio::time::sleep(UNFORMED_PAUSE), "the cluster is not formed yet").await {
+                if !self
+                    .refuse_until(tokio::time::sleep(UNFORMED_PAUSE), "the cluster is not formed yet")
+                    .await
+                {
                     return;
                 }
             }
@@ -177,7 +180,8 @@ impl Task {
     async fn open(&mut self) -> Result<Option<(mpsc::Sender<LinkFrame>, Streaming<LinkFrame>)>, String> {
         let (frames, outbound) = mpsc::channel(FRAMES_MAX);
         let mut request = Request::new(ReceiverStream::new(outbound));
-        connection::address(&mut request, &self.me, self.node).map_err(|status| status.message().to_owned())?;
+        connection::address(&mut request, &self.me, self.node)
+            .map_err(|status| status.message().to_owned())?;
         let mut client = connection::peer_client(self.channel.clone());
         let open = connection::within(OPEN_TIMEOUT, async move { client.link(request).await });
         let mut open = std::pin::pin!(open);

@@ -69,14 +69,19 @@ pub fn routes<A: proto::admin_server::Admin>(peers: &Peers, inbox: Arc<dyn Inbox
     let peers = peers.clone();
     let router = Routes::new(peer).add_service(admin).into_axum_router().fallback_service(tower::service_fn(
         move |request: http::Request<axum::body::Body>| {
-            forwarded(peers.clone(), request.map(tonic::body::Body::new)).map(Ok::<_, std::convert::Infallible>)
+            forwarded(peers.clone(), request.map(tonic::body::Body::new))
+                .map(Ok::<_, std::convert::Infallible>)
         },
     ));
     Routes::from(router)
 }
 
 /// Serves until `stop` becomes true.
-pub async fn serve(server: Server, routes: Routes, mut stop: watch::Receiver<bool>) -> Result<(), tonic::transport::Error> {
+pub async fn serve(
+    server: Server,
+    routes: Routes,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), tonic::transport::Error> {
     tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
@@ -102,9 +107,9 @@ async fn forwarded(
     if metadata.get(FORWARDED).is_none() {
         return Status::unimplemented("clients are served on another port").into_http();
     }
-    match peers.inner.forward.get() {
-        Some(handler) => handler.handle(request).await,
-        None => Status::unavailable("this node is still starting").into_http(),
+    match peers.handlers() {
+        Ok(handlers) => handlers.forward.handle(request).await,
+        Err(status) => status.into_http(),
     }
 }
 
@@ -158,10 +163,8 @@ impl proto::peer_server::Peer for PeerService {
         request: Request<proto::InternalMessage>,
     ) -> Result<Response<proto::InternalMessage>, Status> {
         let from = check(&self.peers.inner.identity, request.metadata())?;
-        let Some(handler) = self.peers.inner.internal.get() else {
-            return Err(Status::unavailable("this node is still starting"));
-        };
-        let payload: Bytes = handler.handle(from, request.into_inner().payload).await?;
+        let handlers = self.peers.handlers()?;
+        let payload: Bytes = handlers.internal.handle(from, request.into_inner().payload).await?;
         Ok(Response::new(proto::InternalMessage { payload }))
     }
 }

@@ -46,7 +46,8 @@ pub async fn balance(
             }
             let since = *leading[at].get_or_insert_with(Instant::now);
             let to = preferred(group);
-            let ripe = since.elapsed() >= LEAD_MIN && paused_until[at].is_none_or(|until| Instant::now() >= until);
+            let ripe =
+                since.elapsed() >= LEAD_MIN && paused_until[at].is_none_or(|until| Instant::now() >= until);
             if to == me || to == 0 || !ripe || !peers.up_for(to, PEER_UP_MIN) || group.can_lead(to).is_err() {
                 continue;
             }
@@ -74,7 +75,9 @@ pub async fn hand_over(groups: &Groups, peers: &Peers) {
             }
             match group.transfer_leader(to).await {
                 Ok(()) => tracing::info!(group = group.id(), to, "leadership handed over"),
-                Err(error) => tracing::warn!(group = group.id(), to, %error, "leadership was not handed over"),
+                Err(error) => {
+                    tracing::warn!(group = group.id(), to, %error, "leadership was not handed over")
+                }
             }
             // The library does not try a second voter in the same term.
             return;

@@ -41,11 +41,10 @@ pub struct Bootstrap {
 /// Returns when the cluster is formed and this node is part of it, or with the reason why it never
 /// will be.
 pub async fn bootstrap(task: Bootstrap) -> Result<(), Error> {
-    task.check_memory().await?;
     let mut told = false;
     loop {
         if task.formed() {
-            task.folder.settle_initialized().map_err(refused)?;
+            task.folder.settle_initialized()?;
             return Ok(());
         }
         let requested = *task.requested.borrow();
@@ -65,6 +64,27 @@ pub async fn bootstrap(task: Bootstrap) -> Result<(), Error> {
     }
 }
 
+/// The folder and the groups must agree on whether there ever was a cluster. Asked before the peer port
+/// is opened: a node that has lost its log must not cast a single vote.
+pub async fn check_memory(me: u64, folder: &Folder, groups: &Groups) -> Result<(), Error> {
+    if !folder.initialized() {
+        return Ok(());
+    }
+    for group in groups.iter() {
+        if !group.raft().is_initialized().await.unwrap_or(true) {
+            return Err(Error::Refused(format!(
+                "node {me} is a member of cluster {}, but the log of group {} in {} is gone; it must not vote \
+                 under its old number. Restore the folder, or remove the member and let a node with a new \
+                 number join",
+                folder.cluster_id().unwrap_or_default(),
+                group.id(),
+                folder.path().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// What the other nodes say.
 enum Found {
     /// All can be reached, and none is part of a formed cluster.
@@ -75,40 +95,21 @@ enum Found {
 }
 
 impl Bootstrap {
-    /// The folder and the groups must agree on whether there ever was a cluster.
-    async fn check_memory(&self) -> Result<(), Error> {
-        if !self.folder.initialized() {
-            return Ok(());
-        }
-        for group in self.groups.iter() {
-            let pristine = !group.raft().is_initialized().await.unwrap_or(true);
-            if pristine {
-                return Err(Error::Refused(format!(
-                    "node {} is a member of cluster {}, but the log of group {} in {} is gone; it must not vote \
-                     under its old number. Restore the folder, or remove the member and let a node with a new \
-                     number join",
-                    self.me,
-                    self.folder.cluster_id().unwrap_or_default(),
-                    group.id(),
-                    self.folder.path().display()
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Whether every group knows its members.
     fn formed(&self) -> bool {
         self.groups.iter().all(|group| !group.voters().is_empty())
     }
 
     async fn look(&self) -> Result<Found, Error> {
-        let ours = self.folder.cluster_id().unwrap_or_default();
         let others = self.members.iter().filter(|member| member.id != self.me);
         let answers = others.map(|member| async move { (member, self.peers.status(member.id).await) });
+        let answers = futures::future::join_all(answers).await;
+        // Looked at after the answers: the id that was given to this node before another one could say
+        // that the cluster is formed must not be missed.
+        let ours = self.folder.cluster_id().unwrap_or_default();
         let mut missing = None;
         let mut formed = false;
-        for (member, answer) in futures::future::join_all(answers).await {
+        for (member, answer) in answers {
             let status = match answer {
                 Ok(status) => status,
                 Err(error) => {
@@ -145,7 +146,7 @@ impl Bootstrap {
 
     async fn form(&self) -> Result<(), Error> {
         let cluster_id = self.folder.cluster_id().unwrap_or_else(|| self.clock.unique_id());
-        self.folder.settle_cluster(&cluster_id).map_err(refused)?;
+        self.folder.settle_cluster(&cluster_id)?;
         self.peers.identity().settle(&cluster_id);
         for member in self.members.iter().filter(|member| member.id != self.me) {
             if let Err(status) = self.peers.adopt(member.id, &cluster_id).await {
@@ -179,8 +180,4 @@ impl Bootstrap {
         tracing::info!(cluster_id, nodes = members.len(), "cluster formed");
         Ok(())
     }
-}
-
-fn refused(error: crate::node::FolderError) -> Error {
-    Error::Refused(error.to_string())
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use everlog_proto::cluster::GroupStatus;
-use everlog_raft_store::{Member, Payload, StateMachine};
+use everlog_raft_store::{KeyRange, Machine, Member, Payload, StateMachine, Tables};
 use futures::FutureExt as _;
 use openraft::async_runtime::WatchReceiver as _;
 use openraft::impls::ProgressResponder;
+use openraft::storage::RaftStateMachine as _;
 use openraft::{Instant as _, ReadPolicy, ServerState};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::sync::watch;
@@ -41,6 +42,8 @@ struct Inner {
     id: u64,
     me: u64,
     raft: Raft,
+    tables: Tables,
+    machine: Arc<dyn Machine>,
     leadership: watch::Receiver<Leadership>,
     proposals: Counter,
     failed: Counter,
@@ -89,7 +92,14 @@ pub enum TransferError {
 }
 
 impl Group {
-    pub(super) fn new(id: u64, me: u64, raft: Raft, metrics: &Metrics) -> Self {
+    pub(super) fn new(
+        id: u64,
+        me: u64,
+        raft: Raft,
+        tables: Tables,
+        machine: Arc<dyn Machine>,
+        metrics: &Metrics,
+    ) -> Self {
         let label = ShardLabel { shard: id };
         let (publish, leadership) = watch::channel(Leadership::default());
         let changes = metrics.raft.leader_changes.get_or_create(&label).clone();
@@ -99,6 +109,8 @@ impl Group {
                 id,
                 me,
                 raft,
+                tables,
+                machine,
                 leadership,
                 proposals: metrics.raft.proposals.get_or_create(&label).clone(),
                 failed: metrics.raft.proposals_failed.get_or_create(&label).clone(),
@@ -119,16 +131,19 @@ impl Group {
         let inner = &*self.inner;
         inner.proposals.inc();
         let (responder, answer) = ProgressResponder::complete_only();
-        let write = inner.raft.write(payload).responder(responder).with_leader(wire::leader_id(term, inner.me));
-        match write.into_future().now_or_never() {
-            Some(Ok(())) => Proposal::waiting(answer, Pending::new(inner.pending.clone()), inner.failed.clone()),
+        let write =
+            inner.raft.write(payload).responder(responder).with_leader(wire::leader_id(term, inner.me));
+        // Without the task's budget: it would stop a long run of proposals although there is room.
+        match tokio::task::coop::unconstrained(write.into_future()).now_or_never() {
+            Some(Ok(())) => {
+                Proposal::waiting(answer, Pending::new(inner.pending.clone()), inner.failed.clone())
+            }
             Some(Err(_)) => Proposal::refused(ProposeError::Fatal, inner.failed.clone()),
             // Dropped before it got a place in the queue: certainly not proposed.
             None if self.stopped().is_some() => Proposal::refused(ProposeError::Fatal, inner.failed.clone()),
-            None => Proposal::refused(
-                ProposeError::NotProposed("too many proposals wait"),
-                inner.failed.clone(),
-            ),
+            None => {
+                Proposal::refused(ProposeError::NotProposed("too many proposals wait"), inner.failed.clone())
+            }
         }
     }
 
@@ -233,7 +248,8 @@ impl Group {
     /// The voters of the group in the order of their numbers.
     pub fn voters(&self) -> Vec<u64> {
         let metrics = self.inner.raft.metrics();
-        let mut voters: Vec<u64> = metrics.borrow_watched().membership_config.membership().voter_ids().collect();
+        let mut voters: Vec<u64> =
+            metrics.borrow_watched().membership_config.membership().voter_ids().collect();
         voters.sort_unstable();
         voters.dedup();
         voters
@@ -267,7 +283,9 @@ impl Group {
     pub fn status(&self) -> GroupStatus {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let index = |log_id: &Option<openraft::type_config::alias::LogIdOf<C>>| log_id.as_ref().map_or(0, |id| id.index);
+        let index = |log_id: &Option<openraft::type_config::alias::LogIdOf<C>>| {
+            log_id.as_ref().map_or(0, |id| id.index)
+        };
         let membership = metrics.membership_config.membership();
         let leadership = *self.inner.leadership.borrow();
         GroupStatus {
@@ -302,9 +320,19 @@ impl Group {
         metrics.running_state.as_ref().err().map(ToString::to_string)
     }
 
-    /// The hash of the group's state, and the index it belongs to.
+    /// The hash of all rows of the group, and the index that they reflect. Nothing is applied to the
+    /// group meanwhile, so members can be compared; it takes as long as reading all rows does.
     pub async fn state_hash(&self) -> Result<(u64, Bytes), ProposeError> {
-        Ok((self.status().applied_index, Bytes::new()))
+        let (tables, ranges) = (self.inner.tables.clone(), self.inner.machine.ranges(self.inner.id));
+        let hashed = self.inner.raft.with_state_machine(move |state| {
+            Box::pin(async move {
+                let (applied, _) = state.applied_state().await?;
+                let hash = tokio::task::spawn_blocking(move || hash_rows(&tables, ranges));
+                let hash = hash.await.map_err(std::io::Error::other)?;
+                Ok::<_, std::io::Error>((applied.map_or(0, |log_id| log_id.index), hash))
+            })
+        });
+        hashed.await.map_err(|_| ProposeError::Fatal)?.map_err(|_| ProposeError::Fatal)
     }
 
     /// Takes a snapshot now, whatever the policy says.
@@ -333,6 +361,21 @@ impl Group {
             tracing::error!(group = self.inner.id, %error, "the group did not stop cleanly");
         }
     }
+}
+
+fn hash_rows(tables: &Tables, ranges: Vec<KeyRange>) -> Bytes {
+    let mut hash = xxhash_rust::xxh3::Xxh3::new();
+    for KeyRange { from, to } in ranges {
+        for (key, value) in tables.scan(from, to) {
+            let value = value.to_bytes();
+            // With their lengths, so that no two different rows look alike.
+            hash.update(&(key.len() as u64).to_le_bytes());
+            hash.update(&key);
+            hash.update(&(value.len() as u64).to_le_bytes());
+            hash.update(&value);
+        }
+    }
+    Bytes::copy_from_slice(&hash.digest128().to_be_bytes())
 }
 
 /// Publishes who leads. Leading counts from the moment the term's own first entry is applied.

@@ -7,19 +7,22 @@ use futures::future::BoxFuture;
 use tonic::{Status, Streaming};
 
 use super::group::Raft;
-use super::{Groups, network, wire};
+use super::{Groups, snapshot, wire};
 use crate::peer::Inbox;
 
 impl Inbox for Groups {
     fn handle(&self, from: u64, group: u64, body: Body) -> BoxFuture<'static, Body> {
+        if self.is_closed() {
+            return futures::future::ready(Body::Refused("the node has stopped".to_owned())).boxed();
+        }
         let Ok(group) = self.get(group) else {
             let why = format!("group {group} does not exist here");
             return futures::future::ready(Body::Refused(why)).boxed();
         };
         let mut answer = handle(from, group.raft().clone(), body).boxed();
         // The first step of the future puts the message in the group's line. It is taken here, before
-        // the next message of the same stream is looked at.
-        match (&mut answer).now_or_never() {
+        // the next message of the same stream is looked at, whatever is left of the task's budget.
+        match tokio::task::coop::unconstrained(&mut answer).now_or_never() {
             Some(done) => futures::future::ready(done).boxed(),
             None => answer,
         }
@@ -31,7 +34,7 @@ impl Inbox for Groups {
         chunks: Streaming<proto::SnapshotChunk>,
     ) -> BoxFuture<'static, Result<proto::SnapshotReply, Status>> {
         let groups = self.clone();
-        async move { network::receive_snapshot(from, &groups, chunks).await }.boxed()
+        async move { snapshot::receive(from, &groups, chunks).await }.boxed()
     }
 }
 

@@ -7,12 +7,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use everlog_proto::cluster as proto;
 use everlog_proto::cluster::raft_message::Body;
 use everlog_raft_store::{Member, SnapshotData};
 use futures::{Stream, StreamExt as _};
-use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{Backoff, RPCOption};
@@ -20,12 +17,10 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::type_config::alias::{SnapshotOf, VoteOf};
 use openraft::{OptionalSend, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status, Streaming};
 
-use super::{C, Groups, wire};
+use super::{C, snapshot, wire};
 use crate::peer::{LinkError, Peers};
 
 /// Requests with entries on their way to one follower of one group.
@@ -33,12 +28,6 @@ const PIPELINE_DEPTH: usize = 32;
 /// A follower's answer to entries may take so many times what the library allows for a heartbeat: with
 /// the default heartbeat, 1.5 seconds.
 const APPEND_PATIENCE: u32 = 10;
-/// A whole snapshot may take so long.
-pub(super) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(600);
-/// A receiver of a snapshot may be silent for so long before the transfer is given up.
-const SNAPSHOT_CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Pieces of a snapshot that are read ahead of the network.
-const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 /// Pauses after a node could not be reached, growing from the first to the last.
 const BACKOFF_MS: [u64; 5] = [50, 100, 200, 400, 800];
 
@@ -149,7 +138,11 @@ impl RaftNetworkV2<C> for Connection {
         Box::pin(futures::future::ready(Ok(answers)))
     }
 
-    async fn vote(&mut self, request: VoteRequest<C>, option: RPCOption) -> Result<VoteResponse<C>, RPCError<C>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<C>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<C>, RPCError<C>> {
         self.ask(wire::vote_request(request, false), &option).await
     }
 
@@ -181,7 +174,7 @@ impl RaftNetworkV2<C> for Connection {
         option: RPCOption,
     ) -> Result<SnapshotResponse<C>, StreamingError<C>> {
         tokio::select! {
-            sent = send_snapshot(self, vote, snapshot, option) => sent,
+            sent = snapshot::send(&self.peers, self.group, self.target, vote, snapshot, option) => sent,
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }
@@ -209,23 +202,4 @@ fn malformed(error: wire::Error) -> RPCError<C> {
 
 fn unexpected() -> RPCError<C> {
     RPCError::Network(NetworkError::from_string("the answer does not fit the request"))
-}
-
-/// Sends a snapshot as one stream of pieces.
-async fn send_snapshot(
-    connection: &Connection,
-    vote: VoteOf<C>,
-    snapshot: SnapshotOf<C, SnapshotData>,
-    option: RPCOption,
-) -> Result<SnapshotResponse<C>, StreamingError<C>> {
-    let _ = (connection, vote, snapshot, option);
-    Err(StreamingError::Network(NetworkError::from_string("todo")))
-}
-
-pub(super) async fn receive_snapshot(
-    _from: u64,
-    _groups: &Groups,
-    _chunks: Streaming<proto::SnapshotChunk>,
-) -> Result<proto::SnapshotReply, Status> {
-    Err(Status::unimplemented("todo"))
 }

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use openraft::type_config::alias::OneshotReceiverOf;
 use openraft::errors::{ClientWriteError, ForwardReason, ForwardToLeader};
 use openraft::raft::ClientWriteResult;
+use openraft::type_config::alias::OneshotReceiverOf;
 
 use super::{C, wire};
 
@@ -66,10 +66,7 @@ impl Drop for Pending {
 }
 
 impl Proposal {
-    pub(super) fn refused(
-        error: ProposeError,
-        failed: prometheus_client::metrics::counter::Counter,
-    ) -> Self {
+    pub(super) fn refused(error: ProposeError, failed: prometheus_client::metrics::counter::Counter) -> Self {
         Self { state: State::Refused(Some(error)), _pending: None, failed }
     }
 
@@ -110,7 +107,9 @@ fn refused(error: ClientWriteError<C>) -> ProposeError {
         ClientWriteError::ForwardToLeader(ForwardToLeader { leader_id, reason, .. }) => match reason {
             ForwardReason::NotLeader => ProposeError::NotLeader { leader: leader_id },
             ForwardReason::LeadershipTransfer => ProposeError::NotProposed("leadership is being handed over"),
-            ForwardReason::LeaseExpired => ProposeError::NotProposed("the leader has lost touch with its quorum"),
+            ForwardReason::LeaseExpired => {
+                ProposeError::NotProposed("the leader has lost touch with its quorum")
+            }
         },
         ClientWriteError::LogEntryDiscarded(_) => ProposeError::Unknown,
         ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_) => {

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use everlog_proto::cluster as proto;
 use everlog_proto::cluster::raft_message::Body;
 use everlog_raft_store::{Member, Payload};
-use openraft::type_config::alias::{EntryOf, LeaderIdOf, LogIdOf, SnapshotMetaOf, VoteOf};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use openraft::type_config::alias::{EntryOf, LeaderIdOf, LogIdOf, SnapshotMetaOf, VoteOf};
 use openraft::vote::{RaftLeaderId as _, RaftVote as _};
 use openraft::{EntryPayload, LogId, Membership};
 
@@ -184,13 +184,12 @@ pub(super) fn transfer_reply_back(
     request: &TransferLeaderRequest<C>,
 ) -> Result<TransferLeaderResponse<C>, Error> {
     use proto::transfer_reply::Outcome;
-    let not_flushed = |actual| {
-        Err(TransferLeaderError::LogNotFlushed { expected: request.last_log_id().cloned(), actual })
-    };
+    let not_flushed =
+        |actual| Err(TransferLeaderError::LogNotFlushed { expected: request.last_log_id().cloned(), actual });
     Ok(match reply.outcome {
         Some(Outcome::Accepted(_)) => Ok(()),
         Some(Outcome::VoteChanged(actual)) => Err(TransferLeaderError::VoteChanged {
-            expected: request.from_leader().clone(),
+            expected: *request.from_leader(),
             actual: vote_back(Some(actual))?,
         }),
         Some(Outcome::LogNotFlushed(actual)) => not_flushed(Some(log_id_back(actual))),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{key::WorkflowKey, stamp::Stamp};
+use crate::{key::WorkflowKey, shard::OfferedTask, stamp::Stamp};
 
 const SEEDS: u64 = 300;
 const CALLS: usize = 400;

@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::key::WorkflowKey;
+use crate::{key::WorkflowKey, shard::OfferedTask};
 
 /// Runs a story. `at <seconds>` moves the clock and lets due things happen; queues are `normal`, `sticky`
 /// and `activity`; a task is a name with options, a poll a number with options.

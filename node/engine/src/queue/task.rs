@@ -1,6 +1,6 @@
 //! What waits in a queue: the name of a task, not the task itself.
 
-use crate::{key::RunKey, time::Time};
+use crate::{key::RunKey, shard::OfferedTask, time::Time};
 
 pub const PRIORITY_MIN: i32 = 1;
 pub const PRIORITY_MAX: i32 = 5;
@@ -12,13 +12,6 @@ pub const PRIORITY_DEFAULT: i32 = 3;
 pub struct TaskKey {
     pub run: RunKey,
     pub task: OfferedTask,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OfferedTask {
-    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
-    Activity { scheduled_event_id: i64, attempt: i32 },
-    Query { id: u64, sticky: bool },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,311 @@
+//! The node as the public API sees it: the frontend's questions, answered by shards, queues and tables.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use everlog_engine::{
+    cluster as engine_cluster,
+    codec::Proto,
+    key::{RunKey, WorkflowKey},
+    queue::{Poller, QueueKey, QueueKind},
+    reject::Reject,
+    reply::{Reply, WorkflowTaskReply},
+    request::Request,
+    time::Time,
+    visibility::{Counts, Row},
+};
+use everlog_proto::api::{
+    enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
+    namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
+    taskqueue::v1::TaskQueueStatus,
+    workflowservice::v1::{
+        CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
+        PollActivityTaskQueueResponse, RegisterNamespaceRequest, UpdateNamespaceRequest,
+    },
+};
+use tokio::time::Instant;
+use tonic::{Status, metadata::MetadataMap};
+
+use crate::{
+    cluster,
+    frontend::backend::{
+        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        WorkerShutdown, WorkflowPage,
+    },
+    history,
+    internal::HandedOut,
+    list::{self, ListQuery},
+    node::Node,
+    queue::{Polled, QueuesHandle},
+    router::{self, Router},
+};
+
+pub struct NodeBackend {
+    pub node: Node,
+    pub router: Router,
+    pub queues: QueuesHandle,
+}
+
+impl NodeBackend {
+    async fn poll(&self, poll: Poll, kind: QueueKind) -> Result<Option<HandedOut>, CallError> {
+        let key = queue_key(&poll.namespace_id, &poll.queue, kind);
+        let patience = poll.deadline.saturating_duration_since(Instant::now());
+        let poller = Poller {
+            identity: poll.identity,
+            worker_instance_key: poll.worker_instance_key,
+            request_id: poll.request_id,
+            deadline: Some(self.node.clock.time() + patience),
+            max_tasks_per_second: poll.tasks_per_second_max,
+            ..Poller::default()
+        };
+        match self.queues.poll(key, poller).await {
+            Polled::Task(mut task, backlog) => {
+                if let HandedOut::Workflow(task) = &mut *task {
+                    task.response.backlog_count_hint = backlog;
+                }
+                Ok(Some(*task))
+            }
+            Polled::Empty => Ok(None),
+            Polled::Refused => Err(Reject::Overloaded("too many polls wait at this node".into()).into()),
+        }
+    }
+}
+
+fn queue_key(namespace_id: &str, name: &str, kind: QueueKind) -> QueueKey {
+    QueueKey { namespace_id: namespace_id.into(), name: name.into(), kind }
+}
+
+#[tonic::async_trait]
+impl Backend for NodeBackend {
+    fn now(&self) -> Time {
+        self.node.clock.time()
+    }
+
+    fn locate(&self, namespace_id: &str, key: &str) -> Place {
+        match self.router.locate(namespace_id, key) {
+            router::Place::Here { shard } => Place::Here(u64::from(shard)),
+            router::Place::There { node, .. } => Place::There(node),
+            router::Place::Nowhere { .. } => Place::Unknown,
+        }
+    }
+
+    async fn call(
+        &self,
+        shard: u64,
+        workflow: WorkflowKey,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        let answer = tokio::time::timeout_at(deadline, shard.call(workflow, request));
+        match answer.await {
+            Ok(answer) => answer.map_err(CallError::from),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+
+    async fn forward(
+        &self,
+        node: u64,
+        path: &'static str,
+        request: Bytes,
+        metadata: MetadataMap,
+        timeout: Duration,
+    ) -> Result<Bytes, Status> {
+        let answer = self.node.peers.forward(node, path, request, metadata, timeout).await?;
+        Ok(answer.into_inner())
+    }
+
+    async fn history(&self, run: &RunKey, read: HistoryRead) -> Result<Vec<Bytes>, CallError> {
+        Ok(history::read(self.router.tables(), run, read).await?)
+    }
+
+    async fn poll_workflow_task(&self, poll: Poll) -> Result<Option<Box<WorkflowTaskReply>>, CallError> {
+        let kind = if poll.sticky { QueueKind::Sticky } else { QueueKind::Workflow };
+        match self.poll(poll, kind).await? {
+            Some(HandedOut::Workflow(task)) => Ok(Some(task)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn poll_activity_task(
+        &self,
+        poll: Poll,
+    ) -> Result<Option<Box<PollActivityTaskQueueResponse>>, CallError> {
+        let namespace = poll.namespace.clone();
+        match self.poll(poll, QueueKind::Activity).await? {
+            Some(HandedOut::Activity(mut task)) => {
+                task.workflow_namespace = namespace;
+                Ok(Some(task))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn shutdown_worker(&self, worker: WorkerShutdown) -> Result<(), CallError> {
+        let kinds: &[QueueKind] =
+            if worker.sticky { &[QueueKind::Sticky] } else { &[QueueKind::Workflow, QueueKind::Activity] };
+        for kind in kinds {
+            let key = queue_key(&worker.namespace_id, &worker.queue, *kind);
+            self.queues.shut_down_worker(key, worker.worker_instance_key.clone());
+        }
+        Ok(())
+    }
+
+    async fn describe_task_queue(
+        &self,
+        namespace_id: &str,
+        request: DescribeTaskQueueRequest,
+    ) -> Result<DescribeTaskQueueResponse, CallError> {
+        let kind = match request.task_queue_type() {
+            TaskQueueType::Activity => QueueKind::Activity,
+            _ => QueueKind::Workflow,
+        };
+        let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
+        let described = self.queues.describe(queue_key(namespace_id, name, kind)).await.unwrap_or_default();
+        let mut response = DescribeTaskQueueResponse { pollers: described.pollers, ..Default::default() };
+        if request.report_stats {
+            response.stats_by_priority_key = described.stats_by_priority.into_iter().collect();
+            response.stats = Some(described.stats.clone());
+        }
+        #[allow(deprecated, reason = "the CLI still asks for the older status")]
+        if request.include_task_queue_status {
+            response.task_queue_status = Some(TaskQueueStatus {
+                backlog_count_hint: described.stats.approximate_backlog_count,
+                rate_per_second: described.rate_limit.unwrap_or(100_000.0),
+                ..Default::default()
+            });
+        }
+        Ok(response)
+    }
+
+    async fn list(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<WorkflowPage, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: token.to_vec(),
+            most: page_size + 1,
+        };
+        let mut rows = list::of_cluster(&self.router, query).await?;
+        let more = rows.len() > page_size;
+        rows.truncate(page_size);
+        let next_page_token =
+            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
+        let executions =
+            rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
+        Ok(WorkflowPage { executions, next_page_token })
+    }
+
+    async fn count(
+        &self,
+        namespace_id: &str,
+        query: &str,
+    ) -> Result<CountWorkflowExecutionsResponse, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: usize::MAX,
+        };
+        let filter = list::parse(&self.router, &query)?;
+        let mut counts = Counts::default();
+        for row in list::of_cluster(&self.router, query).await? {
+            if let Ok(row) = Row::decode(&row.row) {
+                counts.add(&filter, &row);
+            }
+        }
+        Ok(counts.response())
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let shards = self.router.cluster().borrow().slots.shards().len();
+        ClusterView {
+            cluster_id: self.node.identity.cluster_id().unwrap_or_default().to_owned(),
+            cluster_name: "active".into(),
+            shards: shards as i32,
+            address: self.node.config.api.listen.to_string(),
+        }
+    }
+
+    fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
+        self.router.cluster().borrow().namespace(name).ok().map(|namespace| shown(namespace))
+    }
+
+    fn namespace_by_id(&self, id: &str) -> Option<Arc<Namespace>> {
+        self.router.cluster().borrow().namespace_by_id(id).ok().map(|namespace| shown(namespace))
+    }
+
+    fn namespaces(&self) -> Vec<Arc<Namespace>> {
+        self.router.cluster().borrow().namespaces.values().map(|namespace| shown(namespace)).collect()
+    }
+
+    async fn refresh_cluster(&self) -> Result<(), CallError> {
+        Ok(cluster::refresh(&self.router).await?)
+    }
+
+    async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError> {
+        let request = RegisterNamespaceRequest {
+            namespace: namespace.name,
+            description: namespace.description,
+            owner_email: namespace.owner_email,
+            workflow_execution_retention_period: Some(everlog_engine::time::proto_duration(
+                namespace.retention,
+            )),
+            data: namespace.data.into_iter().collect(),
+            ..Default::default()
+        };
+        cluster::decide(&self.router, engine_cluster::Request::RegisterNamespace(Proto(request))).await?;
+        Ok(())
+    }
+
+    async fn update_namespace(&self, id: &str, change: NamespaceChange) -> Result<Arc<Namespace>, CallError> {
+        let name = self.namespace_by_id(id).map(|namespace| namespace.name.clone()).unwrap_or_default();
+        let request = UpdateNamespaceRequest {
+            namespace: name,
+            update_info: Some(UpdateNamespaceInfo {
+                description: change.description.unwrap_or_default(),
+                owner_email: change.owner_email.unwrap_or_default(),
+                data: change.data.into_iter().collect(),
+                state: change.state.unwrap_or(NamespaceState::Unspecified) as i32,
+            }),
+            config: change.retention.map(|retention| NamespaceConfig {
+                workflow_execution_retention_ttl: Some(everlog_engine::time::proto_duration(retention)),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        cluster::decide(&self.router, engine_cluster::Request::UpdateNamespace(Proto(request))).await?;
+        self.namespace_by_id(id).ok_or_else(|| Reject::NamespaceNotFound { namespace: id.to_owned() }.into())
+    }
+
+    fn search_attributes(&self, namespace_id: &str) -> Option<BTreeMap<String, IndexedValueType>> {
+        let cluster = self.router.cluster().borrow().clone();
+        let namespace = cluster.namespace_by_id(namespace_id).ok()?;
+        let types = namespace.custom_attributes().into_iter();
+        Some(
+            types
+                .map(|(name, kind)| {
+                    (name, IndexedValueType::try_from(kind.api()).unwrap_or(IndexedValueType::Unspecified))
+                })
+                .collect(),
+        )
+    }
+}
+
+pub fn shown(namespace: &engine_cluster::Namespace) -> Arc<Namespace> {
+    Arc::new(Namespace {
+        id: namespace.id.clone(),
+        name: namespace.name.clone(),
+        state: NamespaceState::try_from(namespace.state).unwrap_or(NamespaceState::Unspecified),
+        description: namespace.description.clone(),
+        owner_email: namespace.owner_email.clone(),
+        data: namespace.data.clone(),
+        retention: namespace.retention,
+    })
+}

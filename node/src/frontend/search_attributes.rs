@@ -1,0 +1,267 @@
+//! Search attributes of a new workflow: known names, values of their types, not too large.
+//!
+//! A value travels as JSON. Null and the empty list mean that the attribute is not set.
+
+use std::collections::BTreeMap;
+
+use everlog_proto::api::{
+    common::v1::{Payload, SearchAttributes},
+    enums::v1::IndexedValueType::{self, Bool, Datetime, Double, Int, Keyword, KeywordList, Text},
+};
+use serde_json::Value;
+use tonic::Status;
+
+use super::call::Scope;
+
+/// What every workflow has; nobody can set it.
+pub(super) const SYSTEM: [(&str, IndexedValueType); 16] = [
+    ("CloseTime", Datetime),
+    ("ExecutionDuration", Int),
+    ("ExecutionStatus", Keyword),
+    ("ExecutionTime", Datetime),
+    ("HistoryLength", Int),
+    ("HistorySizeBytes", Int),
+    ("ParentRunId", Keyword),
+    ("ParentWorkflowId", Keyword),
+    ("RootRunId", Keyword),
+    ("RootWorkflowId", Keyword),
+    ("RunId", Keyword),
+    ("StartTime", Datetime),
+    ("StateTransitionCount", Int),
+    ("TaskQueue", Keyword),
+    ("WorkflowId", Keyword),
+    ("WorkflowType", Keyword),
+];
+
+/// What clients and libraries set without asking anybody first.
+pub(super) const PREDEFINED: [(&str, IndexedValueType); 17] = [
+    ("BatcherNamespace", Keyword),
+    ("BatcherUser", Keyword),
+    ("BinaryChecksums", KeywordList),
+    ("BuildIds", KeywordList),
+    ("TemporalChangeVersion", KeywordList),
+    ("TemporalExternalPayloadCount", Int),
+    ("TemporalExternalPayloadSizeBytes", Int),
+    ("TemporalNamespaceDivision", Keyword),
+    ("TemporalPauseInfo", KeywordList),
+    ("TemporalReportedProblems", KeywordList),
+    ("TemporalScheduledById", Keyword),
+    ("TemporalScheduledStartTime", Datetime),
+    ("TemporalSchedulePaused", Bool),
+    ("TemporalUsedWorkerDeploymentVersions", KeywordList),
+    ("TemporalWorkerDeployment", Keyword),
+    ("TemporalWorkerDeploymentVersion", Keyword),
+    ("TemporalWorkflowVersioningBehavior", Keyword),
+];
+
+pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
+    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
+        return Ok(());
+    };
+    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+    // In a fixed order, so that of several faults always the same is reported.
+    let fields: BTreeMap<&String, &Payload> = attributes.indexed_fields.iter().collect();
+    check_names(&scope.namespace.name, &fields, custom.as_ref())?;
+    let limits = &scope.limits;
+    if fields.len() > limits.search_attribute_keys_max {
+        return invalid(format!(
+            "number of search attributes {} exceeds limit {}",
+            fields.len(),
+            limits.search_attribute_keys_max
+        ));
+    }
+    let mut bytes = 0;
+    for (name, payload) in fields {
+        let kind = find(&PREDEFINED, name).or_else(|| custom.as_ref()?.get(name).copied());
+        if let Some(kind) = kind {
+            check_value(name, kind, payload)?;
+        }
+        let value_bytes = payload.data.len();
+        if value_bytes > limits.search_attribute_value_bytes_max {
+            return invalid(format!(
+                "search attribute {name} value size {value_bytes} exceeds size limit {}",
+                limits.search_attribute_value_bytes_max
+            ));
+        }
+        bytes += name.len() + value_bytes;
+    }
+    if bytes > limits.search_attributes_bytes_max {
+        return invalid(format!(
+            "total size of search attributes {bytes} exceeds size limit {}",
+            limits.search_attributes_bytes_max
+        ));
+    }
+    Ok(())
+}
+
+fn invalid<T>(message: String) -> Result<T, Status> {
+    Err(Status::invalid_argument(message))
+}
+
+/// Unknown names are reported before those that may not be set.
+fn check_names(
+    namespace: &str,
+    fields: &BTreeMap<&String, &Payload>,
+    custom: Option<&BTreeMap<String, IndexedValueType>>,
+) -> Result<(), Status> {
+    for name in fields.keys() {
+        let known = find(&SYSTEM, name).is_some()
+            || find(&PREDEFINED, name).is_some()
+            || custom.is_none_or(|custom| custom.contains_key(*name));
+        if !known {
+            return invalid(format!(
+                "Namespace {namespace} has no mapping defined for search attribute {name}"
+            ));
+        }
+    }
+    match fields.keys().find(|name| find(&SYSTEM, name).is_some()) {
+        Some(name) => invalid(format!("{name} attribute can't be set in SearchAttributes")),
+        None => Ok(()),
+    }
+}
+
+fn find(attributes: &[(&str, IndexedValueType)], name: &str) -> Option<IndexedValueType> {
+    attributes.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+}
+
+fn check_value(name: &str, kind: IndexedValueType, payload: &Payload) -> Result<(), Status> {
+    let refused = |value: &str| {
+        invalid(format!("invalid value for search attribute {name} of type {}: {value}", type_name(kind)))
+    };
+    let value = match serde_json::from_slice(&payload.data) {
+        Ok(value) if payload.metadata.contains_key("encoding") => value,
+        _ => return refused(&format!("value from <{}>", go_text(payload))),
+    };
+    if is_of_type(&value, kind) { Ok(()) } else { refused(&go_value(&value)) }
+}
+
+fn is_of_type(value: &Value, kind: IndexedValueType) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) if kind == KeywordList => items.iter().all(Value::is_string),
+        // Elsewhere a list with one value is that value.
+        Value::Array(items) if items.len() <= 1 => items.iter().all(|item| is_single(item, kind)),
+        Value::Array(_) => false,
+        single => kind != KeywordList && is_single(single, kind),
+    }
+}
+
+fn is_single(value: &Value, kind: IndexedValueType) -> bool {
+    match kind {
+        Keyword | Text => value.is_string(),
+        Int => value.is_i64(),
+        Double => value.is_number(),
+        Bool => value.is_boolean(),
+        Datetime => value.as_str().is_some_and(|text| text.parse::<prost_types::Timestamp>().is_ok()),
+        _ => true,
+    }
+}
+
+pub(super) fn type_name(kind: IndexedValueType) -> &'static str {
+    match kind {
+        Text => "Text",
+        Keyword => "Keyword",
+        Int => "Int",
+        Double => "Double",
+        Bool => "Bool",
+        Datetime => "Datetime",
+        KeywordList => "KeywordList",
+        IndexedValueType::Unspecified => "Unspecified",
+    }
+}
+
+/// A value as Go prints it.
+fn go_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(go_value).collect();
+            format!("[{}]", items.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A payload as Go prints it.
+fn go_text(payload: &Payload) -> String {
+    let metadata: BTreeMap<_, _> = payload.metadata.iter().collect();
+    let mut parts: Vec<String> = metadata
+        .iter()
+        .map(|(key, value)| format!("metadata:<key:{key:?} value:{:?} >", String::from_utf8_lossy(value)))
+        .collect();
+    if !payload.data.is_empty() {
+        parts.push(format!("data:{:?}", String::from_utf8_lossy(&payload.data)));
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Payload {
+        Payload {
+            metadata: [("encoding".to_owned(), b"json/plain".to_vec())].into(),
+            data: text.as_bytes().to_vec(),
+            ..Payload::default()
+        }
+    }
+
+    #[test]
+    fn a_value_is_of_its_type() {
+        let values =
+            ["1", "\"a\"", "true", "1.5", "\"2020-01-01T00:00:00Z\"", "[\"a\",\"b\"]", "null", "[]", "[1]"];
+        // What the real server took of each type, in the order above.
+        let taken = [
+            (Int, "1_____nei"),
+            (Bool, "__t___ne_"),
+            (Datetime, "____d_ne_"),
+            (Keyword, "_a__d_ne_"),
+            (Text, "_a__d_ne_"),
+            (Double, "1__f__nei"),
+            (KeywordList, "_____lne_"),
+        ];
+        for (kind, pattern) in taken {
+            for (value, mark) in values.iter().zip(pattern.chars()) {
+                let taken = check_value("CI", kind, &json(value)).is_ok();
+                assert_eq!(taken, mark != '_', "{kind:?} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_shown() {
+        let text =
+            |kind, payload: &Payload| check_value("CI", kind, payload).unwrap_err().message().to_owned();
+        assert_eq!(text(Int, &json("\"a\"")), "invalid value for search attribute CI of type Int: a");
+        assert_eq!(
+            text(Int, &json("[\"a\",\"b\"]")),
+            "invalid value for search attribute CI of type Int: [a b]"
+        );
+        let bare = Payload { data: b"1".to_vec(), ..Payload::default() };
+        assert_eq!(
+            text(KeywordList, &bare),
+            "invalid value for search attribute CI of type KeywordList: value from <data:\"1\">"
+        );
+    }
+
+    #[test]
+    fn names_are_known_and_free() {
+        let check = |names: &[&str], custom: Option<&[&str]>| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let payload = Payload::default();
+            let fields = names.iter().map(|name| (name, &payload)).collect();
+            let custom: Option<BTreeMap<String, IndexedValueType>> =
+                custom.map(|custom| custom.iter().map(|name| ((*name).to_owned(), Int)).collect());
+            let checked = check_names("default", &fields, custom.as_ref());
+            checked.err().map(|status| status.message().to_owned()).unwrap_or_default()
+        };
+        assert_eq!(check(&["Mine", "BuildIds"], Some(&["Mine"])), "");
+        assert_eq!(check(&["Mine"], None), "");
+        assert_eq!(
+            check(&["RunId", "X1"], Some(&[])),
+            "Namespace default has no mapping defined for search attribute X1"
+        );
+        assert_eq!(check(&["RunId"], Some(&[])), "RunId attribute can't be set in SearchAttributes");
+    }
+}

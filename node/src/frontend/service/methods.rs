@@ -1,0 +1,160 @@
+//! The methods that are served. Every other method of the API is answered UNIMPLEMENTED, which clients
+//! take for an older server.
+
+use std::{collections::HashMap, future::Future, sync::LazyLock};
+
+use super::{
+    Method,
+    admission::{ApiRequest, admit},
+};
+use crate::frontend::{
+    activity,
+    call::{Answer, Call, Scope},
+    describe, history, namespace, operator, poll, query, start, system, task_queue, visibility, wire,
+    workflow, workflow_task,
+};
+
+pub(super) fn find(path: &str) -> Option<&'static Method> {
+    BY_PATH.get(path).copied()
+}
+
+static BY_PATH: LazyLock<HashMap<&'static str, &'static Method>> =
+    LazyLock::new(|| METHODS.iter().map(|method| (method.path, method)).collect());
+
+/// A call about a namespace: decoded, admitted, handled.
+async fn scoped<R: ApiRequest, Handled: Future<Output = Answer> + Send>(
+    call: Call,
+    handler: impl FnOnce(Scope, R) -> Handled + Send,
+) -> Answer {
+    let request = R::decode(call.message.clone()).map_err(|error| wire::malformed(&error))?;
+    // Dropped with the call, which is what counts it.
+    let (scope, _waiting) = admit(call, &request).await?;
+    handler(scope, request).await
+}
+
+/// A call about the server or its namespaces: decoded and handled.
+async fn open<R: prost::Message + Default, Handled: Future<Output = Answer> + Send>(
+    call: Call,
+    handler: impl FnOnce(Call, R) -> Handled + Send,
+) -> Answer {
+    let request = R::decode(call.message.clone()).map_err(|error| wire::malformed(&error))?;
+    if !call.forwarded {
+        call.client.check()?;
+    }
+    handler(call, request).await
+}
+
+macro_rules! methods {
+    ($($service:literal: $($name:literal => $way:ident $handler:path,)*;)*) => {
+        static METHODS: &[Method] = &[$($(Method {
+            path: concat!("/", $service, "/", $name),
+            operation: $name,
+            run: |call| Box::pin($way(call, $handler)),
+        }),*),*];
+    };
+}
+
+methods! {
+    "temporal.api.workflowservice.v1.WorkflowService":
+        "GetSystemInfo" => open system::system_info,
+        "GetClusterInfo" => open system::cluster_info,
+        "RegisterNamespace" => open namespace::register,
+        "DescribeNamespace" => open namespace::describe,
+        "ListNamespaces" => open namespace::list,
+        "UpdateNamespace" => open namespace::update,
+        "DeprecateNamespace" => open namespace::deprecate,
+        "StartWorkflowExecution" => scoped start::start,
+        "SignalWithStartWorkflowExecution" => scoped start::signal_with_start,
+        "SignalWorkflowExecution" => scoped workflow::signal,
+        "RequestCancelWorkflowExecution" => scoped workflow::cancel,
+        "TerminateWorkflowExecution" => scoped workflow::terminate,
+        "DeleteWorkflowExecution" => scoped workflow::delete,
+        "ResetStickyTaskQueue" => scoped workflow::reset_sticky,
+        "QueryWorkflow" => scoped query::query,
+        "RespondQueryTaskCompleted" => scoped query::respond,
+        "DescribeWorkflowExecution" => scoped describe::describe,
+        "GetWorkflowExecutionHistory" => scoped history::forward,
+        "GetWorkflowExecutionHistoryReverse" => scoped history::reverse,
+        "PollWorkflowTaskQueue" => scoped poll::workflow_task,
+        "PollActivityTaskQueue" => scoped poll::activity_task,
+        "RespondWorkflowTaskCompleted" => scoped workflow_task::completed,
+        "RespondWorkflowTaskFailed" => scoped workflow_task::failed,
+        "RecordActivityTaskHeartbeat" => scoped activity::heartbeat,
+        "RecordActivityTaskHeartbeatById" => scoped activity::heartbeat_by_id,
+        "RespondActivityTaskCompleted" => scoped activity::completed,
+        "RespondActivityTaskCompletedById" => scoped activity::completed_by_id,
+        "RespondActivityTaskFailed" => scoped activity::failed,
+        "RespondActivityTaskFailedById" => scoped activity::failed_by_id,
+        "RespondActivityTaskCanceled" => scoped activity::canceled,
+        "RespondActivityTaskCanceledById" => scoped activity::canceled_by_id,
+        "DescribeTaskQueue" => scoped task_queue::describe,
+        "ListTaskQueuePartitions" => scoped task_queue::partitions,
+        "ShutdownWorker" => scoped task_queue::shutdown_worker,
+        "ListWorkflowExecutions" => scoped visibility::list,
+        "ScanWorkflowExecutions" => scoped visibility::scan,
+        "ListOpenWorkflowExecutions" => scoped visibility::list_open,
+        "ListClosedWorkflowExecutions" => scoped visibility::list_closed,
+        "CountWorkflowExecutions" => scoped visibility::count,
+        "GetSearchAttributes" => open operator::get_search_attributes,
+    ;
+    "temporal.api.operatorservice.v1.OperatorService":
+        "ListSearchAttributes" => open operator::list_search_attributes,
+        "ListClusters" => open operator::list_clusters,
+    ;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use everlog_proto::PUBLIC_DESCRIPTORS;
+    use prost::Message;
+
+    use super::*;
+
+    /// As much of a descriptor set as names methods.
+    #[derive(Clone, PartialEq, Message)]
+    struct Files {
+        #[prost(message, repeated, tag = "1")]
+        file: Vec<File>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct File {
+        #[prost(string, tag = "2")]
+        package: String,
+        #[prost(message, repeated, tag = "6")]
+        service: Vec<Service>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Service {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, repeated, tag = "2")]
+        method: Vec<Named>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    struct Named {
+        #[prost(string, tag = "1")]
+        name: String,
+    }
+
+    #[test]
+    fn every_served_method_is_one_of_the_api() {
+        let mut known = BTreeSet::new();
+        for file in Files::decode(PUBLIC_DESCRIPTORS).unwrap().file {
+            for service in file.service {
+                for method in service.method {
+                    known.insert(format!("/{}.{}/{}", file.package, service.name, method.name));
+                }
+            }
+        }
+        for method in METHODS {
+            assert!(known.contains(method.path), "{}", method.path);
+        }
+        assert_eq!(BY_PATH.len(), METHODS.len(), "no method is served twice");
+        assert!(find("/temporal.api.workflowservice.v1.WorkflowService/PauseWorkflowExecution").is_none());
+    }
+}

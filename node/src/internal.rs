@@ -1,0 +1,255 @@
+//! What the engine's shells on different nodes say to each other, as bytes.
+//!
+//! Both ends run neighbouring versions of the same binary, so messages carry a kind and a version like
+//! everything that is stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use everlog_engine::{
+    cluster,
+    codec::{self, CodecError, Proto},
+    key::{RunKey, WorkflowKey},
+    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
+    reject::Reject,
+    reply::{HistorySpan, WorkflowTaskReply},
+    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    shard::OfferedTask,
+    time::Time,
+};
+use everlog_proto::api::{
+    history::v1::HistoryEvent,
+    workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::list::{ListQuery, ListedRow};
+
+const KIND: u8 = b'I';
+const VERSION: u8 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Internal {
+    Offer {
+        queue: WireQueue,
+        task: WireTask,
+    },
+    TakeWorkflowTask {
+        workflow: WorkflowKey,
+        take: TakeWorkflowTask,
+    },
+    TakeActivityTask {
+        workflow: WorkflowKey,
+        take: TakeActivityTask,
+    },
+    TakeQuery {
+        workflow: WorkflowKey,
+        take: TakeQuery,
+    },
+    /// A sticky queue has lost its worker.
+    StickyUnavailable {
+        workflow: WorkflowKey,
+        run_id: String,
+        scheduled_event_id: i64,
+        query: Option<u64>,
+    },
+    OfferRefused {
+        run: RunKey,
+    },
+    ShutDownWorker {
+        queue: WireQueue,
+        worker_instance_key: String,
+    },
+    /// One shard's part of a list or a count.
+    List {
+        shard: u16,
+        query: ListQuery,
+    },
+    /// A change of the cluster's state, for the leader of shard 0.
+    Cluster(cluster::Request),
+    /// Answered when the leader of shard 0 has confirmed that it leads: with the index it has applied.
+    ClusterBarrier,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub enum InternalReply {
+    Done,
+    /// The task is no longer owed.
+    Gone,
+    Task(WireHandedOut),
+    Rows(Vec<ListedRow>),
+    Cluster(cluster::Reply),
+    Index(u64),
+    Reject(Reject),
+}
+
+/// A task on its way to a worker.
+#[derive(Clone, Debug)]
+pub enum HandedOut {
+    Workflow(Box<WorkflowTaskReply>),
+    Activity(Box<PollActivityTaskQueueResponse>),
+}
+
+/// The same between nodes. The worker's node has the run's history itself, so only its span travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum WireHandedOut {
+    Workflow {
+        response: Proto<PollWorkflowTaskQueueResponse>,
+        run: RunKey,
+        from: i64,
+        to: i64,
+        suffix: Vec<Proto<HistoryEvent>>,
+    },
+    Activity(Proto<PollActivityTaskQueueResponse>),
+}
+
+impl From<HandedOut> for WireHandedOut {
+    fn from(task: HandedOut) -> WireHandedOut {
+        match task {
+            HandedOut::Workflow(task) => WireHandedOut::Workflow {
+                response: Proto(task.response),
+                run: task.history.run,
+                from: task.history.from,
+                to: task.history.to,
+                suffix: task.history.suffix.into_iter().map(Proto).collect(),
+            },
+            HandedOut::Activity(task) => WireHandedOut::Activity(Proto(*task)),
+        }
+    }
+}
+
+impl From<WireHandedOut> for HandedOut {
+    fn from(task: WireHandedOut) -> HandedOut {
+        match task {
+            WireHandedOut::Workflow { response, run, from, to, suffix } => {
+                let suffix = suffix.into_iter().map(|event| event.0).collect();
+                let history = HistorySpan { run, from, to, suffix };
+                HandedOut::Workflow(Box::new(WorkflowTaskReply { response: response.0, history }))
+            }
+            WireHandedOut::Activity(task) => HandedOut::Activity(Box::new(task.0)),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WireQueue {
+    pub namespace_id: String,
+    pub name: String,
+    pub kind: u8,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WireTask {
+    pub run: RunKey,
+    pub task: WireOffered,
+    pub shard: u16,
+    pub queued_at: Time,
+    pub priority_key: i32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum WireOffered {
+    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
+    Activity { scheduled_event_id: i64, attempt: i32 },
+    Query { id: u64, sticky: bool },
+}
+
+impl Internal {
+    pub fn encode(&self) -> Bytes {
+        codec::encode(KIND, VERSION, self).into()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Internal, CodecError> {
+        codec::decode(KIND, VERSION, bytes)
+    }
+
+    pub fn offer(queue: &QueueKey, task: &Task) -> Internal {
+        let offered = match task.key.task {
+            OfferedTask::Workflow { scheduled_event_id, attempt, sticky } => {
+                WireOffered::Workflow { scheduled_event_id, attempt, sticky }
+            }
+            OfferedTask::Activity { scheduled_event_id, attempt } => {
+                WireOffered::Activity { scheduled_event_id, attempt }
+            }
+            OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+        };
+        let task = WireTask {
+            run: task.key.run.clone(),
+            task: offered,
+            shard: task.shard,
+            queued_at: task.queued_at,
+            priority_key: task.priority_key,
+        };
+        Internal::Offer { queue: WireQueue::new(queue), task }
+    }
+
+    /// The same request for another node; none for requests that only ever stay on one.
+    pub fn take(workflow: &WorkflowKey, request: Request) -> Option<Internal> {
+        let workflow = workflow.clone();
+        match request {
+            Request::TakeWorkflowTask(take) => Some(Internal::TakeWorkflowTask { workflow, take }),
+            Request::TakeActivityTask(take) => Some(Internal::TakeActivityTask { workflow, take }),
+            Request::TakeQuery(take) => Some(Internal::TakeQuery { workflow, take }),
+            Request::StickyUnavailable { run_id, scheduled_event_id, query } => {
+                Some(Internal::StickyUnavailable { workflow, run_id, scheduled_event_id, query })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl InternalReply {
+    pub fn encode(&self) -> Bytes {
+        codec::encode(KIND, VERSION, self).into()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<InternalReply, CodecError> {
+        codec::decode(KIND, VERSION, bytes)
+    }
+}
+
+impl WireQueue {
+    pub fn new(key: &QueueKey) -> WireQueue {
+        let kind = match key.kind {
+            QueueKind::Workflow => 0,
+            QueueKind::Sticky => 1,
+            QueueKind::Activity => 2,
+        };
+        WireQueue { namespace_id: key.namespace_id.to_string(), name: key.name.to_string(), kind }
+    }
+
+    pub fn key(&self) -> QueueKey {
+        let kind = match self.kind {
+            0 => QueueKind::Workflow,
+            1 => QueueKind::Sticky,
+            _ => QueueKind::Activity,
+        };
+        QueueKey { namespace_id: Arc::from(&*self.namespace_id), name: Arc::from(&*self.name), kind }
+    }
+}
+
+impl WireTask {
+    pub fn task(self) -> Task {
+        let task = match self.task {
+            WireOffered::Workflow { scheduled_event_id, attempt, sticky } => {
+                OfferedTask::Workflow { scheduled_event_id, attempt, sticky }
+            }
+            WireOffered::Activity { scheduled_event_id, attempt } => {
+                OfferedTask::Activity { scheduled_event_id, attempt }
+            }
+            WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+        };
+        Task {
+            key: TaskKey { run: self.run, task },
+            shard: self.shard,
+            queued_at: self.queued_at,
+            priority_key: self.priority_key,
+            deadline: None,
+        }
+    }
+}
+
+/// Why a queue will not keep a task, as far as its shard has to know.
+pub fn matters(reason: Refusal) -> bool {
+    matches!(reason, Refusal::Full | Refusal::NoStickyPoller)
+}

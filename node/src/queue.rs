@@ -1,0 +1,359 @@
+//! The shell of the task queues that live on this node.
+//!
+//! One task owns all of them. Shards offer tasks, workers' calls wait for them, and a match is carried to
+//! the task's shard: only if that shard hands the task out does the worker get it. Where a queue lives
+//! follows from its name, as with workflows; a shard on another node offers and is asked over the peer
+//! connection.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use everlog_engine::{
+    key::{RunKey, WorkflowKey},
+    queue::{
+        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
+    },
+    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    shard::{Offer, OfferedTask},
+    time::Time,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::{
+    clock::Clock,
+    internal::{HandedOut, Internal},
+    router::Router,
+};
+
+/// Messages that may wait for the queues of a node.
+const INBOX_MAX: usize = 64 * 1024;
+/// Offers and takes on their way to other nodes.
+const REMOTE_CALLS_MAX: usize = 4096;
+const IDLE_WAKE: Duration = Duration::from_secs(60);
+
+/// What a poll came to.
+#[derive(Debug)]
+pub enum Polled {
+    Task(Box<HandedOut>, i64),
+    /// Time is up, the worker shuts down, or the queue has moved: poll again.
+    Empty,
+    /// There are too many polls.
+    Refused,
+}
+
+enum Message {
+    Offer {
+        key: QueueKey,
+        task: Task,
+    },
+    Poll {
+        key: QueueKey,
+        poller: Poller,
+        reply: oneshot::Sender<Polled>,
+    },
+    CancelPoll {
+        id: PollId,
+    },
+    Taken {
+        id: PollId,
+        task: Box<HandedOut>,
+        backlog: i64,
+    },
+    Gone {
+        matched: Box<Match>,
+    },
+    ShutDownWorker {
+        key: QueueKey,
+        worker_instance_key: String,
+    },
+    Describe {
+        key: QueueKey,
+        reply: oneshot::Sender<Option<Description>>,
+    },
+    /// Queues whose home is no longer here are closed.
+    Moved,
+    Drain,
+}
+
+/// A cheap handle to the queues of this node.
+#[derive(Clone)]
+pub struct QueuesHandle {
+    inbox: mpsc::Sender<Message>,
+    router: Router,
+    next_poll: Arc<std::sync::atomic::AtomicU64>,
+    remote: Arc<Semaphore>,
+}
+
+/// Starts the task that owns the queues.
+pub fn start(router: Router, clock: Clock) -> QueuesHandle {
+    let (sender, inbox) = mpsc::channel(INBOX_MAX);
+    let handle = QueuesHandle {
+        inbox: sender,
+        router: router.clone(),
+        next_poll: Arc::default(),
+        remote: Arc::new(Semaphore::new(REMOTE_CALLS_MAX)),
+    };
+    let shell =
+        Shell { queues: Queues::new(), polls: BTreeMap::new(), router, clock, back: handle.inbox.clone() };
+    tokio::spawn(shell.run(inbox));
+    handle
+}
+
+impl QueuesHandle {
+    /// A shard of this node owes a task: it goes to the queue's home, here or elsewhere.
+    pub fn offer(&self, shard: u16, offer: Offer) {
+        let run = offer.run.clone();
+        let (key, task) = to_queue(shard, offer);
+        match self.router.queue_home(&key) {
+            Some(home) if home == self.router.me() => {
+                if self.inbox.try_send(Message::Offer { key, task }).is_err() {
+                    self.router.offer_refused(&run);
+                }
+            }
+            Some(home) => {
+                let Ok(permit) = self.remote.clone().try_acquire_owned() else {
+                    self.router.offer_refused(&run);
+                    return;
+                };
+                let router = self.router.clone();
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    if router.internal(home, &Internal::offer(&key, &task)).await.is_err() {
+                        router.offer_refused(&run);
+                    }
+                });
+            }
+            None => self.router.offer_refused(&run),
+        }
+    }
+
+    /// A shard of another node owes a task, and the queue lives here.
+    pub fn offered(&self, key: QueueKey, task: Task) -> bool {
+        self.inbox.try_send(Message::Offer { key, task }).is_ok()
+    }
+
+    /// Waits for a task. Dropping the future gives the place in the queue up.
+    pub async fn poll(&self, key: QueueKey, mut poller: Poller) -> Polled {
+        poller.id = self.next_poll.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        let guard = CancelOnDrop { id: poller.id, inbox: self.inbox.clone(), armed: true };
+        if self.inbox.try_send(Message::Poll { key, poller, reply }).is_err() {
+            return Polled::Refused;
+        }
+        let polled = answer.await.unwrap_or(Polled::Empty);
+        guard.disarm();
+        polled
+    }
+
+    pub fn shut_down_worker(&self, key: QueueKey, worker_instance_key: String) {
+        let _ = self.inbox.try_send(Message::ShutDownWorker { key, worker_instance_key });
+    }
+
+    pub async fn describe(&self, key: QueueKey) -> Option<Description> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Describe { key, reply }).await.ok()?;
+        answer.await.ok().flatten()
+    }
+
+    /// Queues may have another home now.
+    pub fn moved(&self) {
+        let _ = self.inbox.try_send(Message::Moved);
+    }
+
+    /// Ends all polls with empty answers.
+    pub async fn drain(&self) {
+        let _ = self.inbox.send(Message::Drain).await;
+    }
+}
+
+struct CancelOnDrop {
+    id: PollId,
+    inbox: mpsc::Sender<Message>,
+    armed: bool,
+}
+
+impl CancelOnDrop {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if self.armed {
+            let _ = self.inbox.try_send(Message::CancelPoll { id: self.id });
+        }
+    }
+}
+
+fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
+    let kind = match &offer.task {
+        OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. } => {
+            QueueKind::Sticky
+        }
+        OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
+        OfferedTask::Activity { .. } => QueueKind::Activity,
+    };
+    let key =
+        QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
+    let task = Task {
+        key: TaskKey { run: offer.run, task: offer.task },
+        shard,
+        queued_at: offer.scheduled_time,
+        priority_key: offer.priority,
+        deadline: None,
+    };
+    (key, task)
+}
+
+struct Shell {
+    queues: Queues,
+    polls: BTreeMap<PollId, oneshot::Sender<Polled>>,
+    router: Router,
+    clock: Clock,
+    back: mpsc::Sender<Message>,
+}
+
+impl Shell {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        loop {
+            let wake = match self.queues.wake_at() {
+                Time::NEVER => IDLE_WAKE,
+                at => at.since(self.clock.time()).min(IDLE_WAKE),
+            };
+            tokio::select! {
+                message = inbox.recv() => match message {
+                    Some(message) => self.handle(message),
+                    None => return,
+                },
+                () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
+            }
+            while let Ok(message) = inbox.try_recv() {
+                self.handle(message);
+            }
+            while let Some(output) = self.queues.poll_output() {
+                self.carry_out(output);
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        let now = self.clock.time();
+        match message {
+            Message::Offer { key, task } => self.queues.offer(now, &key, task),
+            Message::Poll { key, poller, reply } => {
+                self.polls.insert(poller.id, reply);
+                self.queues.poll(now, &key, poller);
+            }
+            Message::CancelPoll { id } => {
+                self.polls.remove(&id);
+                self.queues.cancel_poll(now, id);
+            }
+            Message::Taken { id, task, backlog } => {
+                if let Some(reply) = self.polls.remove(&id) {
+                    let _ = reply.send(Polled::Task(task, backlog));
+                }
+            }
+            Message::Gone { matched } => {
+                self.queues.match_failed(now, &matched.queue, &matched.task.key);
+                if self.polls.contains_key(&matched.poller.id) {
+                    self.queues.poll(now, &matched.queue, matched.poller);
+                }
+            }
+            Message::ShutDownWorker { key, worker_instance_key } => {
+                self.queues.shut_down_worker(now, &key, &worker_instance_key);
+            }
+            Message::Describe { key, reply } => {
+                let _ = reply.send(self.queues.describe(now, &key));
+            }
+            Message::Moved => {
+                let router = self.router.clone();
+                self.queues.close_where(now, |key| router.queue_home(key) != Some(router.me()));
+            }
+            Message::Drain => self.queues.close_where(now, |_| true),
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Match(matched) => self.take(matched),
+            Output::PollerTimedOut { poller, .. } => self.answer(poller.id, Polled::Empty),
+            Output::PollerRefused { poller, .. } => self.answer(poller.id, Polled::Refused),
+            Output::TaskRefused { task, reason, .. } => self.refuse(task, reason),
+        }
+    }
+
+    fn answer(&mut self, id: PollId, polled: Polled) {
+        if let Some(reply) = self.polls.remove(&id) {
+            let _ = reply.send(polled);
+        }
+    }
+
+    /// Asks the task's shard to hand it out to this poller.
+    fn take(&mut self, matched: Match) {
+        let router = self.router.clone();
+        let back = self.back.clone();
+        tokio::spawn(async move {
+            let (workflow, request) = take_request(&matched);
+            let message = match router.take(&workflow, request).await {
+                Ok(Some(task)) => Message::Taken {
+                    id: matched.poller.id,
+                    task: Box::new(task),
+                    backlog: matched.backlog_count_hint,
+                },
+                Ok(None) | Err(_) => Message::Gone { matched: Box::new(matched) },
+            };
+            let _ = back.send(message).await;
+        });
+    }
+
+    fn refuse(&self, task: Task, reason: Refusal) {
+        let router = self.router.clone();
+        tokio::spawn(async move { router.refused(&task.key, reason).await });
+    }
+}
+
+/// What a match asks of the task's shard.
+fn take_request(matched: &Match) -> (WorkflowKey, Request) {
+    let run: &RunKey = &matched.task.key.run;
+    let run_id = run.run_id.to_string();
+    let identity = matched.poller.identity.clone();
+    let request_id = matched.poller.request_id.clone();
+    let queue = matched.queue.name.to_string();
+    let request = match matched.task.key.task {
+        OfferedTask::Workflow { scheduled_event_id, attempt, .. } => {
+            Request::TakeWorkflowTask(TakeWorkflowTask {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                queue,
+                identity,
+                request_id,
+            })
+        }
+        OfferedTask::Activity { scheduled_event_id, attempt } => {
+            Request::TakeActivityTask(TakeActivityTask {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                identity,
+                request_id,
+            })
+        }
+        OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
+    };
+    (run.workflow.clone(), request)
+}
+
+/// What a shard is told of a task that a queue will not keep.
+pub fn refusal_request(key: &TaskKey, reason: Refusal) -> Option<Request> {
+    let run_id = key.run.run_id.to_string();
+    match (&key.task, reason) {
+        (OfferedTask::Workflow { scheduled_event_id, sticky: true, .. }, Refusal::NoStickyPoller) => {
+            Some(Request::StickyUnavailable { run_id, scheduled_event_id: *scheduled_event_id, query: None })
+        }
+        (OfferedTask::Query { id, sticky: true }, Refusal::NoStickyPoller) => {
+            Some(Request::StickyUnavailable { run_id, scheduled_event_id: 0, query: Some(*id) })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,265 @@
+//! The shell of a shard: one task that owns it, one inbox.
+//!
+//! Requests, commits, read barriers, leadership and time reach the shard here, one after the other; what
+//! it asks for is carried out here. The shard itself never waits, so the loop takes whatever has
+//! arrived, lets the shard decide all of it in one turn, and proposes one entry.
+
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use everlog_engine::{
+    fact::Entry,
+    key::{RunKey, WorkflowKey},
+    reject::Reject,
+    reply::Reply,
+    request::Request,
+    shard::{Call, Input, Offer, Output, Shard},
+    time::Time,
+};
+use everlog_raft_store::Payload;
+use futures::{StreamExt, stream::FuturesOrdered, stream::FuturesUnordered};
+use tokio::sync::{mpsc, oneshot};
+
+pub use world::{LimitsOf, NodeWorld};
+
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    queue::QueuesHandle,
+    raft::{Group, Proposal, ProposeError},
+};
+
+/// Messages that may wait for one shard; more are refused.
+const INBOX_MAX: usize = 16 * 1024;
+/// Messages taken in one turn.
+const TURN_MESSAGES_MAX: usize = 4096;
+/// The loop looks at the time at least so often.
+const IDLE_WAKE: Duration = Duration::from_secs(60);
+
+enum Message {
+    Request { workflow: WorkflowKey, request: Request, reply: oneshot::Sender<Result<Reply, Reject>> },
+    OfferRefused { run: RunKey },
+    QueuesMoved,
+}
+
+/// A cheap handle to a shard of this node.
+#[derive(Clone)]
+pub struct ShardHandle {
+    inbox: mpsc::Sender<Message>,
+}
+
+impl ShardHandle {
+    /// Asks a workflow of this shard. Refused with Unavailable if another node leads the shard.
+    pub async fn call(&self, workflow: WorkflowKey, request: Request) -> Result<Reply, Reject> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Request { workflow, request, reply };
+        match self.inbox.try_send(message) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return Err(Reject::Overloaded("too many requests wait for this shard".into()));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(stopped()),
+        }
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// A queue could not take a task of this run.
+    pub fn offer_refused(&self, run: RunKey) {
+        // A full inbox only delays the next offer, which comes by itself.
+        let _ = self.inbox.try_send(Message::OfferRefused { run });
+    }
+
+    /// Queues may have moved to other nodes.
+    pub fn queues_moved(&self) {
+        let _ = self.inbox.try_send(Message::QueuesMoved);
+    }
+}
+
+fn stopped() -> Reject {
+    Reject::Unavailable("this node is stopping".into())
+}
+
+/// What a shard's shell needs of the node.
+pub struct Surroundings {
+    pub id: u16,
+    pub slots: Vec<u16>,
+    pub group: Group,
+    pub world: NodeWorld,
+    pub queues: QueuesHandle,
+    pub clock: Clock,
+    pub metrics: Metrics,
+}
+
+/// Starts the shard's task.
+pub fn start(context: Surroundings) -> ShardHandle {
+    let (sender, inbox) = mpsc::channel(INBOX_MAX);
+    let handle = ShardHandle { inbox: sender };
+    let shell = Shell {
+        shard: Shard::new(context.slots.clone()),
+        context,
+        calls: BTreeMap::new(),
+        next_call: 1,
+        proposals: FuturesOrdered::new(),
+        reads: FuturesUnordered::new(),
+    };
+    tokio::spawn(shell.run(inbox));
+    handle
+}
+
+struct Shell {
+    shard: Shard,
+    context: Surroundings,
+    calls: BTreeMap<Call, oneshot::Sender<Result<Reply, Reject>>>,
+    next_call: Call,
+    proposals: FuturesOrdered<Numbered<Proposal>>,
+    reads: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
+}
+
+/// A future with the number under which the shard knows it.
+struct Numbered<F> {
+    number: u64,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Numbered<F> {
+    type Output = (u64, F::Output);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let number = self.number;
+        self.future.as_mut().poll(context).map(|output| (number, output))
+    }
+}
+
+impl Shell {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut leadership = self.context.group.leadership();
+        let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
+        self.follow_leadership(*leadership.borrow_and_update());
+        loop {
+            let wake = self.until_wake();
+            tokio::select! {
+                biased;
+                changed = leadership.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now_known = *leadership.borrow_and_update();
+                    self.follow_leadership(now_known);
+                }
+                Some((proposal, outcome)) = self.proposals.next(), if !self.proposals.is_empty() => {
+                    self.proposal_ended(proposal, outcome);
+                }
+                Some((read, confirmed)) = self.reads.next(), if !self.reads.is_empty() => {
+                    let input = if confirmed { Input::ReadReady { read } } else { Input::ReadFailed { read } };
+                    self.input(input);
+                }
+                taken = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
+                    if taken == 0 {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep(wake) => {}
+            }
+            // Whatever else has arrived belongs to the same turn.
+            while let Ok(message) = inbox.try_recv() {
+                messages.push(message);
+                if messages.len() >= TURN_MESSAGES_MAX {
+                    break;
+                }
+            }
+            for message in messages.drain(..) {
+                let input = match message {
+                    Message::Request { workflow, request, reply } => {
+                        let call = self.next_call;
+                        self.next_call += 1;
+                        self.calls.insert(call, reply);
+                        Input::Request { call, workflow, request }
+                    }
+                    Message::OfferRefused { run } => Input::OfferRefused { run },
+                    Message::QueuesMoved => Input::QueuesMoved,
+                };
+                self.shard.handle(self.context.clock.time(), input, &self.context.world);
+            }
+            self.end_turn();
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.shard.handle(self.context.clock.time(), input, &self.context.world);
+    }
+
+    fn follow_leadership(&mut self, known: crate::raft::Leadership) {
+        let input = if known.is_me {
+            Input::Lead { term: known.term, seed: self.context.clock.seed() }
+        } else {
+            Input::Follow
+        };
+        if known.is_me || self.shard.leads() {
+            tracing::debug!(shard = self.context.id, term = known.term, leads = known.is_me, "leadership");
+            self.input(input);
+        }
+    }
+
+    fn proposal_ended(&mut self, proposal: u64, outcome: Result<crate::raft::Applied, ProposeError>) {
+        match outcome {
+            Ok(_) => self.input(Input::Committed { proposal }),
+            Err(error) => {
+                tracing::debug!(shard = self.context.id, %error, "a proposal was lost");
+                self.input(Input::Lost { proposal });
+            }
+        }
+    }
+
+    fn end_turn(&mut self) {
+        let now = self.context.clock.time();
+        self.shard.end_turn(now, &self.context.world);
+        while let Some(output) = self.shard.poll() {
+            match output {
+                Output::Propose { proposal, term, entry, kinds } => {
+                    self.propose(proposal, term, entry, &kinds)
+                }
+                Output::ReadIndex { read } => {
+                    let group = self.context.group.clone();
+                    self.reads.push(Box::pin(async move { (read, group.read_index().await.is_ok()) }));
+                }
+                Output::Reply { call, reply } => {
+                    if let Some(caller) = self.calls.remove(&call) {
+                        // A caller who has gone away does not need the answer.
+                        let _ = caller.send(reply);
+                    }
+                }
+                Output::Offer(offer) => self.offer(offer),
+            }
+        }
+    }
+
+    fn propose(&mut self, proposal: u64, term: u64, entry: Entry, kinds: &[&'static str]) {
+        for kind in kinds {
+            self.context.metrics.round_waited(kind);
+        }
+        self.context.metrics.log_entries(1);
+        let bytes = entry.encode().into();
+        let payload = Payload { bytes, prepared: Some(Arc::new(entry)) };
+        let future = Box::pin(self.context.group.propose(term, payload));
+        self.proposals.push_back(Numbered { number: proposal, future });
+    }
+
+    fn offer(&self, offer: Offer) {
+        self.context.queues.offer(self.context.id, offer);
+    }
+
+    fn until_wake(&self) -> Duration {
+        match self.shard.wake_at() {
+            Some(Time::NEVER) | None => IDLE_WAKE,
+            Some(at) => at.since(self.context.clock.time()).min(IDLE_WAKE),
+        }
+    }
+}

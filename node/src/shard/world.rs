@@ -1,0 +1,55 @@
+//! What a shard sees of its surroundings: the applied tables and the limits in force.
+
+use std::sync::Arc;
+
+use everlog_engine::{
+    execution::Execution,
+    key::{RunKey, WorkflowKey},
+    limits::Limits,
+    rows::{self, Kind},
+    shard::World,
+    time::Time,
+};
+use everlog_raft_store::Tables;
+
+use crate::machine;
+
+/// The limits of a namespace, by its id.
+pub type LimitsOf = Arc<dyn Fn(&str) -> Arc<Limits> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct NodeWorld {
+    pub tables: Tables,
+    pub limits: LimitsOf,
+}
+
+impl World for NodeWorld {
+    fn limits(&self, namespace_id: &str) -> Arc<Limits> {
+        (self.limits)(namespace_id)
+    }
+
+    fn current(&self, workflow: &WorkflowKey) -> Option<String> {
+        machine::text_of(self.tables.get(&rows::current_key(workflow))?)
+    }
+
+    fn execution(&self, run: &RunKey) -> Option<Arc<Execution>> {
+        let value = self.tables.get(&rows::execution_key(run))?;
+        machine::execution_of(value).inspect_err(|error| tracing::error!(?run, %error, "unreadable run")).ok()
+    }
+
+    fn first_wake(&self, slot: u16, from: Time) -> Option<Time> {
+        let rows = self.tables.scan(rows::wake_time_key(slot, from), rows::kind_end(slot, Kind::Wake));
+        rows.take(1).find_map(|(key, _)| rows::parse_wake(&key)).map(|(time, _)| time)
+    }
+
+    fn due(&self, slot: u16, until: Time, most: usize) -> Vec<RunKey> {
+        let to = rows::wake_time_key(slot, Time(until.0 + 1));
+        let rows = self.tables.scan(rows::kind_start(slot, Kind::Wake), to);
+        rows.take(most).filter_map(|(key, _)| rows::parse_wake(&key)).map(|(_, run)| run).collect()
+    }
+
+    fn owing(&self, slot: u16) -> Vec<RunKey> {
+        let rows = self.tables.scan(rows::kind_start(slot, Kind::Owed), rows::kind_end(slot, Kind::Owed));
+        rows.filter_map(|(key, _)| rows::parse_run_row(&key)).collect()
+    }
+}
