@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -38,6 +39,7 @@ struct State {
     bytes_max: Option<u64>,
     failing_syncs: u64,
     failing_writes: u64,
+    sync_takes: Duration,
     locks: BTreeMap<String, std::sync::Weak<()>>,
 }
 
@@ -81,6 +83,7 @@ impl SimDisk {
             bytes_max: None,
             failing_syncs: 0,
             failing_writes: 0,
+            sync_takes: Duration::ZERO,
             locks: BTreeMap::new(),
         };
         SimDisk { state: Arc::new(Mutex::new(state)) }
@@ -154,6 +157,11 @@ impl SimDisk {
     /// Lets the next so many syncs fail.
     pub fn fail_syncs(&self, count: u64) {
         self.lock_state().failing_syncs = count;
+    }
+
+    /// From now on each sync takes so long.
+    pub fn slow_syncs(&self, each: Duration) {
+        self.lock_state().sync_takes = each;
     }
 
     /// Lets the next so many writes fail.
@@ -444,6 +452,10 @@ impl DiskFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let takes = self.disk.lock_state().sync_takes;
+        if !takes.is_zero() {
+            std::thread::sleep(takes);
+        }
         let mut state = self.disk.lock_state();
         let state = &mut *state;
         state.tick()?;

@@ -19,6 +19,8 @@ use openraft::{
     },
 };
 
+pub(crate) type Entry = EntryOf<Types>;
+
 /// Hears when an append is durable.
 pub(crate) type Durable = OneshotReceiverOf<Types, Result<(), std::io::Error>>;
 
@@ -180,7 +182,7 @@ impl Group {
         self.append_all(vec![entry(1, index, payload)]).await
     }
 
-    pub(crate) async fn append_all(&mut self, entries: Vec<EntryOf<Types>>) -> Durable {
+    pub(crate) async fn append_all(&mut self, entries: Vec<Entry>) -> Durable {
         let (sender, durable) = Types::oneshot();
         // An append that fails says so through its callback, too.
         let _ = self.log.append(entries, IOFlushed::signal(sender)).await;
@@ -191,7 +193,7 @@ impl Group {
         self.append(index, payload).await.await.expect("the callback is called").expect("it is durable");
     }
 
-    pub(crate) async fn read(&mut self, from: u64, to: u64) -> Vec<EntryOf<Types>> {
+    pub(crate) async fn read(&mut self, from: u64, to: u64) -> Vec<Entry> {
         self.log.try_get_log_entries(from..to).await.expect("entries are readable")
     }
 
@@ -217,12 +219,12 @@ pub(crate) fn log_id(term: u64, index: u64) -> LogIdOf<Types> {
     LogIdOf::<Types> { leader_id: LeaderId { term, node_id: 1 }, index }
 }
 
-pub(crate) fn entry(term: u64, index: u64, payload: &[u8]) -> EntryOf<Types> {
+pub(crate) fn entry(term: u64, index: u64, payload: &[u8]) -> Entry {
     let payload = EntryPayload::Normal(Payload::new(Bytes::copy_from_slice(payload)));
-    EntryOf::<Types> { log_id: log_id(term, index), payload }
+    Entry { log_id: log_id(term, index), payload }
 }
 
-pub(crate) fn payload(entry: &EntryOf<Types>) -> Bytes {
+pub(crate) fn payload(entry: &Entry) -> Bytes {
     match &entry.payload {
         EntryPayload::Normal(payload) => payload.bytes.clone(),
         other => panic!("{other:?} is no payload"),
