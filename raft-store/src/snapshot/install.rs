@@ -35,6 +35,8 @@ pub(crate) struct Installation<'a> {
 impl Installation<'_> {
     pub(crate) fn run(self, snapshot: &SnapshotData) -> Result<(), Error> {
         let file = self.own(snapshot).map_err(Error::io(FOLDER))?;
+        // Once the note is written there is no way back.
+        check(&self.ranges, &file)?;
         let base = self.tables.base();
         let mut moving = self.tables.begin_move();
         // Rows in memory would hide the new ones.
@@ -90,6 +92,17 @@ impl Snapshots {
     }
 }
 
+/// Whether a file is whole, and has rows of this group alone.
+fn check(ranges: &[KeyRange], file: &SnapshotFile) -> Result<(), Error> {
+    let checked = file.read_all(|key, _| {
+        if ranges.iter().any(|range| range.from <= key && key < range.to) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "a snapshot has a row of another group"))
+    });
+    checked.map(|_| ()).map_err(Error::io(file.path.clone()))
+}
+
 fn replace_rows(base: &dyn OrderedTable, note: &Note, file: &SnapshotFile) -> Result<(), Error> {
     for range in &note.ranges {
         loop {
@@ -102,11 +115,7 @@ fn replace_rows(base: &dyn OrderedTable, note: &Note, file: &SnapshotFile) -> Re
         }
     }
     let mut piece = Vec::with_capacity(PIECE_ROWS);
-    let is_in_range = |key: &Vec<u8>| note.ranges.iter().any(|range| range.from <= *key && *key < range.to);
     let rows = file.read_all(|key, value| {
-        if !is_in_range(&key) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a snapshot has a row of another group"));
-        }
         piece.push((keys::user(&key), Some(value)));
         if piece.len() == PIECE_ROWS {
             base.write(&piece).map_err(io::Error::from)?;

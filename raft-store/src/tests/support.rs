@@ -199,7 +199,7 @@ impl Group {
 
     /// Applies entries of the log.
     pub(crate) async fn apply(&mut self, from: u64, to: u64) -> Result<(), std::io::Error> {
-        let entries = self.read(from, to).await;
+        let entries = self.log.try_get_log_entries(from..to).await?;
         assert_eq!(entries.len() as u64, to - from, "entries {from} to {to} are there");
         self.state.apply(stream::iter(entries.into_iter().map(|entry| Ok((entry, None))))).await
     }
