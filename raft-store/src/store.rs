@@ -7,7 +7,7 @@ use std::{
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
 
 use crate::{
@@ -215,6 +215,15 @@ impl Store {
     }
 }
 
+/// The threads end first, and with them the last who might write; then the lock goes.
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.inner.stop() {
+            tracing::warn!(%error, "the store was left in trouble");
+        }
+    }
+}
+
 /// Log and tables of a group must fit together. The log may hold less than the tables only where a snapshot
 /// was installed; the tables may hold less than the log, but nothing that was purged.
 fn check(group: u64, log: &LogStore, applied: Option<u64>, installed: Option<u64>) -> Result<(), Error> {
@@ -250,20 +259,9 @@ impl Inner {
     fn stop(&self) -> Result<(), Error> {
         self.tables.close();
         let thread = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // The last to let go of the store may be that thread itself.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id())
-            && thread.join().is_err()
-        {
+        if thread.is_some_and(|thread| thread.join().is_err()) {
             return Err(Error::Tables("the checkpointing thread died".to_owned()));
         }
         self.wal.close()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Err(error) = self.stop() {
-            tracing::warn!(%error, "the store was left in trouble");
-        }
     }
 }

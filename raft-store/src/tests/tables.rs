@@ -169,7 +169,7 @@ fn long_ranges_are_read_in_pieces_without_gaps() {
         let key = |number: u32| [b"k", &number.to_be_bytes()[..]].concat();
         for layer in 0..3u32 {
             told.apply(move |batch| {
-                for number in (0..2000).filter(|number| number % 3 == layer || number % 7 == 0) {
+                for number in (0..2000u32).filter(|number| number % 3 == layer || number.is_multiple_of(7)) {
                     batch.put(key(number), Value::Bytes(Bytes::copy_from_slice(&layer.to_be_bytes())));
                 }
                 for number in (0..2000).filter(|number| number % 5 == layer) {
@@ -188,7 +188,7 @@ fn long_ranges_are_read_in_pieces_without_gaps() {
         assert_eq!(forward, backward);
         assert!(forward.is_sorted());
         let is_live = |number: u32| {
-            let put = (0..3u32).rev().find(|layer| number % 3 == *layer || number % 7 == 0);
+            let put = (0..3u32).rev().find(|layer| number % 3 == *layer || number.is_multiple_of(7));
             let deleted = (0..3u32).rev().find(|layer| number % 5 == *layer);
             put.is_some_and(|put| deleted.is_none_or(|deleted| deleted < put))
         };
