@@ -9,21 +9,26 @@
 //! This crate does not know what the bytes mean. It hands committed payloads to a [`Machine`] and writes
 //! the rows that the machine names.
 
+mod codec;
 pub mod disk;
 mod group;
+mod keys;
 mod snapshot;
 mod state;
 mod store;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod types;
-pub mod wal;
+mod wal;
 
 pub use group::LogStore;
 pub use snapshot::{SnapshotData, SnapshotWriter};
 pub use state::{SnapshotBuilder, StateMachine};
 pub use store::{Options, Store, StoreMetrics};
-pub use table::{Batch, Deferred, KeyRange, Tables, Value};
+pub use table::{Batch, Deferred, KeyRange, Tables, Value, checkpoint::CheckpointOptions};
 pub use types::{Machine, Member, Payload, Types};
+pub use wal::WalOptions;
 
 /// Why the store cannot go on, or cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,14 @@ pub enum Error {
     /// it knew what it lost.
     #[error("the log is damaged: segment {segment} at byte {offset}: {what}")]
     Corrupt { segment: String, offset: u64, what: String },
+    /// Entries that must be there are not.
+    #[error(
+        "the log is damaged: group {group} has lost entry {index}, which was committed or is followed by others"
+    )]
+    Missing { group: u64, index: u64 },
+    /// What the log says of a group can't be read by this release.
+    #[error("the log of group {group} holds {what}")]
+    Damaged { group: u64, what: String },
     #[error("the tables are damaged: {0}")]
     Tables(String),
     #[error("group {0} is open already")]

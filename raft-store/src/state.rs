@@ -11,45 +11,28 @@ use openraft::{
 };
 
 use crate::{
-    group::{decode, encode},
-    snapshot::{self, SnapshotData, Snapshots},
-    table::{AppliedMark, Batch, Tables},
+    group::LogStore,
+    snapshot::{SnapshotData, Snapshots, Source, install::Installation},
+    table::{Batch, Mark, Tables, checkpoint::Mover},
     types::{Machine, Types},
 };
 
 pub struct StateMachine {
-    group: u64,
-    machine: Arc<dyn Machine>,
-    tables: Tables,
-    snapshots: Arc<Snapshots>,
-    applied: Option<LogIdOf<Types>>,
-    membership: StoredMembershipOf<Types>,
-    /// The first question for a snapshot is asked when the group starts, to learn how far it reaches.
-    has_started: bool,
+    pub(crate) group: u64,
+    pub(crate) machine: Arc<dyn Machine>,
+    pub(crate) log: LogStore,
+    pub(crate) tables: Tables,
+    pub(crate) mover: Arc<Mover>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) mark: Mark,
 }
 
 impl StateMachine {
-    pub(crate) fn new(
-        group: u64,
-        machine: Arc<dyn Machine>,
-        tables: Tables,
-        snapshots: Arc<Snapshots>,
-    ) -> Result<StateMachine, io::Error> {
-        let (applied, membership) = match tables.applied(group) {
-            Some(mark) => decode(&mark.record)?,
-            None => Default::default(),
-        };
-        Ok(StateMachine { group, machine, tables, snapshots, applied, membership, has_started: false })
-    }
-
     fn meta(&self) -> SnapshotMetaOf<Types> {
-        SnapshotMetaOf::<Types> { last_log_id: self.applied, last_membership: self.membership.clone() }
-    }
-
-    fn mark(&self) -> Result<AppliedMark, io::Error> {
-        let index = self.applied.map_or(0, |applied| applied.index);
-        let record = encode(&(self.applied, &self.membership))?.into();
-        Ok(AppliedMark { index, record })
+        SnapshotMetaOf::<Types> {
+            last_log_id: self.mark.applied,
+            last_membership: (*self.mark.membership).clone(),
+        }
     }
 }
 
@@ -60,7 +43,7 @@ impl RaftStateMachine<Types> for StateMachine {
     async fn applied_state(
         &mut self,
     ) -> Result<(Option<LogIdOf<Types>>, StoredMembershipOf<Types>), io::Error> {
-        Ok((self.applied, self.membership.clone()))
+        Ok((self.mark.applied, (*self.mark.membership).clone()))
     }
 
     async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
@@ -69,23 +52,29 @@ impl RaftStateMachine<Types> for StateMachine {
     {
         while let Some(next) = entries.next().await {
             let (entry, responder) = next?;
+            self.tables.room().await?;
             let log_id = entry.log_id;
             let mut batch = Batch::new(self.tables.clone());
             let reply = match entry.payload {
                 EntryPayload::Blank => Bytes::new(),
                 EntryPayload::Normal(payload) => {
-                    self.machine.apply(self.group, log_id.index, log_id.leader_id.term, &payload, &mut batch)
+                    let term = log_id.leader_id.term;
+                    self.machine.apply(self.group, log_id.index, term, &payload, &mut batch)
                 }
                 EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(log_id), membership);
+                    self.mark.membership = Arc::new(StoredMembership::new(Some(log_id), membership));
                     Bytes::new()
                 }
             };
-            self.applied = Some(log_id);
-            self.tables.commit(self.group, batch, self.mark()?);
+            self.mark.applied = Some(log_id);
+            self.tables.commit(self.group, batch, self.mark.clone());
+            self.machine.applied(self.group, log_id.index);
             if let Some(responder) = responder {
                 responder.send(reply);
             }
+        }
+        if let Some(applied) = self.mark.index() {
+            self.log.release(applied);
         }
         Ok(())
     }
@@ -99,38 +88,40 @@ impl RaftStateMachine<Types> for StateMachine {
         meta: &SnapshotMetaOf<Types>,
         snapshot: SnapshotData,
     ) -> Result<(), io::Error> {
-        self.applied = meta.last_log_id;
-        self.membership = meta.last_membership.clone();
-        let mark = self.mark()?;
-        let (tables, snapshots, group) = (self.tables.clone(), self.snapshots.clone(), self.group);
-        let ranges = self.machine.ranges(group);
-        let installed = tokio::task::spawn_blocking(move || {
-            snapshot::install(&tables, &snapshots, group, &ranges, &mark, &snapshot)
-        });
-        installed.await.map_err(io::Error::other)??;
+        let mark = Mark {
+            applied: meta.last_log_id,
+            membership: Arc::new(meta.last_membership.clone()),
+            installed: meta.last_log_id.map(|log_id| log_id.index),
+        };
+        let (tables, mover, snapshots) = (self.tables.clone(), self.mover.clone(), self.snapshots.clone());
+        let (group, ranges, installed) = (self.group, self.machine.ranges(self.group), mark.clone());
+        let work = move || {
+            let (tables, mover, snapshots) = (&tables, &*mover, &*snapshots);
+            Installation { tables, mover, snapshots, group, ranges, mark }.run(&snapshot)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??;
+        self.mark = installed;
         self.machine.restored(self.group);
         Ok(())
     }
 
+    /// The rows as they are now. They are written out when somebody reads them; nothing of this group is
+    /// applied before this returns, so they are those of one index.
     async fn get_current_snapshot(&mut self) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
-        if self.applied.is_none() {
+        if self.mark.applied.is_none() {
             return Ok(None);
         }
-        let meta = self.meta();
-        if !std::mem::replace(&mut self.has_started, true) {
-            return Ok(Some(SnapshotOf::<Types, _> { meta, snapshot: SnapshotData::unwritten() }));
-        }
-        // Nothing of this group is applied until this is answered, so the rows are those of one index.
-        let (tables, snapshots, group) = (self.tables.clone(), self.snapshots.clone(), self.group);
-        let ranges = self.machine.ranges(group);
-        let written = tokio::task::spawn_blocking(move || snapshots.write(group, &tables, &ranges));
-        let snapshot = written.await.map_err(io::Error::other)??;
-        Ok(Some(SnapshotOf::<Types, _> { meta, snapshot }))
+        let snapshot = SnapshotData::pinned(Source {
+            group: self.group,
+            view: self.tables.pin(),
+            ranges: self.machine.ranges(self.group),
+            snapshots: self.snapshots.clone(),
+        });
+        Ok(Some(SnapshotOf::<Types, _> { meta: self.meta(), snapshot }))
     }
 }
 
-/// "Builds" a snapshot by making the tables durable: they are the snapshot. The rows are written to a
-/// file only when a member needs them.
+/// "Builds" a snapshot by making the tables durable, at least up to the index at which it was asked for.
 pub struct SnapshotBuilder {
     tables: Tables,
     meta: SnapshotMetaOf<Types>,
@@ -142,6 +133,6 @@ impl RaftSnapshotBuilder<Types> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
         let tables = self.tables.clone();
         tokio::task::spawn_blocking(move || tables.checkpoint()).await.map_err(io::Error::other)??;
-        Ok(SnapshotOf::<Types, _> { meta: self.meta.clone(), snapshot: SnapshotData::unwritten() })
+        Ok(SnapshotOf::<Types, _> { meta: self.meta.clone(), snapshot: SnapshotData::unreadable() })
     }
 }

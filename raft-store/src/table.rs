@@ -1,25 +1,37 @@
 //! The tables: ordered rows, in memory first, in sled after a checkpoint.
 //!
-//! An apply changes the *overlay*, a sorted map in memory, and nothing else. From time to time the
-//! overlay is frozen and moved to sled as a whole ([`checkpoint`]), while a new one takes the writes. A
-//! row that comes and goes between two checkpoints never touches the disk, and a [`Deferred`] row is
-//! not even encoded. Readers see overlay, frozen overlay and sled merged.
+//! An apply changes the *active* overlay, a sorted map in memory, and nothing else. From time to time that
+//! overlay is frozen and moved to the durable table as a whole ([`checkpoint`]), while a new one takes the
+//! writes. A row that comes and goes between two checkpoints never touches the disk, and a [`Deferred`] row
+//! is not even encoded. Readers see the active overlay, the frozen ones and the durable table merged.
+//!
+//! No lock is held while the durable table is read or written, so neither applies nor readers wait for it.
+//! What keeps a look at all layers consistent is that the durable table only ever changes to what a frozen
+//! overlay already says; when a newer overlay is frozen, the generation changes, and readers look again.
 
+mod batch;
 pub mod checkpoint;
+mod journal;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory_table;
+mod pin;
 mod scan;
 pub mod sled_table;
 
 use std::{
     any::Any,
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use bytes::Bytes;
+use openraft::type_config::alias::{LogIdOf, StoredMembershipOf};
 
+pub use batch::Batch;
+pub(crate) use pin::View;
 pub use scan::Scan;
 
-use crate::Error;
+use crate::{Error, codec, keys, types::Types};
 
 /// A row's value.
 #[derive(Clone)]
@@ -29,10 +41,11 @@ pub enum Value {
     Deferred(Arc<dyn Deferred>),
 }
 
-pub trait Deferred: Send + Sync + 'static {
+/// A value that is encoded as late as possible.
+pub trait Deferred: Any + Send + Sync {
     fn to_bytes(&self) -> Vec<u8>;
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-    /// How much memory it takes, roughly.
+    /// How much memory it takes, roughly. It must not change while the value is in a table.
     fn approximate_bytes(&self) -> usize;
 }
 
@@ -65,7 +78,11 @@ pub struct KeyRange {
     pub to: Vec<u8>,
 }
 
-/// A durable ordered map. Writes become durable at the next [`OrderedTable::flush`], not before.
+/// A row that is put, or removed if it has no value.
+pub type Row = (Vec<u8>, Option<Bytes>);
+
+/// A durable ordered map. Writes become durable at the next [`flush`](OrderedTable::flush), not before;
+/// until then a power cut may keep any of them and lose any other.
 pub trait OrderedTable: Send + Sync + 'static {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
     /// The first `most` rows of a range, or the last, in the direction of reading.
@@ -76,72 +93,114 @@ pub trait OrderedTable: Send + Sync + 'static {
         most: usize,
         backward: bool,
     ) -> Result<Vec<(Vec<u8>, Bytes)>, Error>;
-    /// Puts rows, and removes those without a value.
-    fn write(&self, rows: &[(Vec<u8>, Option<Bytes>)]) -> Result<(), Error>;
+    /// Puts and removes rows, in order. Readers may see some of them before others.
+    fn write(&self, rows: &[Row]) -> Result<(), Error>;
     fn flush(&self) -> Result<(), Error>;
 }
 
 /// Rows in memory: a value, or that there is none any more.
 pub(crate) type Overlay = BTreeMap<Vec<u8>, Option<Value>>;
 
-/// How far a group's rows reflect its log. An opaque record of the state machine.
-pub(crate) type Applied = BTreeMap<u64, AppliedMark>;
-
+/// How far a group's rows reflect its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AppliedMark {
-    pub(crate) index: u64,
-    pub(crate) record: Bytes,
+pub(crate) struct Mark {
+    pub(crate) applied: Option<LogIdOf<Types>>,
+    pub(crate) membership: Arc<StoredMembershipOf<Types>>,
+    /// The index of the last snapshot that was installed: the log need not hold entries up to here.
+    pub(crate) installed: Option<u64>,
 }
 
+impl Mark {
+    pub(crate) fn index(&self) -> Option<u64> {
+        self.applied.map(|applied| applied.index)
+    }
+
+    pub(crate) fn encode(&self) -> Result<Bytes, Error> {
+        let encoded = codec::encode(&(self.applied, &*self.membership, self.installed));
+        encoded.map(Bytes::from).map_err(|error| Error::Tables(error.to_string()))
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Mark, Error> {
+        let unreadable = |error| Error::Tables(format!("how far a group's rows are: {error}"));
+        let (applied, membership, installed) = codec::decode(bytes).map_err(unreadable)?;
+        Ok(Mark { applied, membership: Arc::new(membership), installed })
+    }
+}
+
+pub(crate) type Marks = BTreeMap<u64, Mark>;
+
+/// The overlays, oldest last to be looked at, and how far they reflect the log.
 #[derive(Default)]
 pub(crate) struct Layers {
-    pub(crate) active: Overlay,
-    pub(crate) active_bytes: usize,
-    pub(crate) applied: Applied,
-    pub(crate) frozen: Option<Arc<Overlay>>,
+    active: Overlay,
+    active_bytes: usize,
+    /// Oldest first.
+    frozen: Vec<Arc<Frozen>>,
+    marks: Marks,
+    /// Changes whenever the durable table may come to say something new.
+    generation: u64,
 }
 
-/// A cheap handle to the tables.
-#[derive(Clone)]
-pub struct Tables {
-    pub(crate) shared: Arc<Shared>,
+pub(crate) struct Frozen {
+    rows: Overlay,
+    bytes: usize,
 }
 
-pub(crate) struct Shared {
-    pub(crate) layers: RwLock<Layers>,
-    pub(crate) base: Arc<dyn OrderedTable>,
-    pub(crate) checkpoints: Mutex<checkpoint::Progress>,
-    pub(crate) checkpoint_wanted: Condvar,
-    pub(crate) checkpoint_done: Condvar,
-}
-
-impl Tables {
-    pub(crate) fn new(base: Arc<dyn OrderedTable>, applied: Applied) -> Tables {
-        let durable = applied.iter().map(|(group, mark)| (*group, mark.index)).collect();
-        Tables {
-            shared: Arc::new(Shared {
-                layers: RwLock::new(Layers { applied, ..Layers::default() }),
-                base,
-                checkpoints: Mutex::new(checkpoint::Progress { durable, ..Default::default() }),
-                checkpoint_wanted: Condvar::new(),
-                checkpoint_done: Condvar::new(),
-            }),
+impl Layers {
+    /// Makes the active overlay a frozen one.
+    fn freeze(&mut self) {
+        self.generation += 1;
+        if !self.active.is_empty() {
+            let rows = std::mem::take(&mut self.active);
+            self.frozen.push(Arc::new(Frozen { rows, bytes: self.active_bytes }));
+            self.active_bytes = 0;
         }
     }
 
+    fn bytes(&self) -> usize {
+        self.active_bytes + self.frozen.iter().map(|frozen| frozen.bytes).sum::<usize>()
+    }
+}
+
+/// A cheap handle to the tables, for reading.
+#[derive(Clone)]
+pub struct Tables {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    layers: RwLock<Layers>,
+    base: Arc<dyn OrderedTable>,
+    checkpoints: checkpoint::Checkpoints,
+}
+
+impl Tables {
+    pub(crate) fn new(base: Arc<dyn OrderedTable>, marks: Marks, overlay_bytes_max: usize) -> Tables {
+        let checkpoints = checkpoint::Checkpoints::new(&marks, overlay_bytes_max);
+        let layers = RwLock::new(Layers { marks, ..Layers::default() });
+        Tables { shared: Arc::new(Shared { layers, base, checkpoints }) }
+    }
+
+    fn layers(&self) -> RwLockReadGuard<'_, Layers> {
+        self.shared.layers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn layers_mut(&self) -> RwLockWriteGuard<'_, Layers> {
+        self.shared.layers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn get(&self, key: &[u8]) -> Option<Value> {
-        let layers = self.shared.layers.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = layers.active.get(key) {
-            return found.clone();
+        {
+            let layers = self.layers();
+            if let Some(found) = layers.active.get(key) {
+                return found.clone();
+            }
+            if let Some(found) = layers.frozen.iter().rev().find_map(|frozen| frozen.rows.get(key)) {
+                return found.clone();
+            }
         }
-        if let Some(found) = layers.frozen.as_ref().and_then(|frozen| frozen.get(key)) {
-            return found.clone();
-        }
-        drop(layers);
-        match self.shared.base.get(&user_key(key)) {
-            Ok(found) => found.map(Value::Bytes),
-            Err(error) => damaged(&error),
-        }
+        let found = self.shared.base.get(&keys::user(key)).unwrap_or_else(|error| lost(&error));
+        found.map(Value::Bytes)
     }
 
     /// Rows of a range in order.
@@ -154,68 +213,56 @@ impl Tables {
         Scan::new(self.clone(), from, to, true)
     }
 
-    pub(crate) fn applied(&self, group: u64) -> Option<AppliedMark> {
-        self.shared.layers.read().unwrap_or_else(PoisonError::into_inner).applied.get(&group).cloned()
+    /// The index up to which a group's rows reflect its log, or none if nothing was applied yet.
+    pub fn applied(&self, group: u64) -> Option<u64> {
+        self.layers().marks.get(&group).and_then(Mark::index)
     }
 
-    /// Makes a batch visible together with how far its group has come.
-    pub(crate) fn commit(&self, group: u64, batch: Batch, mark: AppliedMark) {
-        let mut layers = self.shared.layers.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in batch.writes {
-            layers.active_bytes += key.len() + value.as_ref().map_or(0, Value::approximate_bytes);
-            layers.active.insert(key, value);
-        }
-        layers.applied.insert(group, mark);
+    /// Bytes in memory that no checkpoint has moved yet, roughly.
+    pub fn overlay_bytes(&self) -> usize {
+        self.layers().bytes()
     }
 
-    pub(crate) fn active_bytes(&self) -> usize {
-        self.shared.layers.read().unwrap_or_else(PoisonError::into_inner).active_bytes
+    pub(crate) fn mark(&self, group: u64) -> Option<Mark> {
+        self.layers().marks.get(&group).cloned()
+    }
+
+    pub(crate) fn base(&self) -> &dyn OrderedTable {
+        &*self.shared.base
+    }
+
+    /// Makes the writes of a batch visible, together with how far its group has come.
+    pub(crate) fn commit(&self, group: u64, batch: Batch, mark: Mark) {
+        let writes = batch.into_writes();
+        let mut replaced = Vec::new();
+        let active_bytes = {
+            let mut layers = self.layers_mut();
+            for (key, value) in writes {
+                let key_bytes = key.len();
+                layers.active_bytes += row_bytes(key_bytes, &value);
+                if let Some(old) = layers.active.insert(key, value) {
+                    layers.active_bytes -= row_bytes(key_bytes, &old);
+                    replaced.push(old);
+                }
+            }
+            layers.marks.insert(group, mark);
+            layers.active_bytes
+        };
+        self.shared.checkpoints.grown(active_bytes);
+        // Values may be large: they are freed when nobody waits for it.
+        drop(replaced);
     }
 }
 
-/// The machine cannot go on without the rows that it has lost; the process must not answer from a guess.
-pub(crate) fn damaged(error: &Error) -> ! {
-    tracing::error!(%error, "the tables cannot be read");
-    panic!("the tables cannot be read: {error}");
+/// What a row takes besides its key and value, roughly.
+const ROW_BYTES: usize = 96;
+
+fn row_bytes(key_bytes: usize, value: &Option<Value>) -> usize {
+    ROW_BYTES + key_bytes + value.as_ref().map_or(0, Value::approximate_bytes)
 }
 
-/// Rows of the machine and records of our own do not mix.
-pub(crate) fn user_key(key: &[u8]) -> Vec<u8> {
-    [b"u", key].concat()
-}
-
-/// Writes of one apply: visible to itself at once, to others together.
-pub struct Batch {
-    tables: Tables,
-    writes: Overlay,
-}
-
-impl Batch {
-    pub(crate) fn new(tables: Tables) -> Batch {
-        Batch { tables, writes: Overlay::new() }
-    }
-
-    pub fn get(&self, key: &[u8]) -> Option<Value> {
-        match self.writes.get(key) {
-            Some(written) => written.clone(),
-            None => self.tables.get(key),
-        }
-    }
-
-    pub fn put(&mut self, key: Vec<u8>, value: Value) {
-        self.writes.insert(key, Some(value));
-    }
-
-    pub fn delete(&mut self, key: Vec<u8>) {
-        self.writes.insert(key, None);
-    }
-
-    /// Removes all rows of a range.
-    pub fn delete_range(&mut self, from: Vec<u8>, to: Vec<u8>) {
-        let mut keys: Vec<Vec<u8>> = self.tables.scan(from.clone(), to.clone()).map(|(key, _)| key).collect();
-        keys.extend(self.writes.range(from..to).map(|(key, _)| key.clone()));
-        for key in keys {
-            self.writes.insert(key, None);
-        }
-    }
+/// The node can't go on without rows that it had; it must not answer from a guess.
+pub(crate) fn lost(error: &Error) -> ! {
+    tracing::error!(%error, "the tables can't be read");
+    panic!("the tables can't be read: {error}");
 }

@@ -88,6 +88,9 @@ pub trait Machine: Send + Sync + 'static {
     /// The keys that belong to a group: what a snapshot of it contains.
     fn ranges(&self, group: u64) -> Vec<KeyRange>;
 
+    /// An entry's rows are visible to everybody.
+    fn applied(&self, _group: u64, _index: u64) {}
+
     /// The rows of a group were replaced by a snapshot's.
     fn restored(&self, _group: u64) {}
 }

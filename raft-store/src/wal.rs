@@ -1,144 +1,248 @@
 //! The log of all groups: one sequence of segments, one writer, one sync for everybody who waits.
 //!
-//! Whoever appends leaves the encoded record with the writer and goes on. The writer takes all that has
-//! come in, writes it once, syncs once, and then tells everyone in order. While the disk syncs, the next
-//! batch gathers: the slower the disk, the larger the batches.
+//! Whoever appends leaves records with the writer and goes on. The writer takes all that has come in,
+//! writes it once, syncs once, and then tells everyone in order. While the disk syncs, the next batch
+//! gathers: the slower the disk, the larger the batches. Votes, truncations and purges take the same way,
+//! so what is on disk is always a prefix of what was asked for.
 //!
-//! After a failed write or sync nobody can say what the disk holds, so the log is closed for ever
-//! ("poisoned") and every further append fails. The process ends and starts again from what is there.
+//! After a failed write or sync nobody can say what the disk holds, so the log is closed for ever and
+//! every further append fails. The process ends and starts again from what is there.
 
 mod open;
-pub mod record;
-mod segment;
+mod queue;
+pub(crate) mod record;
+pub(crate) mod segment;
+mod spare;
 mod writer;
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread::JoinHandle,
 };
 
 pub(crate) use open::open;
-pub(crate) use segment::{Location, Segment};
-pub(crate) use writer::Append;
+pub(crate) use queue::Batch;
+pub(crate) use segment::Place;
+use segment::Segment;
+use writer::Standing;
 
 use crate::{Error, disk::Disk};
-
-/// What the log has done so far, for `/metrics` and for tests that count.
-#[derive(Debug, Default)]
-pub struct WalMetrics {
-    pub records: AtomicU64,
-    pub batches: AtomicU64,
-    pub syncs: AtomicU64,
-    pub bytes: AtomicU64,
-}
-
-impl WalMetrics {
-    fn add(counter: &AtomicU64, amount: u64) {
-        counter.fetch_add(amount, Ordering::Relaxed);
-    }
-}
 
 /// How the log is cut and gathered.
 #[derive(Clone, Copy, Debug)]
 pub struct WalOptions {
     /// A segment is preallocated with so many bytes; a larger batch makes a larger segment.
     pub segment_bytes: u64,
-    /// The most that is written and synced at once.
+    /// When so much waits to be written, who appends waits too.
     pub batch_bytes_max: usize,
+    /// Bytes of recent entries that each group keeps in memory besides those that are not durable yet.
+    pub cached_bytes_max: usize,
+    /// Segments that are kept in any case. With more than this, and four times more than what is needed
+    /// of them, the needed entries of the oldest are copied forward so that it can go.
+    pub segments_min: usize,
 }
 
 impl Default for WalOptions {
     fn default() -> WalOptions {
-        WalOptions { segment_bytes: 64 << 20, batch_bytes_max: 16 << 20 }
+        WalOptions {
+            segment_bytes: 64 << 20,
+            batch_bytes_max: 16 << 20,
+            cached_bytes_max: 2 << 20,
+            segments_min: 4,
+        }
     }
+}
+
+/// What the log has done so far.
+#[derive(Debug, Default)]
+pub(crate) struct WalMetrics {
+    pub(crate) records: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) moved: AtomicU64,
+}
+
+/// The segments that are in use.
+pub(crate) struct Extent {
+    pub(crate) oldest: u64,
+    pub(crate) count: usize,
+    pub(crate) bytes: u64,
 }
 
 /// What is found of a group when the log is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    pub(crate) chain: u64,
-    pub(crate) vote: Option<Vec<u8>>,
-    /// The body of the last purge record: the log id up to which entries are gone.
-    pub(crate) purged: Option<(u64, Vec<u8>)>,
+    pub(crate) standing: Standing,
     /// By index: where the entry is.
-    pub(crate) entries: BTreeMap<u64, Location>,
+    pub(crate) entries: BTreeMap<u64, Place>,
+}
+
+impl Recovered {
+    /// The index at which the entries begin.
+    pub(crate) fn first(&self) -> u64 {
+        self.standing.purged.as_ref().map_or(0, |(index, _)| index + 1)
+    }
 }
 
 /// A cheap handle to the log.
 #[derive(Clone)]
-pub struct Wal {
+pub(crate) struct Wal {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
-    pub(crate) metrics: Arc<WalMetrics>,
-    queue: writer::Queue,
+struct Shared {
+    disk: Arc<dyn Disk>,
+    segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
+    metrics: WalMetrics,
+    queue: queue::Queue,
+    spares: Arc<spare::Spares>,
+    options: WalOptions,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Shared {
+    fn new(
+        disk: Arc<dyn Disk>,
+        segments: BTreeMap<u64, Arc<Segment>>,
+        spares: Arc<spare::Spares>,
+        options: WalOptions,
+    ) -> Shared {
+        Shared {
+            disk,
+            segments: Mutex::new(segments),
+            metrics: WalMetrics::default(),
+            queue: queue::Queue::new(options.batch_bytes_max),
+            spares,
+            options,
+            threads: Mutex::default(),
+        }
+    }
+
+    fn segments(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Segment>>> {
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Wal {
-    pub fn metrics(&self) -> Arc<WalMetrics> {
-        self.shared.metrics.clone()
+    pub(crate) fn metrics(&self) -> &WalMetrics {
+        &self.shared.metrics
     }
 
-    /// Leaves a record with the writer. `done` hears when it is durable, or that it never will be.
-    pub(crate) fn append(&self, append: Append) {
-        self.shared.queue.push(append);
+    pub(crate) fn options(&self) -> &WalOptions {
+        &self.shared.options
     }
 
-    /// The body of an entry's record.
-    pub(crate) fn read(&self, location: &Location) -> Result<Vec<u8>, Error> {
-        let segments = self.shared.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        let segment = segments.get(&location.segment).cloned();
-        drop(segments);
-        let lost = |what: &str| Error::Corrupt {
-            segment: segment::name(location.segment),
-            offset: location.offset,
-            what: what.to_owned(),
+    /// Waits while more waits to be written than should.
+    pub(crate) async fn room(&self) {
+        self.shared.queue.room().await;
+    }
+
+    /// Opens the queue for records that stay together.
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        self.shared.queue.open()
+    }
+
+    /// Waits until everything is durable that was left with the writer before.
+    pub(crate) fn barrier(&self) -> Result<(), Error> {
+        let (sender, durable) = std::sync::mpsc::sync_channel(1);
+        let told = move |outcome: std::io::Result<Place>| {
+            let _ = sender.send(outcome.map(|_| ()));
         };
-        let segment = segment.ok_or_else(|| lost("the segment is gone"))?;
-        let mut bytes = vec![0; location.bytes as usize];
-        let read = segment
-            .file
-            .read_at(location.offset, &mut bytes)
-            .map_err(Error::io(segment::name(location.segment)))?;
-        match record::read(&bytes[..read]) {
-            Some(record) => Ok(record.body.to_vec()),
-            None => Err(lost("an entry is not readable any more")),
+        self.shared.queue.open().submit(Some(Box::new(told)));
+        let closed = || Err(std::io::Error::other("the log is closed"));
+        durable.recv().unwrap_or_else(|_| closed()).map_err(Error::io(segment::FOLDER))
+    }
+
+    /// Why the log takes nothing more, or why it can't grow at the moment.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.shared.queue.refuses().or_else(|| self.shared.spares.short())
+    }
+
+    /// The bytes of records from one place on, as far as they follow each other in one segment.
+    pub(crate) fn read(&self, from: &Place, bytes: usize) -> Result<Vec<u8>, Error> {
+        let path = || segment::path(from.segment);
+        let segment = self.shared.segments().get(&from.segment).cloned();
+        let gone = || self.damaged(from, "the segment of an entry is gone");
+        let mut content = vec![0; bytes];
+        let read = segment.ok_or_else(gone)?.file.read_at(from.offset, &mut content);
+        content.truncate(read.map_err(Error::io(path()))?);
+        Ok(content)
+    }
+
+    pub(crate) fn damaged(&self, place: &Place, what: &str) -> Error {
+        let segment = segment::path(place.segment);
+        Error::Corrupt { segment, offset: place.offset, what: what.to_owned() }
+    }
+
+    /// What there is of the log.
+    pub(crate) fn extent(&self) -> Extent {
+        let segments = self.shared.segments();
+        Extent {
+            oldest: segments.first_key_value().map_or(0, |(number, _)| *number),
+            count: segments.len(),
+            bytes: segments.values().map(|segment| segment.bytes).sum(),
         }
     }
 
-    /// Removes segments in which no group needs anything: all their entries are at or below what the
-    /// group has purged and what its tables hold durably.
-    pub(crate) fn drop_segments(&self, keep_from: &BTreeMap<u64, u64>) -> Result<usize, Error> {
-        let mut segments = self.shared.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        let active = segments.keys().next_back().copied();
+    /// Removes the segments before `needed`, but never the one that is written to.
+    pub(crate) fn drop_before(&self, needed: u64) -> Result<usize, Error> {
         let mut dropped = 0;
-        while let Some((number, segment)) = segments.first_key_value().map(|(n, s)| (*n, s.clone())) {
-            let last = segment.last_index.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let needed =
-                last.iter().any(|(group, last)| keep_from.get(group).is_none_or(|from| from <= last));
-            if Some(number) == active || needed {
-                break;
-            }
-            let name = segment::name(number);
-            self.shared.disk.remove(&name).map_err(Error::io(name))?;
-            segments.remove(&number);
+        loop {
+            let oldest = {
+                let mut segments = self.shared.segments();
+                if segments.len() < 2 {
+                    return Ok(dropped);
+                }
+                match segments.first_key_value() {
+                    Some((&number, _)) if number < needed => {
+                        segments.remove(&number);
+                        segment::path(number)
+                    }
+                    _ => return Ok(dropped),
+                }
+            };
+            // One after the other: a gap between segments would look like damage.
+            let removed = self.shared.disk.remove(&oldest);
+            removed
+                .and_then(|()| self.shared.disk.sync_folder(segment::FOLDER))
+                .map_err(Error::io(oldest))?;
             dropped += 1;
         }
-        if dropped > 0 {
-            self.shared.disk.sync_dir().map_err(Error::io("log folder"))?;
-        }
-        Ok(dropped)
     }
 
-    /// Waits until everything that was left with the writer is durable, then ends it.
-    pub fn close(&self) -> Result<(), io::Error> {
-        self.shared.queue.close()
+    /// Waits until everything that was left with the writer is written, then ends its threads.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        if self.shared.queue.is_closing() {
+            return Ok(());
+        }
+        if self.shared.spares.short().is_some() {
+            // Nobody knows when there will be room again.
+            self.shared.spares.close();
+        }
+        let written = self.barrier();
+        self.shared.queue.close();
+        self.shared.spares.close();
+        let threads = std::mem::take(&mut *self.shared.threads());
+        for thread in threads {
+            if thread.join().is_err() {
+                return Err(Error::io(segment::FOLDER)(std::io::Error::other("a thread of the log died")));
+            }
+        }
+        written
+    }
+}
+
+impl WalMetrics {
+    pub(crate) fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
     }
 }

@@ -1,43 +1,42 @@
-//! Checkpoints: the overlay moves to sled, all of it or nothing.
+//! Checkpoints: the overlay moves to the durable table, all of it or nothing.
 //!
-//! sled does not promise that a large batch survives a power cut as a whole, and replaying the log over
-//! half a checkpoint would not lead to the same rows. So the frozen overlay is first written to a journal
-//! file and synced; only then does it go to sled, in small pieces that hold nobody up. If the power goes
-//! in between, the next start writes the whole journal to sled again. Writing rows twice is harmless.
-//! When sled is synced, the journal is emptied, and the log up to here may be purged.
+//! A thread of its own freezes the active overlay, waits until the log is durable as far as the rows reflect
+//! it, writes the rows to the [journal](super::journal) and then, in small pieces, to the durable table.
+//! When that is synced, the log up to here may be purged. Applies and readers go on meanwhile; only when the
+//! next overlay has become twice as large as it should be do applies wait.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
-use super::{Applied, AppliedMark, OrderedTable, Overlay, Tables, user_key};
+use super::{
+    Marks, OrderedTable, Overlay, Row, Tables,
+    journal::Journal,
+    pin::{Gate, Moving},
+};
 use crate::{
     Error,
-    disk::{Disk, DiskFile},
+    disk::{self, Disk},
+    keys,
 };
 
-pub(crate) const JOURNAL: &str = "checkpoint";
-const JOURNAL_MAGIC: u64 = 0x3154_504b_4345_5645;
-const JOURNAL_HEADER_BYTES: usize = 8 + 8 + 4;
-/// Rows are moved in pieces of this size, with the lock of sled released in between.
+/// Rows are moved in pieces of this size, and others get a chance in between.
 const PIECE_BYTES: usize = 256 << 10;
-const APPLIED_PREFIX: &[u8] = b"a";
-
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// Counts requests and completions, so that a caller can wait for a checkpoint that began after it asked.
-    pub(crate) wanted: u64,
-    pub(crate) done: u64,
-    pub(crate) failed: Option<String>,
-    pub(crate) closing: bool,
-    pub(crate) ended: bool,
-    /// By group: the index up to which the tables are durable.
-    pub(crate) durable: BTreeMap<u64, u64>,
-}
+/// How often the thread looks whether there is something to do.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long it waits after a failure that may pass.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Applies wait when the active overlay is so many times as large as it should be.
+const STALL_FACTOR: usize = 2;
 
 /// When a checkpoint is made without being asked for.
 #[derive(Clone, Copy, Debug)]
@@ -52,138 +51,302 @@ impl Default for CheckpointOptions {
     }
 }
 
+#[derive(Debug, Default)]
+pub(crate) struct CheckpointMetrics {
+    pub(crate) made: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) rows: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+pub(super) struct Checkpoints {
+    progress: Mutex<Progress>,
+    wanted: Condvar,
+    done: Condvar,
+    pub(super) gate: Gate,
+    active_bytes: AtomicUsize,
+    active_bytes_max: usize,
+    shrunk: Notify,
+    metrics: CheckpointMetrics,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// Counts requests and those that are fulfilled, so that a caller waits for a checkpoint that began
+    /// after it asked.
+    wanted: u64,
+    done: u64,
+    /// What the durable table says of the groups.
+    durable: Marks,
+    /// Why no checkpoint can be made for the time being.
+    trouble: Option<String>,
+    /// Why none will be made any more.
+    failed: Option<String>,
+    is_closing: bool,
+    has_ended: bool,
+}
+
+impl Checkpoints {
+    pub(super) fn new(durable: &Marks, overlay_bytes_max: usize) -> Checkpoints {
+        Checkpoints {
+            progress: Mutex::new(Progress { durable: durable.clone(), ..Progress::default() }),
+            wanted: Condvar::new(),
+            done: Condvar::new(),
+            gate: Gate::default(),
+            active_bytes: AtomicUsize::new(0),
+            active_bytes_max: overlay_bytes_max,
+            shrunk: Notify::new(),
+            metrics: CheckpointMetrics::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The active overlay has so many bytes now.
+    pub(super) fn grown(&self, active_bytes: usize) {
+        let before = self.active_bytes.swap(active_bytes, Ordering::Relaxed);
+        if before < self.active_bytes_max && active_bytes >= self.active_bytes_max {
+            self.wanted.notify_all();
+        }
+    }
+
+    /// The active overlay is a new one.
+    pub(super) fn frozen(&self) {
+        self.active_bytes.store(0, Ordering::Relaxed);
+        self.shrunk.notify_waiters();
+    }
+
+    pub(super) fn set_durable(&self, durable: Marks) {
+        self.lock().durable.extend(durable);
+    }
+
+    fn is_large(&self) -> bool {
+        self.active_bytes.load(Ordering::Relaxed) >= self.active_bytes_max
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.active_bytes.load(Ordering::Relaxed) >= STALL_FACTOR * self.active_bytes_max
+    }
+}
+
 impl Tables {
     /// Waits until everything that is applied now is durable in the tables.
     pub fn checkpoint(&self) -> Result<(), Error> {
-        let shared = &self.shared;
-        let mut progress = shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let checkpoints = &self.shared.checkpoints;
+        let mut progress = checkpoints.lock();
         progress.wanted += 1;
         let ticket = progress.wanted;
-        shared.checkpoint_wanted.notify_all();
+        checkpoints.wanted.notify_all();
         while progress.done < ticket {
             if let Some(why) = &progress.failed {
                 return Err(Error::Tables(why.clone()));
             }
-            if progress.ended {
+            if progress.has_ended {
                 return Err(Error::Tables("the store is closed".to_owned()));
             }
-            progress = shared.checkpoint_done.wait(progress).unwrap_or_else(PoisonError::into_inner);
+            progress = checkpoints.done.wait(progress).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Waits while the overlay is much larger than it should be; an error when it will stay so.
+    pub(crate) async fn room(&self) -> Result<(), Error> {
+        let checkpoints = &self.shared.checkpoints;
+        while checkpoints.is_too_large() {
+            let shrunk = checkpoints.shrunk.notified();
+            tokio::pin!(shrunk);
+            shrunk.as_mut().enable();
+            if let Some(why) = &checkpoints.lock().failed {
+                return Err(Error::Tables(why.clone()));
+            }
+            if checkpoints.is_too_large() {
+                shrunk.await;
+            }
         }
         Ok(())
     }
 
     /// By group: the index up to which the tables are durable.
     pub(crate) fn durable(&self) -> BTreeMap<u64, u64> {
-        self.shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).durable.clone()
+        let progress = self.shared.checkpoints.lock();
+        progress.durable.iter().filter_map(|(group, mark)| Some((*group, mark.index()?))).collect()
     }
 
-    /// Asks the checkpointing thread to make a last checkpoint and to end.
-    pub(crate) fn close(&self) -> Result<(), Error> {
-        let shared = &self.shared;
-        let mut progress = shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.closing = true;
-        shared.checkpoint_wanted.notify_all();
-        while !progress.ended {
-            progress = shared.checkpoint_done.wait(progress).unwrap_or_else(PoisonError::into_inner);
-        }
-        match &progress.failed {
-            Some(why) => Err(Error::Tables(why.clone())),
-            None => Ok(()),
-        }
+    /// Why no checkpoint can be made, if none can.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let progress = self.shared.checkpoints.lock();
+        progress.failed.clone().or_else(|| progress.trouble.clone())
+    }
+
+    pub(crate) fn checkpoint_metrics(&self) -> &CheckpointMetrics {
+        &self.shared.checkpoints.metrics
+    }
+
+    /// Lets the checkpointing thread end.
+    pub(crate) fn close(&self) {
+        let checkpoints = &self.shared.checkpoints;
+        checkpoints.lock().is_closing = true;
+        checkpoints.wanted.notify_all();
+        checkpoints.gate.revoke_all();
     }
 }
 
-/// Starts the thread that makes checkpoints. `after` is called behind each one.
-pub(crate) fn start(
-    tables: Tables,
-    disk: Arc<dyn Disk>,
-    options: CheckpointOptions,
-    after: impl Fn() + Send + 'static,
-) {
-    std::thread::Builder::new()
-        .name("checkpoint".to_owned())
-        .spawn(move || run(&tables, &*disk, options, after))
-        .expect("a thread can be started when the node starts");
+/// What the thread that makes checkpoints needs of the rest of the store.
+pub(crate) struct Checkpointer {
+    pub(crate) tables: Tables,
+    pub(crate) mover: Arc<Mover>,
+    pub(crate) options: CheckpointOptions,
+    /// Called behind each checkpoint, and from time to time: removes what is not needed any more.
+    pub(crate) tidy: Box<dyn Fn(bool) + Send>,
 }
 
-fn run(tables: &Tables, disk: &dyn Disk, options: CheckpointOptions, after: impl Fn()) {
-    const LOOK_EVERY: Duration = Duration::from_millis(200);
-    let mut last = Instant::now();
-    loop {
-        let shared = &tables.shared;
-        let mut progress = shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        if progress.wanted == progress.done && !progress.closing {
-            let waited = shared.checkpoint_wanted.wait_timeout(progress, LOOK_EVERY);
-            progress = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let (wanted, closing) = (progress.wanted, progress.closing);
-        let asked = wanted > progress.done || closing;
-        drop(progress);
-        if !asked && tables.active_bytes() < options.overlay_bytes_max && last.elapsed() < options.every {
-            continue;
-        }
-        last = Instant::now();
-        let outcome = make(tables, disk);
-        if outcome.is_ok() {
-            after();
-        }
-        let mut progress = shared.checkpoints.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Ok(durable) => {
-                progress.done = wanted;
-                progress.durable.extend(durable);
+impl Checkpointer {
+    pub(crate) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("checkpoint".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(self) {
+        let checkpoints = &self.tables.shared.checkpoints;
+        let mut last = Instant::now();
+        loop {
+            let mut progress = checkpoints.lock();
+            let is_idle = progress.wanted == progress.done && !progress.is_closing && !checkpoints.is_large();
+            if is_idle {
+                progress = checkpoints
+                    .wanted
+                    .wait_timeout(progress, LOOK_EVERY)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
-            Err(error) => {
-                tracing::error!(%error, "a checkpoint failed; the log is kept");
-                progress.failed = Some(error.to_string());
+            if progress.is_closing {
+                progress.has_ended = true;
+                checkpoints.done.notify_all();
+                return;
+            }
+            let wanted = progress.wanted;
+            let is_due =
+                wanted > progress.done || checkpoints.is_large() || last.elapsed() >= self.options.every;
+            let is_changed = self.tables.layers().marks != progress.durable;
+            drop(progress);
+            if !is_due {
+                (self.tidy)(false);
+                continue;
+            }
+            last = Instant::now();
+            let made = if is_changed { self.make() } else { Ok(None) };
+            let mut progress = checkpoints.lock();
+            match made {
+                Ok(durable) => {
+                    progress.done = wanted;
+                    progress.durable.extend(durable.unwrap_or_default());
+                    progress.trouble = None;
+                    drop(progress);
+                    checkpoints.done.notify_all();
+                    (self.tidy)(is_changed);
+                }
+                Err(error) => {
+                    checkpoints.metrics.failed.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(error = %error.error, is_final = error.is_final, "a checkpoint failed");
+                    let why = error.error.to_string();
+                    if error.is_final {
+                        progress.failed = Some(why);
+                        progress.has_ended = true;
+                        drop(progress);
+                        checkpoints.done.notify_all();
+                        checkpoints.shrunk.notify_waiters();
+                        return;
+                    }
+                    progress.trouble = Some(why);
+                    let retry = checkpoints.wanted.wait_timeout(progress, RETRY_AFTER);
+                    drop(retry.unwrap_or_else(PoisonError::into_inner));
+                }
             }
         }
-        let end = closing || progress.failed.is_some();
-        progress.ended |= end;
-        shared.checkpoint_done.notify_all();
-        if end {
-            return;
-        }
+    }
+
+    fn make(&self) -> Result<Option<Marks>, Failure> {
+        let mut moving = self.tables.begin_move();
+        self.mover.run(&self.tables, &mut moving)?;
+        Ok(Some(moving.marks.clone()))
     }
 }
 
-/// Makes one checkpoint, and returns how far each group's rows are durable now.
-pub(crate) fn make(tables: &Tables, disk: &dyn Disk) -> Result<BTreeMap<u64, u64>, Error> {
-    let shared = &tables.shared;
-    let (frozen, applied) = {
-        let mut layers = shared.layers.write().unwrap_or_else(PoisonError::into_inner);
-        let active = std::mem::take(&mut layers.active);
-        layers.active_bytes = 0;
-        let frozen = Arc::new(active);
-        layers.frozen = Some(frozen.clone());
-        (frozen, layers.applied.clone())
+/// A checkpoint that failed. Before the durable table was touched, it can be tried again.
+pub(crate) struct Failure {
+    error: Error,
+    is_final: bool,
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        failure.error
+    }
+}
+
+/// Moves frozen overlays to the durable table.
+pub(crate) struct Mover {
+    pub(crate) journal: Journal,
+    /// Waits until the log is durable as far as anything can have been applied.
+    pub(crate) log_barrier: Box<dyn Fn() -> Result<(), Error> + Send + Sync>,
+}
+
+impl Mover {
+    pub(crate) fn run(&self, tables: &Tables, moving: &mut Moving) -> Result<(), Failure> {
+        let passing = |error: Error| Failure { is_final: !is_passing(&error), error };
+        let lasting = |error: Error| Failure { is_final: true, error };
+        (self.log_barrier)().map_err(lasting)?;
+        let rows = rows(moving).map_err(lasting)?;
+        let bytes = self.journal.write(&rows).map_err(passing)?;
+        move_rows(tables.base(), &rows).map_err(lasting)?;
+        self.journal.clear().map_err(lasting)?;
+        moving.done();
+        let metrics = tables.checkpoint_metrics();
+        metrics.made.fetch_add(1, Ordering::Relaxed);
+        metrics.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        metrics.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if disk::is_full(source))
+}
+
+/// What the frozen overlays say, encoded, the groups' marks last.
+fn rows(moving: &Moving) -> Result<Vec<Row>, Error> {
+    let encode = |rows: &Overlay| -> Vec<Row> {
+        rows.iter()
+            .map(|(key, value)| (keys::user(key), value.as_ref().map(|value| value.to_bytes())))
+            .collect()
     };
-    let rows = rows_of(&frozen, &applied);
-    write_journal(disk, &rows)?;
-    move_rows(&*shared.base, &rows)?;
-    clear_journal(disk)?;
-    shared.layers.write().unwrap_or_else(PoisonError::into_inner).frozen = None;
-    Ok(applied.into_iter().map(|(group, mark)| (group, mark.index)).collect())
+    let mut rows = match &moving.frozen[..] {
+        [] => Vec::new(),
+        [one] => encode(&one.rows),
+        several => {
+            let mut merged = Overlay::new();
+            for frozen in several {
+                merged.extend(frozen.rows.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+            encode(&merged)
+        }
+    };
+    for (group, mark) in &moving.marks {
+        rows.push((keys::applied(*group), Some(mark.encode()?)));
+    }
+    Ok(rows)
 }
 
-type Rows = Vec<(Vec<u8>, Option<Bytes>)>;
-
-fn rows_of(frozen: &Overlay, applied: &Applied) -> Rows {
-    let user =
-        frozen.iter().map(|(key, value)| (user_key(key), value.as_ref().map(|value| value.to_bytes())));
-    let marks = applied.iter().map(|(group, mark)| (applied_key(*group), Some(mark.encode())));
-    user.chain(marks).collect()
-}
-
-fn move_rows(base: &dyn OrderedTable, rows: &Rows) -> Result<(), Error> {
+/// Writes rows in small pieces, and makes them durable.
+pub(crate) fn move_rows(base: &dyn OrderedTable, rows: &[Row]) -> Result<(), Error> {
     let mut from = 0;
     let mut bytes = 0;
     for (at, (key, value)) in rows.iter().enumerate() {
         bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
         if bytes >= PIECE_BYTES {
             base.write(&rows[from..=at])?;
-            from = at + 1;
-            bytes = 0;
+            (from, bytes) = (at + 1, 0);
             std::thread::yield_now();
         }
     }
@@ -191,109 +354,27 @@ fn move_rows(base: &dyn OrderedTable, rows: &Rows) -> Result<(), Error> {
     base.flush()
 }
 
-/// `magic | length | crc32c | rows`, where a row is `key length | key | value length + 1, or 0 | value`.
-fn write_journal(disk: &dyn Disk, rows: &Rows) -> Result<(), Error> {
-    let mut bytes = vec![0; JOURNAL_HEADER_BYTES];
-    for (key, value) in rows {
-        bytes.extend((key.len() as u32).to_le_bytes());
-        bytes.extend(key);
-        bytes.extend(value.as_ref().map_or(0, |value| value.len() as u32 + 1).to_le_bytes());
-        bytes.extend(value.as_deref().unwrap_or_default());
-    }
-    let body = &bytes[JOURNAL_HEADER_BYTES..];
-    let (length, crc) = (body.len() as u64, crc32c::crc32c(body));
-    bytes[..8].copy_from_slice(&JOURNAL_MAGIC.to_le_bytes());
-    bytes[8..16].copy_from_slice(&length.to_le_bytes());
-    bytes[16..20].copy_from_slice(&crc.to_le_bytes());
-    let file = open_journal(disk)?;
-    file.write_at(0, &bytes).and_then(|()| file.sync_data()).map_err(Error::io(JOURNAL))
+pub(crate) fn open_journal(disk: &dyn Disk) -> Result<Journal, Error> {
+    Journal::open(disk)
 }
 
-/// The journal keeps its blocks: only its header is wiped.
-fn clear_journal(disk: &dyn Disk) -> Result<(), Error> {
-    let file = open_journal(disk)?;
-    let wiped = file.write_at(0, &[0; JOURNAL_HEADER_BYTES]);
-    wiped.and_then(|()| file.sync_data()).map_err(Error::io(JOURNAL))
-}
-
-fn open_journal(disk: &dyn Disk) -> Result<Arc<dyn DiskFile>, Error> {
-    disk.open(JOURNAL).map_err(Error::io(JOURNAL))
-}
-
-/// After a start: writes a journal that is whole to sled again. One that is not whole was never acted on.
-pub(crate) fn redo(disk: &dyn Disk, base: &dyn OrderedTable) -> Result<(), Error> {
-    let file = open_journal(disk)?;
-    disk.sync_dir().map_err(Error::io(JOURNAL))?;
-    let mut header = [0; JOURNAL_HEADER_BYTES];
-    let read = file.read_at(0, &mut header).map_err(Error::io(JOURNAL))?;
-    let number = |at: usize| header[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or_default();
-    if read < header.len() || number(0) != JOURNAL_MAGIC {
-        return Ok(());
+/// After a start: finishes a checkpoint that was interrupted.
+pub(crate) fn finish_interrupted(journal: &Journal, base: &dyn OrderedTable) -> Result<(), Error> {
+    if let Some(rows) = journal.interrupted()? {
+        tracing::info!(rows = rows.len(), "finishing a checkpoint that was interrupted");
+        move_rows(base, &rows)?;
+        journal.clear()?;
     }
-    let available = file.len().map_err(Error::io(JOURNAL))?.saturating_sub(JOURNAL_HEADER_BYTES as u64);
-    if number(8) > available {
-        return Ok(());
-    }
-    let mut body = vec![0; number(8) as usize];
-    let read = file.read_at(JOURNAL_HEADER_BYTES as u64, &mut body).map_err(Error::io(JOURNAL))?;
-    let crc = header[16..20].try_into().map(u32::from_le_bytes).unwrap_or_default();
-    if read < body.len() || crc32c::crc32c(&body) != crc {
-        return Ok(());
-    }
-    let rows =
-        parse_rows(&body).ok_or_else(|| Error::Tables("the checkpoint journal does not parse".to_owned()))?;
-    tracing::info!(rows = rows.len(), "finishing a checkpoint that was interrupted");
-    move_rows(base, &rows)?;
-    clear_journal(disk)
-}
-
-fn parse_rows(mut body: &[u8]) -> Option<Rows> {
-    let mut rows = Rows::new();
-    let length = |body: &mut &[u8]| {
-        let (length, rest) = body.split_first_chunk::<4>()?;
-        *body = rest;
-        Some(u32::from_le_bytes(*length) as usize)
-    };
-    while !body.is_empty() {
-        let key_bytes = length(&mut body)?;
-        let (key, rest) = body.split_at_checked(key_bytes)?;
-        body = rest;
-        let value = match length(&mut body)? {
-            0 => None,
-            bytes => {
-                let (value, rest) = body.split_at_checked(bytes - 1)?;
-                body = rest;
-                Some(Bytes::copy_from_slice(value))
-            }
-        };
-        rows.push((key.to_vec(), value));
-    }
-    Some(rows)
-}
-
-pub(crate) fn applied_key(group: u64) -> Vec<u8> {
-    [APPLIED_PREFIX, &group.to_be_bytes()].concat()
+    Ok(())
 }
 
 /// How far each group had come at the last checkpoint.
-pub(crate) fn read_applied(base: &dyn OrderedTable) -> Result<Applied, Error> {
-    let rows = base.range(APPLIED_PREFIX, b"b", usize::MAX, false)?;
+pub(crate) fn read_marks(base: &dyn OrderedTable) -> Result<Marks, Error> {
+    let range = keys::all_applied();
+    let rows = base.range(&range.from, &range.to, usize::MAX, false)?;
     let parse = |(key, value): (Vec<u8>, Bytes)| {
-        let group = key.get(1..)?.try_into().ok().map(u64::from_be_bytes)?;
-        Some((group, AppliedMark::decode(&value)?))
+        let group = keys::group(&key).ok_or_else(|| Error::Tables("a mark of no group".to_owned()))?;
+        Ok((group, super::Mark::decode(&value)?))
     };
-    rows.into_iter()
-        .map(|row| parse(row).ok_or_else(|| Error::Tables("an applied mark is unreadable".to_owned())))
-        .collect()
-}
-
-impl AppliedMark {
-    pub(crate) fn encode(&self) -> Bytes {
-        [&self.index.to_le_bytes()[..], &self.record].concat().into()
-    }
-
-    pub(crate) fn decode(bytes: &Bytes) -> Option<AppliedMark> {
-        let index = u64::from_le_bytes(*bytes.first_chunk()?);
-        Some(AppliedMark { index, record: bytes.slice(8..) })
-    }
+    rows.into_iter().map(parse).collect()
 }

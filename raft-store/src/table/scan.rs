@@ -1,91 +1,57 @@
 //! Reading a range through all layers, a piece at a time.
 //!
 //! A piece is one consistent look at the tables; between two pieces applies may happen. No lock is held
-//! while the caller works.
+//! while the durable table is read or the caller works.
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::PoisonError,
+    sync::Arc,
 };
 
-use super::{Overlay, Tables, Value, damaged, user_key};
+use super::{Frozen, OrderedTable, Overlay, Tables, Value, lost};
+use crate::{Error, keys};
 
 const PIECE_ROWS_MIN: usize = 8;
-const PIECE_ROWS_MAX: usize = 512;
+const PIECE_ROWS_MAX: usize = 128;
+const PIECE_GROWTH: usize = 4;
 
+/// Rows of a range, in order or last first.
 pub struct Scan {
     tables: Tables,
-    from: Vec<u8>,
-    to: Vec<u8>,
-    backward: bool,
-    piece: usize,
+    left: Left,
     rows: VecDeque<(Vec<u8>, Value)>,
-    ended: bool,
+}
+
+/// What of a range is still to be read.
+pub(super) struct Left {
+    pub(super) from: Vec<u8>,
+    pub(super) to: Vec<u8>,
+    pub(super) backward: bool,
+    /// How many rows of each layer are looked at next.
+    pub(super) piece: usize,
 }
 
 impl Scan {
     pub(super) fn new(tables: Tables, from: Vec<u8>, to: Vec<u8>, backward: bool) -> Scan {
-        let ended = from >= to;
-        Scan { tables, from, to, backward, piece: PIECE_ROWS_MIN, rows: VecDeque::new(), ended }
+        let left = Left { from, to, backward, piece: PIECE_ROWS_MIN };
+        Scan { tables, left, rows: VecDeque::new() }
     }
 
-    /// Fetches the next rows. Each layer gives as many rows as the piece has; only as far as the
-    /// shortest full answer reaches is the merge complete.
     fn fetch(&mut self) {
-        let shared = self.tables.shared.clone();
-        let most = self.piece;
-        self.piece = (self.piece * 4).min(PIECE_ROWS_MAX);
-        let layers = shared.layers.read().unwrap_or_else(PoisonError::into_inner);
-        let active = self.of_overlay(&layers.active, most);
-        let frozen = layers.frozen.as_ref().map(|frozen| self.of_overlay(frozen, most)).unwrap_or_default();
-        // Read under the same lock: a checkpoint that ends meanwhile would take rows away from both.
-        let base = match shared.base.range(&user_key(&self.from), &user_key(&self.to), most, self.backward) {
-            Ok(rows) => rows,
-            Err(error) => damaged(&error),
-        };
-        drop(layers);
-        let base: Vec<_> =
-            base.into_iter().map(|(key, bytes)| (key[1..].to_vec(), Some(Value::Bytes(bytes)))).collect();
-        let horizon = self.horizon(&[&base, &frozen, &active], most);
-        let mut merged: BTreeMap<Vec<u8>, Option<Value>> = BTreeMap::new();
-        for layer in [base, frozen, active] {
-            merged.extend(layer);
-        }
-        if let Some(horizon) = &horizon {
-            let beyond = |key: &Vec<u8>| if self.backward { key < horizon } else { key > horizon };
-            merged.retain(|key, _| !beyond(key));
-        }
-        let live = merged.into_iter().filter_map(|(key, value)| value.map(|value| (key, value)));
-        if self.backward {
-            self.rows.extend(live.collect::<Vec<_>>().into_iter().rev());
-        } else {
-            self.rows.extend(live);
-        }
-        match horizon {
-            None => self.ended = true,
-            Some(key) if self.backward => self.to = key,
-            Some(mut key) => {
-                key.push(0);
-                self.from = key;
+        loop {
+            let (generation, active, frozen) = {
+                let layers = self.tables.layers();
+                (layers.generation, self.left.of(&layers.active), layers.frozen.clone())
+            };
+            let looked = self.left.look(self.tables.base(), &frozen, active);
+            let (rows, next) = looked.unwrap_or_else(|error| lost(&error));
+            // Something newer than what we saw may have come into the durable table while we read it.
+            if self.tables.layers().generation == generation {
+                self.rows = rows;
+                self.left.advance(next);
+                return;
             }
         }
-    }
-
-    fn of_overlay(&self, overlay: &Overlay, most: usize) -> Vec<(Vec<u8>, Option<Value>)> {
-        let range = overlay.range(self.from.clone()..self.to.clone());
-        let copy = |(key, value): (&Vec<u8>, &Option<Value>)| (key.clone(), value.clone());
-        if self.backward {
-            range.rev().take(most).map(copy).collect()
-        } else {
-            range.take(most).map(copy).collect()
-        }
-    }
-
-    /// The key up to which all layers have answered; none if all have answered in full.
-    fn horizon(&self, layers: &[&Vec<(Vec<u8>, Option<Value>)>], most: usize) -> Option<Vec<u8>> {
-        let ends = layers.iter().filter(|rows| rows.len() == most).filter_map(|rows| rows.last());
-        let keys = ends.map(|(key, _)| key.clone());
-        if self.backward { keys.max() } else { keys.min() }
     }
 }
 
@@ -93,14 +59,87 @@ impl Iterator for Scan {
     type Item = (Vec<u8>, Value);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(row) = self.rows.pop_front() {
-                return Some(row);
-            }
-            if self.ended || self.from >= self.to {
-                return None;
-            }
+        while self.rows.is_empty() && !self.left.is_empty() {
             self.fetch();
+        }
+        self.rows.pop_front()
+    }
+}
+
+pub(super) type OverlayRows = Vec<(Vec<u8>, Option<Value>)>;
+type Looked = (VecDeque<(Vec<u8>, Value)>, Option<Vec<u8>>);
+
+impl Left {
+    pub(super) fn all(from: Vec<u8>, to: Vec<u8>) -> Left {
+        Left { from, to, backward: false, piece: PIECE_ROWS_MAX }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.from >= self.to
+    }
+
+    pub(super) fn of(&self, overlay: &Overlay) -> OverlayRows {
+        let range = overlay.range::<[u8], _>((
+            std::ops::Bound::Included(&self.from[..]),
+            std::ops::Bound::Excluded(&self.to[..]),
+        ));
+        let copy = |(key, value): (&Vec<u8>, &Option<Value>)| (key.clone(), value.clone());
+        if self.backward {
+            range.rev().take(self.piece).map(copy).collect()
+        } else {
+            range.take(self.piece).map(copy).collect()
+        }
+    }
+
+    /// Looks at all layers, and merges what they say as far as all of them were heard. Returns the key up
+    /// to which that is, or none if it is everything.
+    pub(super) fn look(
+        &self,
+        base: &dyn OrderedTable,
+        frozen: &[Arc<Frozen>],
+        active: OverlayRows,
+    ) -> Result<Looked, Error> {
+        let (from, to) = (keys::user(&self.from), keys::user(&self.to));
+        let durable = base.range(&from, &to, self.piece, self.backward)?;
+        let durable: OverlayRows = durable
+            .into_iter()
+            .map(|(key, bytes)| (keys::user_back(key), Some(Value::Bytes(bytes))))
+            .collect();
+        let frozen = frozen.iter().map(|frozen| self.of(&frozen.rows));
+        let layers: Vec<OverlayRows> = [durable].into_iter().chain(frozen).chain([active]).collect();
+
+        // A layer that gave a full piece may have more rows beyond its last.
+        let full = layers.iter().filter(|rows| rows.len() == self.piece);
+        let ends = full.filter_map(|rows| rows.last()).map(|(key, _)| key.clone());
+        let horizon = if self.backward { ends.max() } else { ends.min() };
+
+        let mut merged: BTreeMap<Vec<u8>, Option<Value>> = BTreeMap::new();
+        for layer in layers {
+            merged.extend(layer);
+        }
+        if let Some(horizon) = &horizon {
+            if self.backward {
+                merged = merged.split_off(horizon);
+            } else {
+                let mut beyond = merged.split_off(horizon);
+                merged.extend(beyond.remove_entry(horizon));
+            }
+        }
+        let live = merged.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let rows = if self.backward { live.rev().collect() } else { live.collect() };
+        Ok((rows, horizon))
+    }
+
+    /// Goes on behind a key, or ends.
+    pub(super) fn advance(&mut self, horizon: Option<Vec<u8>>) {
+        self.piece = (self.piece * PIECE_GROWTH).min(PIECE_ROWS_MAX);
+        match horizon {
+            None => self.from = self.to.clone(),
+            Some(key) if self.backward => self.to = key,
+            Some(mut key) => {
+                key.push(0);
+                self.from = key;
+            }
         }
     }
 }

@@ -1,8 +1,18 @@
 //! sled 0.34.7 as the durable map behind the tables.
 //!
-//! Three of its habits are worked around here. Its `flush` does not sync the file, so we do that through
-//! a handle of our own. Values beyond a segment go to files that it never syncs, so large values are cut
-//! into pieces. And it panics on some damaged files, so it is opened under `catch_unwind`.
+//! Three of its habits are worked around here. Its `flush` writes but does not sync the file, so we sync it
+//! through a handle of our own. Values that outgrow a page go to files of their own that it never syncs, so
+//! large values are cut into pieces. And it panics on some damaged files, so it is opened under
+//! `catch_unwind`.
+//!
+//! ```text
+//! key                                                  0 | value
+//! key                                                  1 | version u64 | pieces u32
+//! 'p' | key bytes u16 | key | version u64 | piece u32  bytes
+//! ```
+//!
+//! Pieces carry the hash of the whole value as their version, so that a reader who comes while a value is
+//! replaced never mixes two of them.
 
 use std::{
     fs::File,
@@ -11,12 +21,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use sled::IVec;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::OrderedTable;
+use super::{OrderedTable, Row};
 use crate::Error;
 
 /// Values up to this size are one row of sled.
 const INLINE_BYTES_MAX: usize = 24 << 10;
+/// Its file grows by so much.
+const SEGMENT_BYTES: usize = 8 << 20;
 const PIECE_PREFIX: u8 = b'p';
 const INLINE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -31,46 +45,86 @@ impl SledTable {
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<SledTable, Error> {
         let config = sled::Config::new()
             .path(folder)
-            .segment_size(8 << 20)
+            .segment_size(SEGMENT_BYTES)
             .cache_capacity(cache_bytes)
             .flush_every_ms(None)
             .mode(sled::Mode::HighThroughput);
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let db = match opened {
+        let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
             Ok(Ok(db)) => db,
-            Ok(Err(error)) => return Err(Error::Tables(error.to_string())),
-            Err(_) => return Err(Error::Tables("sled cannot make sense of its file".to_owned())),
+            Ok(Err(error)) => return Err(failed(error)),
+            Err(_) => return Err(Error::Tables("sled can't make sense of its file".to_owned())),
         };
         let path = folder.join("db");
         let file = File::open(&path).map_err(Error::io(path.display().to_string()))?;
-        for folder in [folder, folder.parent().unwrap_or(folder)] {
-            let sync = File::open(folder).and_then(|folder| folder.sync_all());
-            sync.map_err(Error::io(folder.display().to_string()))?;
+        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(Error::io(folder.display().to_string()))?;
         }
         Ok(SledTable { db, file })
     }
 
-    fn assemble(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, Error> {
-        match stored.split_first() {
-            Some((&INLINE, value)) => Ok(Bytes::copy_from_slice(value)),
-            Some((&IN_PIECES, count)) => {
-                let count = count.try_into().map(u32::from_le_bytes).map_err(|_| missing(key))?;
-                let mut value = Vec::with_capacity(count as usize * INLINE_BYTES_MAX);
-                for piece in 0..count {
-                    let found = self.db.get(piece_key(key, piece)).map_err(failed)?;
-                    value.extend_from_slice(&found.ok_or_else(|| missing(key))?);
-                }
-                Ok(value.into())
+    /// The value that is stored under a key. The row may be replaced at any time; its pieces then go.
+    fn assemble(&self, key: &[u8], mut stored: IVec) -> Result<Option<Bytes>, Error> {
+        loop {
+            if let Some((&INLINE, value)) = stored.split_first() {
+                return Ok(Some(Bytes::copy_from_slice(value)));
             }
-            _ => Err(missing(key)),
+            let pieces = Pieces::of(&stored).ok_or_else(|| damaged(key))?;
+            if let Some(value) = self.join(key, &pieces)? {
+                return Ok(Some(value));
+            }
+            match self.db.get(key).map_err(failed)? {
+                None => return Ok(None),
+                Some(again) if again == stored => return Err(damaged(key)),
+                Some(again) => stored = again,
+            }
         }
+    }
+
+    fn join(&self, key: &[u8], pieces: &Pieces) -> Result<Option<Bytes>, Error> {
+        let mut value = Vec::with_capacity(pieces.count as usize * INLINE_BYTES_MAX);
+        for number in 0..pieces.count {
+            match self.db.get(pieces.key(key, number)).map_err(failed)? {
+                Some(piece) => value.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+        if xxh3_64(&value) != pieces.version {
+            return Err(damaged(key));
+        }
+        Ok(Some(value.into()))
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        if value.len() <= INLINE_BYTES_MAX {
+            let old = self.db.insert(key, [&[INLINE], value].concat()).map_err(failed)?;
+            return self.forget(key, old, None);
+        }
+        let pieces = Pieces { version: xxh3_64(value), count: value.len().div_ceil(INLINE_BYTES_MAX) as u32 };
+        for (number, piece) in (0..).zip(value.chunks(INLINE_BYTES_MAX)) {
+            self.db.insert(pieces.key(key, number), piece).map_err(failed)?;
+        }
+        let old = self.db.insert(key, pieces.stored()).map_err(failed)?;
+        self.forget(key, old, Some(pieces.version))
+    }
+
+    /// Removes the pieces of a value that was replaced.
+    fn forget(&self, key: &[u8], old: Option<IVec>, kept_version: Option<u64>) -> Result<(), Error> {
+        let Some(old) = old.as_deref().and_then(Pieces::of) else { return Ok(()) };
+        if Some(old.version) == kept_version {
+            return Ok(());
+        }
+        for number in 0..old.count {
+            self.db.remove(old.key(key, number)).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
 impl OrderedTable for SledTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         match self.db.get(key).map_err(failed)? {
-            Some(stored) => self.assemble(key, &stored).map(Some),
+            Some(stored) => self.assemble(key, stored),
             None => Ok(None),
         }
     }
@@ -86,46 +140,30 @@ impl OrderedTable for SledTable {
             return Ok(Vec::new());
         }
         let range = self.db.range(from..to);
-        let collect = |row: sled::Result<(sled::IVec, sled::IVec)>| {
+        let row = |row: sled::Result<(IVec, IVec)>| -> Result<Option<(Vec<u8>, Bytes)>, Error> {
             let (key, stored) = row.map_err(failed)?;
-            let value = self.assemble(&key, &stored)?;
-            Ok((key.to_vec(), value))
+            Ok(self.assemble(&key, stored)?.map(|value| (key.to_vec(), value)))
         };
+        let live = |row: Result<Option<_>, Error>| row.transpose();
         if backward {
-            range.rev().take(most).map(collect).collect()
+            range.rev().map(row).filter_map(live).take(most).collect()
         } else {
-            range.take(most).map(collect).collect()
+            range.map(row).filter_map(live).take(most).collect()
         }
     }
 
-    fn write(&self, rows: &[(Vec<u8>, Option<Bytes>)]) -> Result<(), Error> {
-        let mut batch = sled::Batch::default();
+    /// Row by row rather than as a batch, which would stop all readers until it is through.
+    fn write(&self, rows: &[Row]) -> Result<(), Error> {
         for (key, value) in rows {
-            let mut new_pieces = 0;
             match value {
-                None => batch.remove(key.as_slice()),
-                Some(value) if value.len() <= INLINE_BYTES_MAX => {
-                    batch.insert(key.as_slice(), [&[INLINE], &value[..]].concat());
-                }
-                Some(value) => {
-                    for (number, piece) in value.chunks(INLINE_BYTES_MAX).enumerate() {
-                        batch.insert(piece_key(key, number as u32), piece);
-                        new_pieces = number as u32 + 1;
-                    }
-                    batch.insert(key.as_slice(), [&[IN_PIECES], &new_pieces.to_le_bytes()[..]].concat());
-                }
-            }
-            // Pieces of the value that was there before must not outlive it.
-            if let Some(old) = self.db.get(key).map_err(failed)?
-                && let Some((&IN_PIECES, count)) = old.split_first()
-            {
-                let count = count.try_into().map(u32::from_le_bytes).map_err(|_| missing(key))?;
-                for piece in new_pieces..count {
-                    batch.remove(piece_key(key, piece));
+                Some(value) => self.put(key, value)?,
+                None => {
+                    let old = self.db.remove(key).map_err(failed)?;
+                    self.forget(key, old, None)?;
                 }
             }
         }
-        self.db.apply_batch(batch).map_err(failed)
+        Ok(())
     }
 
     fn flush(&self) -> Result<(), Error> {
@@ -134,14 +172,109 @@ impl OrderedTable for SledTable {
     }
 }
 
-fn piece_key(key: &[u8], piece: u32) -> Vec<u8> {
-    [&[PIECE_PREFIX], key, &piece.to_be_bytes()[..]].concat()
+/// Where the pieces of a large value are.
+struct Pieces {
+    version: u64,
+    count: u32,
+}
+
+impl Pieces {
+    fn of(stored: &[u8]) -> Option<Pieces> {
+        let (&IN_PIECES, rest) = stored.split_first()? else { return None };
+        let (version, rest) = rest.split_first_chunk()?;
+        Some(Pieces {
+            version: u64::from_le_bytes(*version),
+            count: u32::from_le_bytes(rest.try_into().ok()?),
+        })
+    }
+
+    fn stored(&self) -> Vec<u8> {
+        [&[IN_PIECES], &self.version.to_le_bytes()[..], &self.count.to_le_bytes()].concat()
+    }
+
+    fn key(&self, key: &[u8], number: u32) -> Vec<u8> {
+        let key_bytes = (key.len() as u16).to_be_bytes();
+        [&[PIECE_PREFIX], &key_bytes[..], key, &self.version.to_be_bytes(), &number.to_be_bytes()].concat()
+    }
 }
 
 fn failed(error: sled::Error) -> Error {
     Error::Tables(error.to_string())
 }
 
-fn missing(key: &[u8]) -> Error {
-    Error::Tables(format!("a value of {} is not whole", String::from_utf8_lossy(key)))
+fn damaged(key: &[u8]) -> Error {
+    Error::Tables(format!("the value of key {} is not whole", key.escape_ascii()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> SledTable {
+        SledTable::open(folder, 1 << 20).expect("it opens")
+    }
+
+    #[test]
+    fn large_values_come_back_whole_and_leave_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = open(folder.path());
+        let key = b"uk".to_vec();
+        for bytes in [0, 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1, 1 << 20, 3 * INLINE_BYTES_MAX, 5] {
+            let value: Vec<u8> = (0..bytes).map(|at| (at * 7 + bytes) as u8).collect();
+            table.write(&[(key.clone(), Some(value.clone().into()))]).expect("it writes");
+            assert_eq!(table.get(&key).expect("it reads"), Some(value.clone().into()));
+            let rows = table.range(b"u", b"v", 10, bytes % 2 == 0).expect("it reads");
+            assert_eq!(rows, [(key.clone(), value.into())]);
+        }
+        assert_eq!(table.db.len(), 1, "pieces of replaced values are gone");
+        table.write(&[(key.clone(), Some(vec![1; 1 << 20].into())), (key.clone(), None)]).expect("it writes");
+        assert_eq!((table.get(&key).expect("it reads"), table.db.len()), (None, 0));
+        assert!(!folder.path().join("blobs").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
+    }
+
+    #[test]
+    fn a_reader_never_mixes_two_values() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = open(folder.path());
+        let value = |byte: u8| Bytes::from(vec![byte; 100_000 + usize::from(byte)]);
+        table.write(&[(b"uk".to_vec(), Some(value(0)))]).expect("it writes");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for byte in 1..100 {
+                    table.write(&[(b"uk".to_vec(), Some(value(byte)))]).expect("it writes");
+                }
+            });
+            while !writer.is_finished() {
+                let found = table.get(b"uk").expect("it reads").expect("it is there");
+                assert_eq!(found, value(found[0]));
+            }
+        });
+    }
+
+    /// What is damaged is found out when it is opened or when it is read, and never by a panic.
+    #[test]
+    fn a_damaged_file_is_an_error_and_no_panic() {
+        let rows: Vec<Row> =
+            (0u32..3000).map(|row| (row.to_be_bytes().to_vec(), Some(vec![row as u8; 500].into()))).collect();
+        let mut refused = 0;
+        for damage in ["conf", "db", "snap"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            {
+                let table = open(folder.path());
+                table.write(&rows).expect("it writes");
+                table.flush().expect("it flushes");
+            }
+            for file in folder.path().read_dir().expect("a folder").flatten() {
+                if file.file_name().to_string_lossy().starts_with(damage) {
+                    let mut content = std::fs::read(file.path()).expect("it reads");
+                    content.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x5a);
+                    std::fs::write(file.path(), content).expect("it writes");
+                }
+            }
+            let opened = SledTable::open(folder.path(), 1 << 20);
+            let read = opened.and_then(|table| table.range(&[], &[255; 5], usize::MAX, false));
+            refused += u32::from(read.is_err());
+        }
+        assert!(refused > 0, "damage is noticed");
+    }
 }
