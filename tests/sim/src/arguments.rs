@@ -1,0 +1,48 @@
+//! The command line, by hand: three modes and a few numbers need no library.
+
+pub const USAGE: &str = "\
+usage: everlog-sim [--seeds N] [--first S] [--threads T] [--coverage]
+       everlog-sim --seed S [--whole]";
+
+const SEEDS_DEFAULT: u64 = 200;
+
+#[derive(Debug)]
+pub struct Arguments {
+    pub mode: Mode,
+    pub threads: usize,
+    /// The whole trace, not only what concerns the failure.
+    pub whole: bool,
+    pub coverage: bool,
+}
+
+#[derive(Debug)]
+pub enum Mode {
+    Many { first: u64, count: u64 },
+    One { seed: u64 },
+}
+
+impl Arguments {
+    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+        let (mut first, mut count, mut seed) = (1, SEEDS_DEFAULT, None);
+        let (mut whole, mut coverage) = (false, false);
+        let mut threads = std::thread::available_parallelism().map_or(1, usize::from);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            let number = |text: String| text.parse::<u64>().map_err(|why| format!("{text}: {why}"));
+            match word.as_str() {
+                "--seeds" => count = number(value()?)?,
+                "--first" => first = number(value()?)?,
+                "--seed" => seed = Some(number(value()?)?),
+                "--threads" => threads = number(value()?)? as usize,
+                "--whole" => whole = true,
+                "--coverage" => coverage = true,
+                _ => return Err(format!("{word} is not known")),
+            }
+        }
+        let mode = match seed {
+            Some(seed) => Mode::One { seed },
+            None => Mode::Many { first, count },
+        };
+        Ok(Arguments { mode, threads: threads.max(1), whole, coverage })
+    }
+}
