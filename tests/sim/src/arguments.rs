@@ -1,28 +1,28 @@
 //! The command line, by hand: three modes and a few numbers need no library.
 
-pub const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 usage: everlog-sim [--seeds N] [--first S] [--threads T] [--coverage]
        everlog-sim --seed S [--whole]";
 
 const SEEDS_DEFAULT: u64 = 200;
 
 #[derive(Debug)]
-pub struct Arguments {
-    pub mode: Mode,
-    pub threads: usize,
+pub(crate) struct Arguments {
+    pub(crate) mode: Mode,
+    pub(crate) threads: usize,
     /// The whole trace, not only what concerns the failure.
-    pub whole: bool,
-    pub coverage: bool,
+    pub(crate) whole: bool,
+    pub(crate) coverage: bool,
 }
 
 #[derive(Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     Many { first: u64, count: u64 },
     One { seed: u64 },
 }
 
 impl Arguments {
-    pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
         let (mut first, mut count, mut seed) = (1, SEEDS_DEFAULT, None);
         let (mut whole, mut coverage) = (false, false);
         let mut threads = std::thread::available_parallelism().map_or(1, usize::from);

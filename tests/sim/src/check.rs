@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use everlog_engine::{
     execution::{Execution, event_type},
     key::RunKey,
+    shard::World,
 };
 use everlog_proto::api::{enums::v1::EventType, history::v1::HistoryEvent};
 
@@ -32,7 +33,7 @@ use crate::{
 pub struct Evidence<'a> {
     pub sim: &'a Sim,
     pub runs: Vec<Run>,
-    /// Positions in `runs`, in the order in which the runs began.
+    /// Positions in `runs`, which are in the order in which they began.
     pub by_workflow: BTreeMap<String, Vec<usize>>,
 }
 
@@ -89,12 +90,13 @@ impl<'a> Evidence<'a> {
     fn gather(sim: &'a Sim) -> Evidence<'a> {
         let mut runs: Vec<Run> = Vec::new();
         for (shard, log) in sim.logs.iter().enumerate() {
-            for execution in log.truth.executions() {
+            let states = log.begun.iter().filter_map(|key| World::execution(&log.truth, key));
+            runs.extend(states.map(|state| {
+                let execution = (*state).clone();
                 let events = log.truth.history(execution.key());
-                runs.push(Run { shard, execution, events });
-            }
+                Run { shard, execution, events }
+            }));
         }
-        runs.sort_by_key(|run| (run.execution.start_time, run.execution.run_id().to_owned()));
         let mut by_workflow: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (position, run) in runs.iter().enumerate() {
             by_workflow.entry(run.execution.workflow_id().to_owned()).or_default().push(position);
@@ -102,7 +104,7 @@ impl<'a> Evidence<'a> {
         Evidence { sim, runs, by_workflow }
     }
 
-    /// Runs of a workflow. Clocks of nodes differ, so only links between runs tell their order for sure.
+    /// Runs of a workflow, in the order in which they began.
     pub fn of(&self, workflow: &str) -> impl Iterator<Item = &Run> {
         self.by_workflow.get(workflow).into_iter().flatten().map(|position| &self.runs[*position])
     }

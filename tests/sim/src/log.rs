@@ -69,6 +69,8 @@ pub struct Log {
     /// Runs that are open in `truth`, by workflow.
     pub open: BTreeMap<WorkflowKey, RunKey>,
     pub open_runs: usize,
+    /// All runs in the order in which they began.
+    pub begun: Vec<RunKey>,
 }
 
 impl Log {

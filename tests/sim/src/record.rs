@@ -44,6 +44,8 @@ pub struct Op {
     pub request_id: String,
     pub invoked: Time,
     pub ended: Option<(Time, Ended)>,
+    /// It was sent more than once, by its client or by the network.
+    pub repeated: bool,
     pub refusal: Option<String>,
     /// The run that a start was told of.
     pub run_id: Option<String>,

@@ -58,12 +58,29 @@ impl Sim {
         let Some(rpc) = self.rpcs.get_mut(&id) else { return };
         rpc.attempt += 1;
         rpc.attempts_left -= 1;
-        let (attempt, timeout) = (rpc.attempt, rpc.timeout);
+        let (attempt, timeout, owner) = (rpc.attempt, rpc.timeout, rpc.owner);
         let (workflow, request) = (rpc.workflow.clone(), Box::new(rpc.request.clone()));
+        if attempt > 1 {
+            self.note_repeated(owner);
+        }
         let node = self.random.below(self.nodes.len());
         let asker = Asker::Rpc { rpc: id, attempt };
         self.send(None, node, Message::Request { workflow, request, asker, hops: 0 });
         self.agenda.plan(self.now + timeout, Event::RpcTimeout { rpc: id, attempt });
+    }
+
+    /// The network delivers an attempt twice: a refusal may then be of the second delivery.
+    pub fn rpc_doubled(&mut self, id: u64) {
+        let Some(rpc) = self.rpcs.get_mut(&id) else { return };
+        rpc.uncertain = true;
+        let owner = rpc.owner;
+        self.note_repeated(owner);
+    }
+
+    fn note_repeated(&mut self, owner: Owner) {
+        if let Owner::Session { op, .. } = owner {
+            self.records.ops[op].repeated = true;
+        }
     }
 
     pub fn rpc_answered(&mut self, id: u64, attempt: u32, answer: Answer) {

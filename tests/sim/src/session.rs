@@ -173,6 +173,7 @@ impl Sim {
             request_id,
             invoked: self.now,
             ended: None,
+            repeated: false,
             refusal: None,
             run_id: None,
             answer: None,

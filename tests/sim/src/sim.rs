@@ -14,7 +14,7 @@ use everlog_engine::{
 };
 
 use crate::{
-    agenda::{Agenda, Event, Message, Recovery},
+    agenda::{Agenda, Asker, Event, Message, Recovery},
     coverage::Coverage,
     log::Log,
     node::Node,
@@ -261,6 +261,9 @@ impl Sim {
             && let Some(double) = doubled(&message)
         {
             self.coverage.hit("a message was doubled");
+            if let Message::Request { asker: Asker::Rpc { rpc, .. }, .. } = &message {
+                self.rpc_doubled(*rpc);
+            }
             let at = self.now + self.random.millis(1, 3_000);
             self.agenda.plan(at, Event::Arrive { node: to, message: double });
         }
@@ -284,7 +287,7 @@ fn doubled(message: &Message) -> Option<Message> {
         Message::Request { workflow, request, hops, .. } => Some(Message::Request {
             workflow: workflow.clone(),
             request: request.clone(),
-            asker: crate::agenda::Asker::Nobody,
+            asker: Asker::Nobody,
             hops: *hops,
         }),
         Message::Offer { .. } | Message::OfferRefused { .. } | Message::TaskRefused { .. } => {

@@ -25,6 +25,9 @@ pub fn online(sim: &mut Sim, shard: usize, changes: &[Change]) {
     }
     for change in changes {
         let Some(state) = &change.prepared else { continue };
+        if change.version == 0 {
+            sim.logs[shard].begun.push(change.run.clone());
+        }
         if state.is_running() {
             let before = sim.logs[shard].open.insert(change.run.workflow.clone(), change.run.clone());
             if let Some(before) = before.filter(|before| *before != change.run) {
