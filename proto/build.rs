@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let descriptors = fs::read(env::var("DEP_TEMPORALIO_PROTOS_DESCRIPTOR_PATH")?)?;
     let mut public = FileDescriptorSet::decode(descriptors.as_slice())?;
-    public.file.retain(|file| file.package().starts_with("temporal.api.") || file.package().starts_with("google."));
-    // Reflection serves the whole set; the generator gets only the files that declare services.
+    // Reflection serves the whole set, imports included; the generator gets only the files that declare
+    // services.
     fs::write(out.join("public.bin"), public.encode_to_vec())?;
     public.file.retain(|file| !file.service.is_empty() && file.package().starts_with("temporal.api."));
     tonic_prost_build::configure()

@@ -12,7 +12,7 @@ use everlog_engine::{
     reply::{Reply, WorkflowTaskReply},
     request::Request,
     time::Time,
-    visibility::Row,
+    visibility::{Counts, Row},
 };
 use everlog_proto::api::{
     enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
@@ -213,8 +213,14 @@ impl Backend for NodeBackend {
             after: Vec::new(),
             most: usize::MAX,
         };
-        let rows = list::of_cluster(&self.router, query).await?;
-        Ok(CountWorkflowExecutionsResponse { count: rows.len() as i64, ..Default::default() })
+        let filter = list::parse(&self.router, &query)?;
+        let mut counts = Counts::default();
+        for row in list::of_cluster(&self.router, query).await? {
+            if let Ok(row) = Row::decode(&row.row) {
+                counts.add(&filter, &row);
+            }
+        }
+        Ok(counts.response())
     }
 
     fn cluster(&self) -> ClusterView {

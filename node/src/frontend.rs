@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod call;
 pub mod dynamic_config;
+pub mod metrics;
 pub mod rate;
 pub mod service;
 pub mod status;
@@ -33,6 +34,11 @@ mod validate;
 mod visibility;
 mod workflow;
 mod workflow_task;
+
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod testing;
 
 use std::{sync::Arc, time::Duration};
 

@@ -90,7 +90,7 @@ async fn ask(router: &Router, shard: u16, query: ListQuery) -> Result<Vec<Listed
     }
 }
 
-fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
+pub fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
     let cluster = router.cluster().borrow().clone();
     let attributes = cluster
         .namespace_by_id(&query.namespace_id)

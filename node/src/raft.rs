@@ -11,7 +11,6 @@
 //! a lease, since a lease trusts clocks and a process can be stopped for ten seconds.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,14 +52,14 @@ pub struct Groups {
 pub enum Error {
     #[error("the configuration does not suit the library: {0}")]
     Config(String),
-    #[error("group {group} cannot start: {source}")]
+    #[error("group {group} cannot start")]
     Start { group: u64, source: BoxError },
     #[error("group {0} does not exist")]
     UnknownGroup(u64),
-    #[error("{path}: {source}")]
-    Identity { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    Folder(#[from] crate::node::FolderError),
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -41,6 +41,8 @@ use crate::{
 const INBOX_MAX: usize = 16 * 1024;
 /// Messages taken in one turn.
 const TURN_MESSAGES_MAX: usize = 4096;
+/// How long a shard waits before it tries again to settle a lost proposal.
+const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 /// The loop looks at the time at least so often.
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
@@ -109,6 +111,8 @@ pub fn start(context: Surroundings) -> ShardHandle {
         next_call: 1,
         proposals: FuturesOrdered::new(),
         reads: FuturesUnordered::new(),
+        barriers: FuturesUnordered::new(),
+        recovering: false,
     };
     tokio::spawn(shell.run(inbox));
     handle
@@ -121,6 +125,9 @@ struct Shell {
     next_call: Call,
     proposals: FuturesOrdered<Numbered<Proposal>>,
     reads: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
+    /// Barriers behind a lost proposal: the term, and whether it is settled.
+    barriers: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
+    recovering: bool,
 }
 
 /// A future with the number under which the shard knows it.
@@ -156,6 +163,9 @@ impl Shell {
                 }
                 Some((proposal, outcome)) = self.proposals.next(), if !self.proposals.is_empty() => {
                     self.proposal_ended(proposal, outcome);
+                }
+                Some((term, settled)) = self.barriers.next(), if !self.barriers.is_empty() => {
+                    self.barrier_ended(term, settled);
                 }
                 Some((read, confirmed)) = self.reads.next(), if !self.reads.is_empty() => {
                     let input = if confirmed { Input::ReadReady { read } } else { Input::ReadFailed { read } };
@@ -214,7 +224,39 @@ impl Shell {
             Err(error) => {
                 tracing::debug!(shard = self.context.id, %error, "a proposal was lost");
                 self.input(Input::Lost { proposal });
+                self.lead_again();
             }
+        }
+    }
+
+    /// A proposal can be lost although this node goes on leading in the same term. What became of it must
+    /// be known before anything else is decided: an empty entry is proposed behind all that was, and when
+    /// that is applied, everything before it is decided too.
+    fn lead_again(&mut self) {
+        let known = *self.context.group.leadership().borrow();
+        if self.shard.leads() || !known.is_me || self.recovering {
+            return;
+        }
+        self.recovering = true;
+        let group = self.context.group.clone();
+        let payload = Payload::new(Entry::default().encode());
+        let barrier = group.propose(known.term, payload);
+        self.barriers.push(Box::pin(async move {
+            let settled = barrier.await.is_ok();
+            if !settled {
+                tokio::time::sleep(RECOVERY_PAUSE).await;
+            }
+            (known.term, settled)
+        }));
+    }
+
+    fn barrier_ended(&mut self, term: u64, settled: bool) {
+        self.recovering = false;
+        let known = *self.context.group.leadership().borrow();
+        if settled && known.is_me && known.term == term && !self.shard.leads() {
+            self.input(Input::Lead { term, seed: self.context.clock.seed() });
+        } else {
+            self.lead_again();
         }
     }
 

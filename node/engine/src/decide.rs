@@ -113,6 +113,7 @@ pub fn settle(turn: &mut Turn<'_>) {
     if overflows && turn.volatile.started.is_some() {
         let cause = WorkflowTaskFailedCause::ForceCloseCommand;
         workflow_task::fail_started(turn, cause, None, terminate::SERVER_IDENTITY);
+        turn.flush_buffer();
         workflow_task::schedule_if_needed(turn);
     }
     let execution = &turn.execution;

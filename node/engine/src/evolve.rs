@@ -5,7 +5,11 @@
 
 use everlog_proto::api::{
     enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
-    history::v1::{HistoryEvent, WorkflowExecutionStartedEventAttributes, history_event::Attributes},
+    history::v1::{
+        HistoryEvent, WorkflowExecutionStartedEventAttributes, WorkflowTaskCompletedEventAttributes,
+        history_event::Attributes,
+    },
+    workflow::v1::ResetPointInfo,
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -17,6 +21,9 @@ use crate::{
     time::{Time, duration, set_duration},
 };
 
+/// Reset points that a run remembers; the oldest give way.
+const RESET_POINTS_MAX: usize = 20;
+
 /// Folds all facts of one change and counts the version.
 pub fn evolve_change(execution: &mut Execution, change: &Change) {
     if execution.key.is_none() {
@@ -26,6 +33,7 @@ pub fn evolve_change(execution: &mut Execution, change: &Change) {
         evolve(execution, fact);
     }
     execution.version += 1;
+    execution.state_transitions += 1;
 }
 
 pub fn evolve(execution: &mut Execution, fact: &Fact) {
@@ -82,6 +90,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             execution.last_completed_started_event_id = a.started_event_id;
             execution.last_completed_event_id = event.event_id;
             execution.close_attempted = false;
+            note_build(execution, a, event.event_id, at);
         }
         Attributes::WorkflowTaskFailedEventAttributes(_)
         | Attributes::WorkflowTaskTimedOutEventAttributes(_) => execution.workflow_task = None,
@@ -139,6 +148,47 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
     }
 }
 
+/// The first task that a build of the worker completes is a point to reset to.
+fn note_build(
+    execution: &mut Execution,
+    attributes: &WorkflowTaskCompletedEventAttributes,
+    completed_event_id: i64,
+    at: Time,
+) {
+    #[allow(deprecated, reason = "workers without deployments say only this")]
+    let (checksum, stamp) = (&attributes.binary_checksum, &attributes.worker_version);
+    let build_id = stamp.as_ref().map_or("", |stamp| &stamp.build_id);
+    let mut builds = vec!["unversioned".to_owned()];
+    if !build_id.is_empty() {
+        builds.push(format!("unversioned:{build_id}"));
+    }
+    for build in builds {
+        if !execution.build_ids.contains(&build) {
+            execution.build_ids.push(build);
+        }
+    }
+    #[allow(deprecated, reason = "the same")]
+    let known =
+        |point: &Proto<ResetPointInfo>| point.binary_checksum == *checksum && point.build_id == build_id;
+    if execution.reset_points.iter().any(known) {
+        return;
+    }
+    if execution.reset_points.len() == RESET_POINTS_MAX {
+        execution.reset_points.remove(0);
+    }
+    #[allow(deprecated, reason = "the same")]
+    let point = ResetPointInfo {
+        build_id: build_id.to_owned(),
+        binary_checksum: checksum.clone(),
+        run_id: execution.run_id().to_owned(),
+        first_workflow_task_completed_id: completed_event_id,
+        create_time: Some(at.proto()),
+        expire_time: None,
+        resettable: true,
+    };
+    execution.reset_points.push(Proto(point));
+}
+
 fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEventAttributes, at: Time) {
     let mut kept = attributes.clone();
     let runs_again = kept.retry_policy.is_some() || !kept.cron_schedule.is_empty();
@@ -154,6 +204,8 @@ fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEvent
         .flat_map(|s| s.indexed_fields)
         .map(|(k, v)| (k, Proto(v)))
         .collect();
+    execution.reset_points =
+        kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points).map(Proto).collect();
     execution.status = WorkflowExecutionStatus::Running as i32;
     execution.start_time = at;
     execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
@@ -207,8 +259,7 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     execution.close_time = Some(at);
     execution.close_event_id = event.event_id;
     execution.new_run_id = new_run_id;
-    execution.workflow_task = None;
-    execution.activities.clear();
+    // What was pending stays to be seen: descriptions of closed runs show it.
     execution.timers.clear();
     execution.buffered.clear();
     execution.sticky = None;
@@ -217,7 +268,6 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
 /// Events that answer a request are found again by the request's id.
 fn note_request_id(execution: &mut Execution, event: &HistoryEvent) {
     let request_id = match &event.attributes {
-        Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) => &a.request_id,
         Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) => &a.attached_request_id,
         _ => return,
     };

@@ -16,6 +16,7 @@ use everlog_proto::api::{
         ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
+    workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,11 @@ pub struct Execution {
     pub request_ids: BTreeMap<String, AttachedRequest>,
     pub cancel_requested: bool,
     pub cancel_request_id: String,
+
+    /// Where the run may be reset to: the first task completed by each build of the worker.
+    pub reset_points: Vec<Proto<ResetPointInfo>>,
+    /// Builds that completed tasks of this run, as the search attribute `BuildIds` has them.
+    pub build_ids: Vec<String>,
 
     pub memo: BTreeMap<String, Proto<Payload>>,
     pub search_attributes: BTreeMap<String, Proto<Payload>>,
@@ -190,6 +196,30 @@ impl Execution {
         self.last_completed_event_id > 0
     }
 
+    /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
+    pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
+        let mut shown = self.search_attributes.clone();
+        if !self.build_ids.is_empty() {
+            let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
+            shown.insert("BuildIds".into(), Proto(keywords(&names)));
+        }
+        let checksums: Vec<String> = self
+            .reset_points
+            .iter()
+            .map(|point| {
+                #[allow(deprecated, reason = "workers without deployments say only this")]
+                let checksum = &point.binary_checksum;
+                checksum
+            })
+            .filter(|checksum| !checksum.is_empty())
+            .map(|checksum| format!("{checksum:?}"))
+            .collect();
+        if !checksums.is_empty() {
+            shown.insert("BinaryChecksums".into(), Proto(keywords(&checksums)));
+        }
+        shown
+    }
+
     pub fn buffered_bytes(&self) -> usize {
         use prost::Message;
         self.buffered.iter().map(|event| event.encoded_len()).sum()
@@ -228,4 +258,12 @@ impl Activity {
 /// The type of an event, as the API's enum.
 pub fn event_type(event: &HistoryEvent) -> EventType {
     EventType::try_from(event.event_type).unwrap_or(EventType::Unspecified)
+}
+
+/// A search attribute of the type KeywordList, from quoted words.
+fn keywords(quoted: &[String]) -> Payload {
+    let mut payload = Payload { data: format!("[{}]", quoted.join(",")).into_bytes(), ..Payload::default() };
+    payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
+    payload.metadata.insert("type".into(), b"KeywordList".to_vec());
+    payload
 }

@@ -64,7 +64,7 @@ pub struct Limits {
     pub state_bytes_max: usize,
     /// `history.continueAsNewMinInterval`
     pub continue_as_new_interval_min: Duration,
-    /// `history.workflowIdReuseMinimalInterval`
+    /// `history.workflowIdReuseMinimalInterval`; off, as in the real development server.
     pub workflow_id_reuse_interval_min: Duration,
     /// `frontend.searchAttributesNumberOfKeysLimit`
     pub search_attribute_keys_max: usize,
@@ -114,7 +114,7 @@ impl Default for Limits {
             details_bytes_max: 20_000,
             state_bytes_max: 8 * MIB,
             continue_as_new_interval_min: Duration::from_secs(1),
-            workflow_id_reuse_interval_min: Duration::from_secs(1),
+            workflow_id_reuse_interval_min: Duration::ZERO,
             search_attribute_keys_max: 100,
             search_attribute_value_bytes_max: 2 * KIB,
             search_attributes_bytes_max: 40 * KIB,

@@ -17,6 +17,10 @@ use crate::{execution::Execution, key::RunKey, reject::Reject, volatile::Started
 #[derive(Clone, Debug)]
 pub enum Reply {
     Done,
+    /// The run that was signalled.
+    Signaled {
+        run_id: String,
+    },
     Started(Started),
     /// Boxed: the largest answer, and the most frequent.
     WorkflowTask(Box<WorkflowTaskReply>),

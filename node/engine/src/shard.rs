@@ -31,6 +31,9 @@ use crate::{
 /// A caller, as the shell knows it.
 pub type Call = u64;
 
+/// What one caller is told, once it may be told.
+type Answer = (Call, Result<Reply, Reject>);
+
 /// Requests that may wait for one actor.
 pub const ACTOR_WAITING_MAX: usize = 20_000;
 /// Actors kept in memory after they have nothing more to do.
@@ -146,8 +149,8 @@ pub struct Shard {
     sleeping: BTreeMap<u16, Time>,
     in_flight: BTreeMap<u64, Vec<WorkflowKey>>,
     next_proposal: u64,
-    reads: BTreeMap<u64, Vec<(Call, Result<Reply, Reject>)>>,
-    reads_of_turn: Vec<(Call, Result<Reply, Reject>)>,
+    reads: BTreeMap<u64, Vec<Answer>>,
+    reads_of_turn: Vec<Answer>,
     next_read: u64,
     outputs: VecDeque<Output>,
 }

@@ -62,8 +62,9 @@ pub fn set_duration(duration: Option<&prost_types::Duration>) -> Option<Duration
     let duration = duration?;
     let nanos = i128::from(duration.seconds) * i128::from(NANOS_PER_SECOND) + i128::from(duration.nanos);
     match u64::try_from(nanos) {
-        Ok(0) | Err(_) => None,
-        Ok(nanos) => Some(Duration::from_nanos(nanos)),
+        Ok(0) => None,
+        Ok(nanos) => Some(Duration::from_nanos(nanos).min(DURATION_MAX)),
+        Err(_) => (nanos > 0).then_some(DURATION_MAX),
     }
 }
 

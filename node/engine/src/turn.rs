@@ -41,6 +41,7 @@ pub struct Turn<'a> {
     pub holding: bool,
     /// Buffered events that were there when the turn began: what the worker has not seen.
     pub unseen: usize,
+    worker_may_ignore: bool,
 }
 
 /// A state of a turn that can be returned to.
@@ -65,6 +66,7 @@ impl<'a> Turn<'a> {
         let unseen = execution.buffered.len();
         Turn {
             unseen,
+            worker_may_ignore: false,
             stamp,
             execution,
             volatile,
@@ -100,6 +102,7 @@ impl<'a> Turn<'a> {
             user_metadata,
             links,
             attributes: Some(attributes),
+            worker_may_ignore: self.worker_may_ignore,
             ..HistoryEvent::default()
         };
         if waits_for_task(kind) && (self.holding || self.volatile.started.is_some()) {
@@ -109,6 +112,14 @@ impl<'a> Turn<'a> {
         self.number(&mut event);
         let id = event.event_id;
         self.fact(Fact::Event(Event::new(event)));
+        id
+    }
+
+    /// An event that older workers may skip.
+    pub fn ignorable_event(&mut self, attributes: Attributes, links: Vec<Link>) -> i64 {
+        self.worker_may_ignore = true;
+        let id = self.full_event(self.stamp.now, attributes, None, links);
+        self.worker_may_ignore = false;
         id
     }
 

@@ -47,6 +47,8 @@ pub struct StartedTask {
 pub struct WaitingQuery {
     /// The caller, as the shard knows it.
     pub call: u64,
+    /// Under which it travels with a workflow task.
+    pub name: String,
     pub query: WorkflowQuery,
     pub state: QueryState,
     pub deadline: Time,

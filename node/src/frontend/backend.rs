@@ -56,7 +56,7 @@ pub trait Backend: Send + Sync + 'static {
     /// This node may not lead the run's shard, and has to make sure that it has applied the span.
     async fn history(&self, run: &RunKey, read: HistoryRead) -> Result<Vec<Bytes>, CallError>;
 
-    /// Waits at a queue whose home is here. None when the deadline has passed, or when the node stops or
+    /// Waits at a queue whose home is here. None a moment before the caller gives up, or when the node stops or
     /// the worker shuts down. Dropping the call takes the poller out of the queue.
     async fn poll_workflow_task(&self, poll: Poll) -> Result<Option<Box<WorkflowTaskReply>>, CallError>;
 
@@ -148,10 +148,10 @@ impl From<Reject> for CallError {
 /// Which rows of a history, and how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryRead {
-    /// The first row is the one that holds this event; the last when reading backwards.
+    /// Events `from..=to`: the rows that hold them, whole. The first and the last row may hold more.
     pub from: i64,
-    /// The row that holds this event is the last; the first when reading backwards.
     pub to: i64,
+    /// Backwards, the row that holds `to` comes first.
     pub order: Order,
     /// Reading ends after so many rows, and after the row that passes so many bytes. At least one row
     /// is returned if there is one.
@@ -181,6 +181,8 @@ pub struct Poll {
     pub request_id: String,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
+    /// When the caller gives up. The queue answers a moment before, because an answer that crosses with
+    /// the end of the call would take a task away that nobody got.
     pub deadline: Instant,
 }
 

@@ -103,8 +103,12 @@ fn info(state: &StateReply) -> WorkflowExecutionInfo {
         parent_namespace_id: start.parent_workflow_namespace_id.clone(),
         parent_execution: start.parent_workflow_execution.clone(),
         memo: Some(Memo { fields: payloads(&execution.memo) }),
-        search_attributes: Some(SearchAttributes { indexed_fields: payloads(&execution.search_attributes) }),
-        auto_reset_points: Some(ResetPoints::default()),
+        search_attributes: Some(SearchAttributes {
+            indexed_fields: payloads(&execution.shown_search_attributes()),
+        }),
+        auto_reset_points: Some(ResetPoints {
+            points: execution.reset_points.iter().map(|point| point.0.clone()).collect(),
+        }),
         task_queue: execution.task_queue().to_owned(),
         first_run_id: start.first_execution_run_id.clone(),
         priority: start.priority.clone(),
@@ -135,7 +139,6 @@ fn pending_task(state: &StateReply, task: &WorkflowTask) -> PendingWorkflowTaskI
         original_scheduled_time: Some(task.original_scheduled_time.proto()),
         started_time: started.map(|started| started.time.proto()),
         attempt: task.attempt,
-        ..PendingWorkflowTaskInfo::default()
     }
 }
 

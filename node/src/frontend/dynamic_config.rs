@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{backend::Namespace, rate::Rate};
 
 /// All that can be set, as it is in force for one namespace.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub limits: Limits,
     pub api: ApiLimits,
@@ -187,12 +187,6 @@ impl DynamicConfig {
             namespaces: namespaces.into_iter().map(|(name, settings)| (name, Arc::new(settings))).collect(),
             limits: Mutex::default(),
         }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { limits: Limits::default(), api: ApiLimits::default() }
     }
 }
 

@@ -64,7 +64,7 @@ impl Page {
     }
 }
 
-/// Reads events `from..=to`, or `to..=from` backwards, as far as one page goes.
+/// Reads events `from..=to` in an order, as far as one page goes.
 pub(super) async fn read_page(
     shared: &Shared,
     run: &RunKey,
@@ -75,11 +75,10 @@ pub(super) async fn read_page(
 ) -> Result<Page, Failure> {
     let read = HistoryRead { from, to, order, rows_max, bytes_max: PAGE_BYTES_MAX };
     let rows = shared.backend.history(run, read).await?;
-    let (low, high) = if order == Order::Forward { (from, to) } else { (to, from) };
     let mut page = Page { history: Vec::with_capacity(rows.iter().map(Bytes::len).sum()), span: None };
     for row in &rows {
         let events = RawEvent::all(row).map_err(|error| damaged(run, &error))?;
-        let wanted = |event: &&RawEvent<'_>| (low..=high).contains(&event.id);
+        let wanted = |event: &&RawEvent<'_>| (from..=to).contains(&event.id);
         match order {
             Order::Forward => events.iter().filter(wanted).for_each(|event| page.push_raw(event)),
             Order::Backward => events.iter().rev().filter(wanted).for_each(|event| page.push_raw(event)),

@@ -21,7 +21,7 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     enums::v1::HistoryEventFilterType,
-    history::v1::HistoryEvent,
+    history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::{
         GetWorkflowExecutionHistoryRequest, GetWorkflowExecutionHistoryResponse,
         GetWorkflowExecutionHistoryReverseRequest, GetWorkflowExecutionHistoryReverseResponse,
@@ -188,7 +188,7 @@ impl Read<'_> {
         let state = self.state(shard).await?;
         let execution = &state.execution;
         let mut history = Page::default();
-        let from = match &self.token {
+        let newest = match &self.token {
             Some(token) => token.next.min(execution.history_length()),
             None => {
                 let events = self.written_when_started(&state);
@@ -196,7 +196,7 @@ impl Read<'_> {
                 execution.history_length()
             }
         };
-        let page = self.page(&state, from, 1, Order::Backward).await?;
+        let page = self.page(&state, 1, newest, Order::Backward).await?;
         let next = page.span.map_or(0, |(_, last)| last - 1);
         history.history.extend(page.history);
         let next_page_token =
@@ -217,7 +217,7 @@ impl Read<'_> {
     /// What this reader gets after the last event that is written.
     fn unwritten(&self, state: &StateReply) -> Vec<HistoryEvent> {
         if self.scope.call.client.replays() {
-            return unwritten_events(&state.execution, state.started.as_ref());
+            return anonymous(state);
         }
         self.written_when_started(state)
     }
@@ -260,4 +260,16 @@ fn answer(token: Option<Token>, page: Page) -> Bytes {
     let next_page_token = token.map(|token| token.encode()).unwrap_or_default();
     let response = GetWorkflowExecutionHistoryResponse { next_page_token, ..Default::default() };
     with_message(&response, HISTORY, Some(&page.history))
+}
+
+/// The unwritten events of a retried task, as history reads have them: without the holder's name.
+fn anonymous(state: &StateReply) -> Vec<HistoryEvent> {
+    let mut events = unwritten_events(&state.execution, state.started.as_ref());
+    let is_transient = state.execution.workflow_task.as_ref().is_some_and(|task| !task.written);
+    for event in events.iter_mut().filter(|_| is_transient) {
+        if let Some(Attributes::WorkflowTaskStartedEventAttributes(started)) = &mut event.attributes {
+            started.identity.clear();
+        }
+    }
+    events
 }

@@ -33,6 +33,9 @@ use crate::route::Failure;
 /// The namespaces of a page, if the request does not say.
 const PAGE_NAMESPACES: usize = 100;
 
+/// What one completion of a workflow task may weigh: ten times the largest message, in pages.
+const COMPLETION_BYTES_MAX: i64 = 40 << 20;
+
 pub(super) async fn register(call: Call, request: RegisterNamespaceRequest) -> Answer {
     let shared = &call.shared;
     check_name(shared, &request.namespace)?;
@@ -97,9 +100,9 @@ pub(super) async fn list(call: Call, request: ListNamespacesRequest) -> Answer {
     // The token is the last name that was seen, so namespaces that come and go disturb nobody.
     let seen = String::from_utf8(request.next_page_token)
         .map_err(|_| Status::invalid_argument("Invalid NextPageToken."))?;
-    let mut rest = shared
-        .backend
-        .namespaces()
+    let mut namespaces = shared.backend.namespaces();
+    namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rest = namespaces
         .into_iter()
         .filter(|namespace| seen.is_empty() || namespace.name > seen)
         .filter(|namespace| include_deleted || namespace.state != NamespaceState::Deleted);
@@ -212,6 +215,7 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
             limits: Some(ShownLimits {
                 blob_size_limit_error: shown(settings.limits.blob_bytes_max),
                 memo_size_limit_error: shown(settings.limits.memo_bytes_max),
+                workflow_task_completion_size_limit_error: COMPLETION_BYTES_MAX,
                 ..ShownLimits::default()
             }),
             supports_schedules: false,

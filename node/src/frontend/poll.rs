@@ -88,9 +88,8 @@ fn poll(
     tasks_per_second_max: Option<f64>,
 ) -> Poll {
     let longest = scope.call.shared.api(&scope.namespace.name).poll_timeout;
-    let now = Instant::now();
-    let given_up = scope.call.deadline_or(longest + ANSWERED_BEFORE);
-    let deadline = (now + longest).min(given_up.checked_sub(ANSWERED_BEFORE).unwrap_or(now));
+    let longest = longest + ANSWERED_BEFORE;
+    let deadline = scope.call.deadline_or(longest).min(Instant::now() + longest);
     Poll {
         namespace_id: scope.namespace.id.clone(),
         namespace: scope.namespace.name.clone(),

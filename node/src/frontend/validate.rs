@@ -129,7 +129,7 @@ pub(super) fn timeout(timeout: &mut Option<prost_types::Duration>, name: &str) -
     if let Some(fault) = duration_fault(set) {
         return invalid(format!("An invalid {name} is set on request. cause: {fault}"));
     }
-    if set_duration(Some(set)).is_some_and(|set| set > TIMEOUT_MAX) {
+    if set.seconds >= TIMEOUT_MAX.as_secs() as i64 {
         *set = proto_duration(TIMEOUT_MAX);
     }
     Ok(())

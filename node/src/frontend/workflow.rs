@@ -41,12 +41,17 @@ pub(super) async fn signal(scope: Scope, request: SignalWorkflowExecutionRequest
     // Without an id nobody can tell the second signal from the first.
     let repeat = if request.request_id.is_empty() { Repeat::Unsafe } else { Repeat::Safe };
     let request_id = request.request_id.clone();
-    let link = (!execution.run_id.is_empty()).then(|| {
+    let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
+    let asked = Request::Signal(Box::new(request));
+    let (scope, key, asked, request_id) = (&scope, &key, &asked, &request_id);
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, repeat, |shard| async move {
+        let reply = ask(scope, shard, key, asked.clone()).await?;
+        let Reply::Signaled { run_id } = reply else { return Err(unexpected("signal").into()) };
         let signaled = EventType::WorkflowExecutionSignaled;
-        request_link(&scope, &execution.workflow_id, &execution.run_id, &request_id, signaled)
-    });
-    tell(&scope, &execution.workflow_id, repeat, Request::Signal(Box::new(request))).await?;
-    Ok(encode(&SignalWorkflowExecutionResponse { link }))
+        let link = request_link(scope, &key.workflow_id, &run_id, request_id, signaled);
+        Ok(encode(&SignalWorkflowExecutionResponse { link: Some(link) }))
+    })
+    .await
 }
 
 pub(super) async fn cancel(scope: Scope, request: RequestCancelWorkflowExecutionRequest) -> Answer {

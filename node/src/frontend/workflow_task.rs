@@ -39,13 +39,16 @@ pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskComplete
     to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Safe, |shard| async move {
         let completion =
             Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
-        let completed = match ask(scope, shard, key, completion).await? {
+        let mut completed = match ask(scope, shard, key, completion).await? {
             Reply::Completed(completed) => completed,
             Reply::HeartbeatTimedOut => {
                 return Err(Failure::Status(status::not_found("workflow task heartbeat timeout")));
             }
             _ => return Err(unexpected("workflow task completion").into()),
         };
+        for task in &mut completed.response.activity_tasks {
+            task.workflow_namespace = scope.namespace.name.clone();
+        }
         let next = match &completed.workflow_task {
             Some(task) => Some(events::workflow_task(&scope.call.shared, task).await?),
             None => None,

@@ -21,7 +21,7 @@ const IDENTITY_VERSION: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the data folder {path} cannot be used: {source}")]
+    #[error("the data folder {path} cannot be used")]
     Io { path: PathBuf, source: std::io::Error },
     #[error("the data folder {0} is in use by another process")]
     InUse(PathBuf),

@@ -44,7 +44,7 @@ pub async fn bootstrap(task: Bootstrap) -> Result<(), Error> {
     let mut told = false;
     loop {
         if task.formed() {
-            task.folder.settle_initialized().map_err(refused)?;
+            task.folder.settle_initialized()?;
             return Ok(());
         }
         let requested = *task.requested.borrow();
@@ -146,7 +146,7 @@ impl Bootstrap {
 
     async fn form(&self) -> Result<(), Error> {
         let cluster_id = self.folder.cluster_id().unwrap_or_else(|| self.clock.unique_id());
-        self.folder.settle_cluster(&cluster_id).map_err(refused)?;
+        self.folder.settle_cluster(&cluster_id)?;
         self.peers.identity().settle(&cluster_id);
         for member in self.members.iter().filter(|member| member.id != self.me) {
             if let Err(status) = self.peers.adopt(member.id, &cluster_id).await {
@@ -180,8 +180,4 @@ impl Bootstrap {
         tracing::info!(cluster_id, nodes = members.len(), "cluster formed");
         Ok(())
     }
-}
-
-fn refused(error: crate::node::FolderError) -> Error {
-    Error::Refused(error.to_string())
 }

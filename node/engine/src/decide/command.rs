@@ -34,7 +34,7 @@ pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
     for command in commands {
         let kind = CommandType::try_from(command.command_type).unwrap_or(CommandType::Unspecified);
         if let Some(closing) = closed_by {
-            let all: Vec<String> = commands.iter().map(|command| go_name(command.command_type())).collect();
+            let all: Vec<String> = commands.iter().map(|command| printed(command.command_type)).collect();
             return Err(Reject::InvalidArgument(format!(
                 "invalid command sequence: [{}], command {} must be the last command.",
                 all.join(", "),
@@ -42,7 +42,10 @@ pub fn check_sequence(commands: &[Command]) -> Result<(), Reject> {
             )));
         }
         if kind == CommandType::Unspecified {
-            return Err(Reject::InvalidArgument(format!("unknown command type: {}", command.command_type)));
+            return Err(Reject::InvalidArgument(format!(
+                "unknown command type: {}",
+                printed(command.command_type)
+            )));
         }
         if is_close(kind) {
             closed_by = Some(kind);
@@ -59,6 +62,34 @@ fn is_close(kind: CommandType) -> bool {
             | CommandType::CancelWorkflowExecution
             | CommandType::ContinueAsNewWorkflowExecution
     )
+}
+
+/// A kind as the real server prints it; a number that is no kind prints as a number.
+fn printed(kind: i32) -> String {
+    CommandType::try_from(kind).map_or_else(|_| kind.to_string(), go_name)
+}
+
+/// Whether the attributes are those of the kind that the command names.
+fn fits(kind: CommandType, attributes: &Attrs) -> bool {
+    use CommandType as T;
+    match attributes {
+        Attrs::ScheduleActivityTaskCommandAttributes(_) => kind == T::ScheduleActivityTask,
+        Attrs::RequestCancelActivityTaskCommandAttributes(_) => kind == T::RequestCancelActivityTask,
+        Attrs::StartTimerCommandAttributes(_) => kind == T::StartTimer,
+        Attrs::CancelTimerCommandAttributes(_) => kind == T::CancelTimer,
+        Attrs::RecordMarkerCommandAttributes(_) => kind == T::RecordMarker,
+        Attrs::UpsertWorkflowSearchAttributesCommandAttributes(_) => {
+            kind == T::UpsertWorkflowSearchAttributes
+        }
+        Attrs::ModifyWorkflowPropertiesCommandAttributes(_) => kind == T::ModifyWorkflowProperties,
+        Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
+        Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
+        Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
+        Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(_) => {
+            kind == T::ContinueAsNewWorkflowExecution
+        }
+        _ => true,
+    }
 }
 
 /// `COMMAND_TYPE_START_TIMER` as the real server prints it: `StartTimer`.
@@ -82,7 +113,7 @@ pub fn run(
             break;
         }
         let kind = command.command_type();
-        let Some(attributes) = &command.attributes else {
+        let Some(attributes) = command.attributes.as_ref().filter(|attributes| fits(kind, attributes)) else {
             return Err(missing_attributes(kind));
         };
         if is_close(kind) && turn.unseen > 0 {
@@ -160,7 +191,19 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
         _ => Cause::Unspecified,
     };
-    BadCommand::new(cause, format!("{}CommandAttributes is not set on command.", go_name(kind)))
+    {
+        let name = go_name(kind);
+        BadCommand::new(cause, format!("{name}CommandAttributes is not set on {name}Command."))
+    }
+}
+
+/// A name that is too long, with all that the real server says of it.
+pub(super) fn too_long(field: &str, command: &str, name: &str, limits: &Limits) -> String {
+    format!(
+        "{field} on {command}Command exceeds length limit. {field}={name} Length={} Limit={}",
+        name.len(),
+        limits.id_bytes_max
+    )
 }
 
 /// A payload that is too large ends the run: it can neither be kept nor be left out.
@@ -182,7 +225,10 @@ fn marker(
         return Err(BadCommand::new(cause, "MarkerName is not set on RecordMarkerCommand."));
     }
     if a.marker_name.len() > turn.stamp.limits.id_bytes_max {
-        return Err(BadCommand::new(cause, "MarkerName on RecordMarkerCommand exceeds length limit."));
+        return Err(BadCommand::new(
+            cause,
+            too_long("MarkerName", "RecordMarker", &a.marker_name, turn.stamp.limits),
+        ));
     }
     let bytes = a.details.values().map(Message::encoded_len).sum();
     check_size(bytes, turn.stamp.limits, cause, "RecordMarkerCommandAttributes.Details")?;
@@ -239,7 +285,7 @@ fn modify_properties(
     if memo.encoded_len() > turn.stamp.limits.memo_bytes_max {
         return Err(BadCommand::too_large(
             cause,
-            "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.",
+            "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",
         ));
     }
     let attributes =
@@ -264,7 +310,8 @@ fn complete(
 ) -> Result<(), BadCommand> {
     let bytes = a.result.as_ref().map_or(0, Message::encoded_len);
     let what = "CompleteWorkflowExecutionCommandAttributes.Result";
-    check_size(bytes, turn.stamp.limits, Cause::BadCompleteWorkflowExecutionAttributes, what)?;
+    // The real server names this cause, and clients may look for it.
+    check_size(bytes, turn.stamp.limits, Cause::BadScheduleActivityAttributes, what)?;
     let attributes = WorkflowExecutionCompletedEventAttributes {
         result: a.result.clone(),
         workflow_task_completed_event_id: completed_event_id,

@@ -14,6 +14,7 @@ use everlog_proto::api::{
         history_event::Attributes,
     },
     taskqueue::v1::TaskQueue,
+    workflow::v1::{ResetPointInfo, ResetPoints},
 };
 use prost::Message;
 
@@ -41,8 +42,10 @@ pub fn by_command(
         workflow_run_timeout: Some(proto_duration(next.run_timeout)),
         workflow_task_timeout: Some(proto_duration(next.task_timeout)),
         workflow_task_completed_event_id: completed_event_id,
-        backoff_start_interval: Some(proto_duration(backoff)),
-        initiator: initiator(a) as i32,
+        backoff_start_interval: a.backoff_start_interval,
+        initiator: a.initiator,
+        #[allow(deprecated, reason = "the real server still writes it")]
+        failure: a.failure.clone(),
         last_completion_result: a.last_completion_result.clone(),
         header: a.header.clone(),
         memo: a.memo.clone(),
@@ -66,7 +69,7 @@ pub fn by_command(
         header: a.header.clone(),
         memo: a.memo.clone(),
         search_attributes: a.search_attributes.clone(),
-        ..inherited(&turn.execution)
+        ..inherited(turn)
     };
     turn.full_event(
         turn.stamp.now,
@@ -98,7 +101,7 @@ pub fn retry(turn: &mut Turn<'_>, after: Duration, failure: Failure) -> String {
         header: old.start.header.clone(),
         memo: memo(old),
         search_attributes: search_attributes(old),
-        ..inherited(old)
+        ..inherited(turn)
     };
     begin(turn, new_run_id.clone(), started, after);
     new_run_id
@@ -112,7 +115,8 @@ fn initiator(a: &ContinueAsNewWorkflowExecutionCommandAttributes) -> ContinueAsN
 }
 
 /// What every run of a chain has from the one before it.
-fn inherited(old: &Execution) -> WorkflowExecutionStartedEventAttributes {
+fn inherited(turn: &Turn<'_>) -> WorkflowExecutionStartedEventAttributes {
+    let old = &turn.execution;
     WorkflowExecutionStartedEventAttributes {
         continued_execution_run_id: old.run_id().to_owned(),
         first_execution_run_id: old.start.first_execution_run_id.clone(),
@@ -122,10 +126,20 @@ fn inherited(old: &Execution) -> WorkflowExecutionStartedEventAttributes {
         completion_callbacks: old.start.completion_callbacks.clone(),
         root_workflow_execution: old.start.root_workflow_execution.clone(),
         priority: old.start.priority.clone(),
-        identity: old.start.identity.clone(),
+        prev_auto_reset_points: Some(reset_points(turn)),
         workflow_id: old.workflow_id().to_owned(),
         ..Default::default()
     }
+}
+
+/// The points of earlier runs go when their histories do.
+fn reset_points(turn: &Turn<'_>) -> ResetPoints {
+    let expire_time = Some((turn.stamp.now + turn.stamp.limits.retention).proto());
+    let points = turn.execution.reset_points.iter().map(|point| match point.expire_time {
+        Some(_) => point.0.clone(),
+        None => ResetPointInfo { expire_time, ..point.0.clone() },
+    });
+    ResetPoints { points: points.collect() }
 }
 
 fn begin(
@@ -135,7 +149,7 @@ fn begin(
     backoff: Duration,
 ) {
     started.original_execution_run_id = new_run_id.clone();
-    started.first_workflow_task_backoff = Some(proto_duration(backoff));
+    started.first_workflow_task_backoff = (!backoff.is_zero()).then(|| proto_duration(backoff));
     let create_request_id = turn.stamp.uuid();
     let metadata = turn.execution.user_metadata.clone().map(|metadata| metadata.0);
     let key = turn.execution.key().workflow.run(&new_run_id);

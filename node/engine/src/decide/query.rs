@@ -4,7 +4,9 @@
 //! no workflow task is owed; otherwise it travels with the task that brings the worker up to date
 //! (service/history/api/queryworkflow/api.go).
 
-use std::{collections::HashMap as ApiMap, time::Duration};
+#[allow(clippy::disallowed_types, reason = "the API's messages have this map")]
+use std::collections::HashMap as ApiMap;
+use std::time::Duration;
 
 use everlog_proto::api::{
     common::v1::{WorkflowExecution, WorkflowType},
@@ -59,7 +61,8 @@ pub fn query(
     turn.volatile.next_query_id += 1;
     let state = if direct { direct_state(turn) } else { QueryState::Buffered };
     let deadline = turn.stamp.now + Duration::from_millis(timeout_ms);
-    let waiting = WaitingQuery { call, query: query.clone(), state, deadline, offered: turn.stamp.now };
+    let name = turn.stamp.uuid();
+    let waiting = WaitingQuery { name, call, query: query.clone(), state, deadline, offered: turn.stamp.now };
     turn.volatile.queries.insert(id, waiting);
     Ok(None)
 }
@@ -107,7 +110,7 @@ pub fn attached(turn: &Turn<'_>) -> ApiMap<String, WorkflowQuery> {
     let queries = turn.volatile.queries.iter();
     queries
         .filter(|(_, q)| q.state == QueryState::Attached)
-        .map(|(id, q)| (id.to_string(), q.query.clone()))
+        .map(|(_, q)| (q.name.clone(), q.query.clone()))
         .collect()
 }
 
@@ -132,7 +135,8 @@ pub fn task_completed(turn: &mut Turn<'_>, results: &ApiMap<String, WorkflowQuer
         .map(|(id, _)| *id)
         .collect();
     for id in attached {
-        match results.get(&id.to_string()) {
+        let name = turn.volatile.queries.get(&id).map(|query| query.name.clone()).unwrap_or_default();
+        match results.get(&name) {
             Some(result) => {
                 if let Some(query) = turn.volatile.queries.remove(&id) {
                     turn.answers.push((query.call, outcome(turn, result)));
@@ -242,6 +246,10 @@ pub fn answer(turn: &mut Turn<'_>, token: &TaskToken, request: &RespondQueryTask
     let waits = turn.volatile.queries.get(&id).is_some_and(|query| query.call == nonce);
     if !waits {
         return Err(Reject::NotFound("query task not found, or already expired".into()));
+    }
+    if request.completed_type() == QueryResultType::Unspecified {
+        // Neither an answer nor a failure: the caller goes on waiting.
+        return Ok(Some(Reply::Done));
     }
     if let Some(query) = turn.volatile.queries.remove(&id) {
         let outcome = answer_of(

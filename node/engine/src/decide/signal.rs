@@ -16,7 +16,7 @@ use crate::{
 pub fn signal(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) -> Decided {
     // A repeated request is answered as before, even if the run has closed since.
     if is_repeated(turn, &request.request_id) {
-        return Ok(Some(Reply::Done));
+        return Ok(Some(signaled(turn)));
     }
     if !turn.execution.is_running() {
         return Err(Reject::already_completed());
@@ -24,7 +24,11 @@ pub fn signal(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) -> 
     check_room(turn)?;
     add(turn, request);
     workflow_task::schedule_if_needed(turn);
-    Ok(Some(Reply::Done))
+    Ok(Some(signaled(turn)))
+}
+
+fn signaled(turn: &Turn<'_>) -> Reply {
+    Reply::Signaled { run_id: turn.execution.run_id().to_owned() }
 }
 
 pub fn is_repeated(turn: &Turn<'_>, request_id: &str) -> bool {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use everlog_proto::api::{
-    common::v1::{Link, Payload, Payloads, WorkflowExecution},
+    common::v1::{Link, Payload, Payloads},
     enums::v1::{
         EventType, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -125,9 +125,6 @@ pub fn signal_with_start<'a>(
         workflow_task::schedule_even_backing_off(&mut current);
         return Ok(StartDecided { current: Some(current), new: None, reply });
     }
-    if let Some(repeated) = repeated(&current, &request.request_id) {
-        return Ok(StartDecided { current: None, new: None, reply: repeated });
-    }
     check_reuse(&current.execution, reuse)?;
     Ok(create(stamp, key, None, &start, Some(&signal)))
 }
@@ -203,8 +200,10 @@ fn check_reuse(execution: &Execution, reuse: Reuse) -> Result<(), Reject> {
             | WorkflowExecutionStatus::TimedOut
     );
     let (how, policy) = match reuse {
-        Reuse::AllowDuplicateFailedOnly if !failed => ("finished successfully", "AllowDuplicateFailedOnly"),
-        Reuse::RejectDuplicate => ("finished", "RejectDuplicate"),
+        Reuse::AllowDuplicateFailedOnly if !failed => {
+            ("finished successfully", "allow duplicate workflow Id if last run failed")
+        }
+        Reuse::RejectDuplicate => ("finished", "reject duplicate workflow Id"),
         _ => return Ok(()),
     };
     let message = format!(
@@ -242,11 +241,10 @@ fn attach(current: &mut Turn<'_>, request: &StartWorkflowExecutionRequest) -> Op
         WorkflowExecutionOptionsUpdatedEventAttributes {
             attached_request_id: request_id.clone(),
             attached_completion_callbacks: callbacks,
-            identity: request.identity.clone(),
             ..Default::default()
         },
     );
-    current.full_event(current.stamp.now, attributes, None, links);
+    current.ignorable_event(attributes, links);
     (!request_id.is_empty()).then_some(request_id)
 }
 
@@ -345,11 +343,16 @@ fn attributes(
         task_queue: Some(TaskQueue {
             name: name.to_owned(),
             kind: TaskQueueKind::Normal as i32,
-            normal_name: String::new(),
+            normal_name: request
+                .task_queue
+                .as_ref()
+                .map(|queue| queue.normal_name.clone())
+                .unwrap_or_default(),
         }),
         input: request.input.clone(),
-        workflow_execution_timeout: Some(proto_duration(execution_timeout.unwrap_or_default())),
-        workflow_run_timeout: Some(proto_duration(run_timeout)),
+        workflow_execution_timeout: execution_timeout.map(proto_duration),
+        workflow_run_timeout: (request.workflow_run_timeout.is_some() || execution_timeout.is_some())
+            .then(|| proto_duration(run_timeout)),
         workflow_task_timeout: Some(proto_duration(task_timeout(timeout, run_timeout, stamp.limits))),
         continued_failure: request.continued_failure.clone(),
         last_completion_result: request.last_completion_result.clone(),
@@ -365,15 +368,14 @@ fn attributes(
             .map(|timeout| (stamp.now + timeout + backoff).proto()),
         cron_schedule: request.cron_schedule.clone(),
         first_workflow_task_backoff: Some(proto_duration(backoff)),
-        memo: request.memo.clone(),
-        search_attributes: request.search_attributes.clone(),
+        memo: request.memo.clone().filter(|memo| !memo.fields.is_empty()),
+        search_attributes: request
+            .search_attributes
+            .clone()
+            .filter(|fields| !fields.indexed_fields.is_empty()),
         header: request.header.clone(),
         workflow_id: key.workflow_id.to_string(),
         completion_callbacks: request.completion_callbacks.clone(),
-        root_workflow_execution: Some(WorkflowExecution {
-            workflow_id: key.workflow_id.to_string(),
-            run_id: run_id.to_owned(),
-        }),
         priority: request.priority.clone(),
         eager_execution_accepted: eager,
         versioning_override: request.versioning_override.clone(),

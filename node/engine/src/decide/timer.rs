@@ -10,10 +10,10 @@ use everlog_proto::api::{
 };
 
 use crate::{
-    decide::BadCommand,
+    decide::{BadCommand, command::too_long},
     execution::event_type,
     fact::Record,
-    time::{DURATION_MAX, proto_duration, set_duration},
+    time::{DURATION_MAX, duration, is_negative, proto_duration},
     turn::Turn,
 };
 
@@ -28,16 +28,18 @@ pub fn start(
         return Err(bad("TimerId is not set on StartTimerCommand.".into()));
     }
     if attributes.timer_id.len() > turn.stamp.limits.id_bytes_max {
-        return Err(bad("TimerId on StartTimerCommand exceeds length limit.".into()));
+        return Err(bad(too_long("TimerId", "StartTimer", &attributes.timer_id, turn.stamp.limits)));
     }
-    let Some(timeout) = set_duration(attributes.start_to_fire_timeout.as_ref()) else {
+    if is_negative(attributes.start_to_fire_timeout.as_ref()) {
         return Err(bad(format!(
-            "An invalid StartToFireTimeout is set on StartTimerCommand: invalid or zero duration. TimerId={}",
+            "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. TimerId={}",
             attributes.timer_id
         )));
-    };
+    }
+    let timeout = duration(attributes.start_to_fire_timeout.as_ref());
     if turn.execution.timers.contains_key(&attributes.timer_id) {
-        return Err(BadCommand::new(WorkflowTaskFailedCause::StartTimerDuplicateId, ""));
+        let message = illegal("add-timer-started-event", &attributes.timer_id);
+        return Err(BadCommand::new(WorkflowTaskFailedCause::StartTimerDuplicateId, message));
     }
     let started = Attributes::TimerStartedEventAttributes(TimerStartedEventAttributes {
         timer_id: attributes.timer_id.clone(),
@@ -59,13 +61,13 @@ pub fn cancel(
         return Err(bad("TimerId is not set on CancelTimerCommand.".into()));
     }
     if attributes.timer_id.len() > turn.stamp.limits.id_bytes_max {
-        return Err(bad("TimerId on CancelTimerCommand exceeds length limit.".into()));
+        return Err(bad(too_long("TimerId", "CancelTimer", &attributes.timer_id, turn.stamp.limits)));
     }
     let started_event_id = match turn.execution.timers.get(&attributes.timer_id) {
         Some(timer) => timer.started_event_id,
         // It fired while this task was running: the worker never saw that, so it did not happen.
         None => take_back_firing(turn, &attributes.timer_id)
-            .ok_or_else(|| bad(format!("Timer not found: TimerId={}", attributes.timer_id)))?,
+            .ok_or_else(|| bad(illegal("add-timer-canceled-event", &attributes.timer_id)))?,
     };
     turn.event(Attributes::TimerCanceledEventAttributes(TimerCanceledEventAttributes {
         timer_id: attributes.timer_id.clone(),
@@ -74,6 +76,11 @@ pub fn cancel(
         identity: identity.to_owned(),
     }));
     Ok(())
+}
+
+/// What the real server says of a timer that is not there, or is there already.
+fn illegal(action: &str, timer_id: &str) -> String {
+    format!("invalid history builder state for action: {action}, TimerID: {timer_id}")
 }
 
 fn take_back_firing(turn: &mut Turn<'_>, timer_id: &str) -> Option<i64> {

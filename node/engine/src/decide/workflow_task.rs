@@ -12,6 +12,8 @@ pub use complete::{Outcome, complete};
 pub use fail::{end_attempt, fail, fail_started, sticky_unavailable, wake};
 pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 
+use std::time::Duration;
+
 use everlog_proto::api::{
     enums::v1::TaskQueueKind,
     history::v1::{
@@ -21,8 +23,8 @@ use everlog_proto::api::{
 };
 
 use crate::{
-    decide::Decided, execution::Execution, fact::Record, reject::Reject, reply::Reply, turn::Turn,
-    volatile::StartedTask,
+    decide::Decided, execution::Execution, fact::Record, reject::Reject, reply::Reply, time::proto_duration,
+    turn::Turn, volatile::StartedTask,
 };
 
 /// Something happened that the worker has to see: owes it a task, unless one is owed already.
@@ -77,11 +79,11 @@ fn scheduled_queue(turn: &Turn<'_>) -> TaskQueue {
 }
 
 /// The Scheduled event of a transient task, which is written only if the task ends well.
-pub(super) fn transient_scheduled(execution: &Execution, attempt: i32) -> Attributes {
+pub(super) fn transient_scheduled(execution: &Execution, attempt: i32, timeout: Duration) -> Attributes {
     let name = execution.task_queue().to_owned();
     Attributes::WorkflowTaskScheduledEventAttributes(WorkflowTaskScheduledEventAttributes {
         task_queue: Some(TaskQueue { name, kind: TaskQueueKind::Normal as i32, normal_name: String::new() }),
-        start_to_close_timeout: execution.start.workflow_task_timeout,
+        start_to_close_timeout: Some(proto_duration(timeout)),
         attempt,
     })
 }
@@ -104,7 +106,8 @@ pub(super) fn write_started(turn: &mut Turn<'_>) -> Option<StartedTask> {
     let started = turn.volatile.started.take()?;
     let task = turn.execution.workflow_task.clone()?;
     if !task.written {
-        let attributes = transient_scheduled(&turn.execution, started.attempt);
+        let timeout = started.deadline.since(started.time);
+        let attributes = transient_scheduled(&turn.execution, started.attempt, timeout);
         turn.event_at(task.scheduled_time, attributes);
     }
     turn.event_at(started.time, started_attributes(&started));
@@ -122,7 +125,7 @@ pub fn reset_sticky(turn: &mut Turn<'_>) -> Decided {
 }
 
 /// How long a worker may take: from the fourth attempt on it grows, as load control for broken code.
-pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> std::time::Duration {
+pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> Duration {
     const BACKOFF_INITIAL_SECONDS: u64 = 5;
     let limits = turn.stamp.limits;
     let base =
@@ -132,6 +135,6 @@ pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> std::time
         return base;
     }
     let factor = 1u64.checked_shl(beyond.unsigned_abs() - 1).unwrap_or(u64::MAX);
-    let backoff = std::time::Duration::from_secs(BACKOFF_INITIAL_SECONDS.saturating_mul(factor));
+    let backoff = Duration::from_secs(BACKOFF_INITIAL_SECONDS.saturating_mul(factor));
     base + backoff.min(limits.workflow_task_retry_interval_max)
 }

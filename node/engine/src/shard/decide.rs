@@ -275,7 +275,10 @@ impl Batch {
         change.facts.append(&mut run.soft);
         run.soft_since = None;
         change.facts.extend(facts);
-        execution.version = change.version + 1;
+        if execution.version == change.version {
+            execution.version += 1;
+            execution.state_transitions += 1;
+        }
         let execution = Arc::new(execution);
         change.prepared = Some(execution.clone());
         run.execution = execution;

@@ -76,6 +76,8 @@ pub struct Story {
     /// Workflow task tokens, activity tokens and query tokens by workflow id and name.
     tokens: BTreeMap<String, Vec<u8>>,
     queries: BTreeMap<String, Call>,
+    /// Names of the queries that the last task carried.
+    carried: Vec<String>,
     /// Entries that were proposed.
     pub entries: u64,
     hold: bool,
@@ -96,6 +98,7 @@ impl Story {
             offers: Vec::new(),
             tokens: BTreeMap::new(),
             queries: BTreeMap::new(),
+            carried: Vec::new(),
             entries: 0,
             hold: false,
             held: Vec::new(),
@@ -336,6 +339,7 @@ impl Story {
             if !task.response.queries.is_empty() {
                 let mut ids: Vec<_> = task.response.queries.keys().cloned().collect();
                 ids.sort();
+                self.carried = ids.clone();
                 self.say(&format!("  {id}: task carries {} queries", ids.len()));
             }
         }
@@ -492,7 +496,7 @@ impl Story {
     }
 
     fn open_query_ids(&self) -> Vec<String> {
-        (0..self.next_call).map(|id| id.to_string()).collect()
+        self.carried.clone()
     }
 
     fn answered_queries(&mut self) {

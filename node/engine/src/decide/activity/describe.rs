@@ -31,7 +31,10 @@ pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
         last_failure: activity.last_failure.clone().map(|failure| failure.0),
         last_worker_identity: activity.last_identity.clone(),
         current_retry_interval: activity.retry_interval.filter(|_| backs_off).map(proto_duration),
-        last_attempt_complete_time: activity.last_attempt_complete_time.map(Time::proto),
+        last_attempt_complete_time: activity
+            .last_attempt_complete_time
+            .filter(|_| !ended_by_timeout(activity))
+            .map(Time::proto),
         next_attempt_schedule_time: backs_off.then(|| activity.scheduled_time.proto()),
         priority: scheduled.priority.clone(),
         activity_options: Some(options(activity)),
@@ -70,4 +73,10 @@ fn options(activity: &Activity) -> ActivityOptions {
         priority: scheduled.priority.clone(),
         ..Default::default()
     }
+}
+
+/// The real server tells when an attempt ended only if its worker reported that.
+fn ended_by_timeout(activity: &Activity) -> bool {
+    let info = activity.last_failure.as_ref().and_then(|failure| failure.failure_info.as_ref());
+    matches!(info, Some(everlog_proto::api::failure::v1::failure::FailureInfo::TimeoutFailureInfo(_)))
 }

@@ -45,7 +45,10 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
         })
         .filter(|due| due.at <= now)
         .collect();
-    due.sort_unstable();
+    // An activity that was started with its schedule has both time-outs at once: the whole outlasts the part.
+    due.sort_unstable_by_key(|due| {
+        (due.at, due.scheduled_event_id, due.kind != TimeoutType::ScheduleToClose, due.kind)
+    });
     let mut closed = false;
     for due in due {
         // An earlier time-out may have closed the activity, or replaced the attempt that this is of.

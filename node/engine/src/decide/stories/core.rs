@@ -537,3 +537,28 @@ fn an_activity_is_retried_by_the_clock_and_its_attempts_leave_no_events() {
         "#]],
     );
 }
+
+#[test]
+fn the_first_of_two_timeouts_decides() {
+    check(
+        "
+        start             order
+        take              order
+        finish            order activity=a,s2c:1s,max:1
+        wait              10ms
+        take-activity     order
+        wait              2s
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 ActivityTaskStarted 5 attempt 1
+            7 ActivityTaskTimedOut 5 started 6 Timeout "Not enough time to schedule next retry before activity ScheduleToClose timeout, giving up retrying"
+            8 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
+    );
+}

@@ -23,7 +23,7 @@ use crate::{
     reject::Reject,
     reply::{CompletedReply, Reply},
     request::TaskEnd,
-    time::duration,
+    time::{DURATION_MAX, set_duration},
     token::TaskToken,
     turn::Turn,
 };
@@ -80,7 +80,7 @@ fn carry_out(
         binary_checksum: request.binary_checksum.clone(),
         worker_version: request.worker_version_stamp.clone(),
         sdk_metadata: request.sdk_metadata.clone(),
-        metering_metadata: request.metering_metadata.clone(),
+        metering_metadata: request.metering_metadata,
         versioning_behavior: request.versioning_behavior,
         ..Default::default()
     };
@@ -92,7 +92,8 @@ fn carry_out(
 fn set_sticky(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) {
     let sticky = request.sticky_attributes.as_ref().and_then(|attributes| {
         let queue = attributes.worker_task_queue.as_ref().filter(|queue| !queue.name.is_empty())?;
-        let timeout = duration(attributes.schedule_to_start_timeout.as_ref());
+        // Without a time-out the task waits for its sticky worker for as long as that one is alive.
+        let timeout = set_duration(attributes.schedule_to_start_timeout.as_ref()).unwrap_or(DURATION_MAX);
         Some(Sticky { queue: queue.name.clone(), schedule_to_start_timeout: timeout })
     });
     if turn.execution.sticky != sticky {

@@ -22,7 +22,8 @@ use crate::{
 const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
 
 pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
-    let Some(task) = &turn.execution.workflow_task else { return Ok(Some(Reply::TaskGone)) };
+    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
+    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
     if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
         return Ok(Some(Reply::TaskGone));
     }
@@ -59,6 +60,10 @@ pub fn take_inline(turn: &mut Turn<'_>, identity: &str) -> Box<WorkflowTaskReply
 /// Starts the first task for the client that started the workflow, which is a worker as well.
 pub fn take_eagerly(turn: &mut Turn<'_>, identity: &str, request_id: &str) -> Box<WorkflowTaskReply> {
     hold(turn, identity, request_id, false);
+    if let Some(started) = &mut turn.volatile.started {
+        // Nothing of this run is persisted yet.
+        started.history_bytes = 0;
+    }
     reply(turn)
 }
 
@@ -146,23 +151,27 @@ pub fn unwritten_events(
     execution: &crate::execution::Execution,
     started: Option<&StartedTask>,
 ) -> Vec<HistoryEvent> {
-    let (Some(started), Some(task)) = (started, &execution.workflow_task) else { return Vec::new() };
+    let Some(task) = execution.workflow_task.as_ref().filter(|_| execution.is_running()) else {
+        return Vec::new();
+    };
+    let scheduled_event_id = if task.written { task.scheduled_event_id } else { execution.next_event_id };
+    let timeout = started.map_or(task.start_to_close_timeout, |started| started.deadline.since(started.time));
     let mut events = Vec::new();
     if !task.written {
         events.push(HistoryEvent {
-            event_id: started.scheduled_event_id,
+            event_id: scheduled_event_id,
             event_time: Some(task.scheduled_time.proto()),
             event_type: EventType::WorkflowTaskScheduled as i32,
-            task_id: crate::turn::task_id(started.scheduled_event_id),
-            attributes: Some(super::transient_scheduled(execution, started.attempt)),
+            attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
             ..Default::default()
         });
     }
+    let Some(started) = started else { return events };
     events.push(HistoryEvent {
         event_id: started.started_event_id,
         event_time: Some(started.time.proto()),
         event_type: EventType::WorkflowTaskStarted as i32,
-        task_id: crate::turn::task_id(started.started_event_id),
+        task_id: if task.written { crate::turn::task_id(started.started_event_id) } else { 0 },
         attributes: Some(super::started_attributes(started)),
         ..Default::default()
     });

@@ -1,0 +1,8 @@
+use everlog_client::prelude::*;
+
+#[activity]
+async fn mail(to: String) -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use everlog_client::prelude::*;
+
+#[workflow]
+fn sits(cx: &Cx) -> Result<()> {
+    Ok(())
+}
+
+fn main() {}

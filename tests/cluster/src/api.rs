@@ -1,0 +1,205 @@
+//! Calls of the public API, and what an answer means.
+//!
+//! A client knows all nodes and asks another one when a node gives no answer. It repeats a write with the same
+//! request id until it has a promise, as the official clients do; an answer that is neither a promise
+//! nor a refusal for good leaves the outcome unknown until a repetition is acknowledged.
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use temporalio_protos::temporal::api::{
+    common::v1::{Payload, Payloads, WorkflowExecution},
+    history::v1::HistoryEvent,
+    workflowservice::v1::{
+        GetWorkflowExecutionHistoryRequest, workflow_service_client::WorkflowServiceClient,
+    },
+};
+use tonic::{
+    Code, Request, Response, Status,
+    transport::{Channel, Endpoint},
+};
+
+pub const NAMESPACE: &str = "default";
+/// How long a single call waits. A process that was stopped answers nothing and refuses nothing.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// A stopped process keeps its connections; only silence tells.
+const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Events a page, less than the server's own limit, so that paging is used.
+const PAGE_EVENTS: i32 = 100;
+
+pub type Client = WorkflowServiceClient<Channel>;
+
+/// One connection to each node.
+#[derive(Clone, Debug)]
+pub struct Api {
+    clients: Vec<Client>,
+}
+
+/// What came of a write that was repeated until it had an answer, or time was up.
+#[derive(Debug)]
+pub enum Answer<T> {
+    Done(T),
+    Refused(Status),
+    Unknown,
+}
+
+impl Api {
+    /// Connects when first used, and again whenever a connection is lost.
+    pub fn new(addresses: &[String]) -> Result<Self> {
+        let connect = |address: &String| {
+            let endpoint = Endpoint::from_shared(format!("http://{address}"))
+                .with_context(|| format!("{address} is no address"))?
+                .connect_timeout(CONNECT_TIMEOUT)
+                .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
+                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+                .keep_alive_while_idle(true);
+            Ok(WorkflowServiceClient::new(endpoint.connect_lazy()))
+        };
+        Ok(Self { clients: addresses.iter().map(connect).collect::<Result<_>>()? })
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// The client of one node; numbers beyond the last begin again at the first.
+    pub fn node(&self, index: usize) -> Client {
+        self.clients[index % self.clients.len()].clone()
+    }
+
+    /// Repeats a write on one node after the other until it is answered or `deadline` has passed.
+    pub async fn persist<T, F, Called>(&self, first: usize, deadline: Instant, call: F) -> Answer<T>
+    where
+        F: Fn(Client) -> Called,
+        Called: Future<Output = Result<Response<T>, Status>>,
+    {
+        let mut may_have_happened = false;
+        for node in first.. {
+            match limited(CALL_TIMEOUT, call(self.node(node))).await {
+                Ok(response) => return Answer::Done(response.into_inner()),
+                Err(status) if is_final(status.code()) && !may_have_happened => {
+                    return Answer::Refused(status);
+                }
+                // A refusal after silence may be the echo of a first call that succeeded.
+                Err(status) if is_final(status.code()) => return Answer::Unknown,
+                Err(status) => may_have_happened |= status.code() != Code::ResourceExhausted,
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        Answer::Unknown
+    }
+
+    /// Repeats a reading until it succeeds.
+    pub async fn read<T, F, Called>(&self, first: usize, deadline: Instant, call: F) -> Result<T>
+    where
+        F: Fn(Client) -> Called,
+        Called: Future<Output = Result<Response<T>, Status>>,
+    {
+        match self.persist(first, deadline, call).await {
+            Answer::Done(value) => Ok(value),
+            Answer::Refused(status) => Err(status).context("a reading was refused"),
+            Answer::Unknown => anyhow::bail!("no node answered a reading in time"),
+        }
+    }
+}
+
+/// The whole history of a run as one node tells it, read page by page. An empty run id means the
+/// current run.
+pub async fn history(
+    mut client: Client,
+    workflow_id: &str,
+    run_id: &str,
+) -> Result<Vec<HistoryEvent>, Status> {
+    let mut events = Vec::new();
+    let mut next_page_token = Vec::new();
+    loop {
+        let request = GetWorkflowExecutionHistoryRequest {
+            namespace: NAMESPACE.into(),
+            execution: Some(execution(workflow_id, run_id)),
+            maximum_page_size: PAGE_EVENTS,
+            next_page_token,
+            ..Default::default()
+        };
+        let page = limited(CALL_TIMEOUT, client.get_workflow_execution_history(request)).await?.into_inner();
+        events.extend(page.history.map(|history| history.events).unwrap_or_default());
+        next_page_token = page.next_page_token;
+        if next_page_token.is_empty() {
+            return Ok(events);
+        }
+    }
+}
+
+/// A call with an end.
+pub async fn limited<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<Response<T>, Status> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer")))
+}
+
+/// A request that tells the server how long its caller waits.
+pub fn with_deadline<T>(message: T, limit: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(limit);
+    request
+}
+
+/// Whether a status promises that the write did not happen and never will.
+pub fn is_final(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated
+    )
+}
+
+pub fn execution(workflow_id: &str, run_id: &str) -> WorkflowExecution {
+    WorkflowExecution { workflow_id: workflow_id.into(), run_id: run_id.into() }
+}
+
+pub fn duration(length: Duration) -> prost_types::Duration {
+    prost_types::Duration { seconds: length.as_secs() as i64, nanos: length.subsec_nanos() as i32 }
+}
+
+/// One payload of JSON.
+pub fn payloads(json: &str) -> Payloads {
+    let metadata = [("encoding".to_owned(), b"json/plain".to_vec())].into();
+    Payloads { payloads: vec![Payload { metadata, data: json.as_bytes().to_vec(), ..Default::default() }] }
+}
+
+/// A number together with the mark that makes it unlike any other.
+pub fn marked(value: u64, mark: &str) -> Payloads {
+    payloads(&serde_json::json!({ "value": value, "mark": mark }).to_string())
+}
+
+/// The number in a payload that is one or carries one; 0 if there is none.
+pub fn number(payloads: Option<&Payloads>) -> u64 {
+    json(payloads).and_then(|json| json.as_u64().or_else(|| json.get("value")?.as_u64())).unwrap_or_default()
+}
+
+pub fn mark(payloads: Option<&Payloads>) -> Option<String> {
+    Some(json(payloads)?.get("mark")?.as_str()?.to_owned())
+}
+
+pub fn text(payloads: Option<&Payloads>) -> Option<String> {
+    Some(json(payloads)?.as_str()?.to_owned())
+}
+
+fn json(payloads: Option<&Payloads>) -> Option<serde_json::Value> {
+    serde_json::from_slice(&payloads?.payloads.first()?.data).ok()
+}

@@ -1,0 +1,10 @@
+//! Clients that write down what they were told, and the workers that do the work.
+
+mod clients;
+mod workers;
+
+pub use clients::{Clients, signal, signal_request, start, start_request};
+pub use workers::Workers;
+
+/// The one queue of all workflows and activities of a test.
+pub const QUEUE: &str = "programs";

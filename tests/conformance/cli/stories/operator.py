@@ -1,0 +1,65 @@
+"""`temporal operator` and `temporal task-queue`."""
+
+from ..case import story
+
+
+@story
+def namespaces(t):
+    """Created, described, changed, listed; and what is refused."""
+    name = f"cli-{t.nonce}"
+    t.run(
+        f"operator namespace create -n {name} --description first --email a@example.org --retention 48h --data k=v"
+    )
+    t.run(f"operator namespace describe -n {name}", text=False)
+    t.run(f"operator namespace update -n {name} --description second --retention 96h", text=True)
+    t.run(f"operator namespace describe -n {name}", text=False)
+    t.run(f"operator namespace create -n {name}", text=True)
+    t.run("operator namespace describe -n no-such-namespace", text=True)
+    t.run("operator namespace update -n no-such-namespace --description x", text=True)
+    listed = t.quietly("operator namespace list -o json")
+    t.lines.append(f"  listed: {name in listed and 'default' in listed}")
+
+
+@story
+def default_namespace(t):
+    """The namespace that is there from the start."""
+    t.keys(
+        "operator namespace describe -n default",
+        "namespaceInfo",
+        "name",
+        "id",
+        "state",
+        "limits",
+        "blobSizeLimitError",
+        "memoSizeLimitError",
+        "config",
+        "workflowExecutionRetentionTtl",
+        "replicationConfig",
+        "activeClusterName",
+    )
+
+
+@story
+def cluster(t):
+    """Health, description, system."""
+    t.run("operator cluster health", text=True)
+    t.keys(
+        "operator cluster describe",
+        "clusterId",
+        "clusterName",
+        "historyShardCount",
+        "persistenceStore",
+        "visibilityStore",
+        "serverVersion",
+        "supportedClients",
+    )
+    t.keys("operator cluster system", "serverVersion", "capabilities", "upsertMemo", "eagerWorkflowStart")
+
+
+@story
+def task_queue(t):
+    """Who works on a queue."""
+    t.run(f"workflow execute --type Box --task-queue {t.queue} -w {t.id} -i '\"x\"'", json=False)
+    fields = ("taskQueueType", "buildId", "stats", "approximateBacklogCount", "pollers")
+    t.keys(f"task-queue describe --task-queue {t.queue}", *fields, "identity", "lastAccessTime")
+    t.keys(f"task-queue describe --task-queue {t.queue}-empty", *fields, "identity", "lastAccessTime")

@@ -1,0 +1,88 @@
+"""The worker behind the CLI's workflows: `python -m cli.worker ADDRESS QUEUE`.
+
+The CLI only starts and asks; somebody has to do the work. This worker knows
+one workflow, which does whatever the CLI wants to be shown.
+"""
+
+import asyncio
+import logging
+import sys
+from datetime import timedelta
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.worker import Worker
+
+IDENTITY = "cli-worker"
+SOON = timedelta(seconds=30)
+
+
+@activity.defn
+async def shout(word: str) -> str:
+    return word.upper()
+
+
+@workflow.defn
+class Box:
+    """Keeps what it is sent; ends when it is told to, or at once when it is given a word."""
+
+    def __init__(self) -> None:
+        self.items: list[str] = []
+        self.done = False
+
+    @workflow.run
+    async def run(self, word: str = "") -> list[str]:
+        if word == "fail":
+            raise ApplicationError("as you wish", type="Wish", non_retryable=True)
+        if word == "elsewhere":
+            self.items.append(
+                await workflow.execute_activity(
+                    "anything",
+                    activity_id="elsewhere",
+                    task_queue="nobody-polls-this-queue",
+                    start_to_close_timeout=SOON,
+                    result_type=str,
+                )
+            )
+            return self.items
+        if word:
+            self.items.append(await workflow.execute_activity(shout, word, start_to_close_timeout=SOON))
+            return self.items
+        await workflow.wait_condition(lambda: self.done)
+        return self.items
+
+    @workflow.signal
+    def put(self, item: str) -> None:
+        self.items.append(item)
+
+    @workflow.signal
+    def finish(self) -> None:
+        self.done = True
+
+    @workflow.query
+    def count(self) -> int:
+        return len(self.items)
+
+
+async def main():
+    address, queue = sys.argv[1:3]
+    logging.disable(logging.CRITICAL)
+    quiet = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=quiet)))
+    client = await Client.connect(address, identity=IDENTITY)
+    # Eagerness makes histories depend on who was quicker.
+    worker = Worker(
+        client,
+        task_queue=queue,
+        workflows=[Box],
+        activities=[shout],
+        identity=IDENTITY,
+        disable_eager_activity_execution=True,
+    )
+    await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

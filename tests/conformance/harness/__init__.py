@@ -1,0 +1,1 @@
+"""What the three parts of the suite share: environment, servers, reporting."""

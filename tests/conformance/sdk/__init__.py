@@ -1,0 +1,1 @@
+"""Programs with the official Python SDK, unmodified, against the server under test."""
