@@ -17,33 +17,99 @@ use crate::worker::PolledTask;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A shell takes what is in its inbox, or finds that something is due.
-    Turn { node: usize, life: u64, shard: usize, woken: bool },
-    QueueWake { node: usize, life: u64 },
+    Turn {
+        node: usize,
+        life: u64,
+        shard: usize,
+        woken: bool,
+    },
+    QueueWake {
+        node: usize,
+        life: u64,
+    },
     /// A message arrives, if the node still lives.
-    Arrive { node: usize, message: Message },
+    Arrive {
+        node: usize,
+        message: Message,
+    },
     /// The leader of this term may commit what is ready.
-    Commit { shard: usize, term: u64 },
-    Apply { node: usize, life: u64, shard: usize },
+    Commit {
+        shard: usize,
+        term: u64,
+    },
+    Apply {
+        node: usize,
+        life: u64,
+        shard: usize,
+    },
     /// A node hears who leads.
-    Learn { node: usize, life: u64, shard: usize },
+    Learn {
+        node: usize,
+        life: u64,
+        shard: usize,
+    },
     /// A read barrier comes back.
-    Barrier { node: usize, life: u64, shard: usize, term: u64, read: u64 },
-    Checkpoint { node: usize },
+    Barrier {
+        node: usize,
+        life: u64,
+        shard: usize,
+        term: u64,
+        read: u64,
+    },
+    Checkpoint {
+        node: usize,
+    },
     /// Members look whether their leader is still there.
-    Election { shard: usize },
+    Election {
+        shard: usize,
+    },
     Fault,
-    EndFault { node: usize, fault: Recovery },
+    EndFault {
+        node: usize,
+        fault: Recovery,
+    },
     SafetyEnds,
     /// An answer reaches whoever asked.
-    Answer { to: Asker, answer: Box<Answer> },
-    RpcTimeout { rpc: u64, attempt: u32 },
-    RpcRetry { rpc: u64 },
-    Session { session: usize },
-    Poll { worker: usize, life: u64, slot: usize },
-    Polled { worker: usize, life: u64, slot: usize, poll: u64, task: Option<Box<PolledTask>> },
-    PollTimeout { worker: usize, life: u64, slot: usize, poll: u64 },
-    WorkerActs { worker: usize, life: u64, job: u64 },
-    WorkerRestarts { worker: usize },
+    Answer {
+        to: Asker,
+        answer: Box<Answer>,
+    },
+    RpcTimeout {
+        rpc: u64,
+        attempt: u32,
+    },
+    RpcRetry {
+        rpc: u64,
+    },
+    Session {
+        session: usize,
+    },
+    Poll {
+        worker: usize,
+        life: u64,
+        slot: usize,
+    },
+    Polled {
+        worker: usize,
+        life: u64,
+        slot: usize,
+        poll: u64,
+        task: Option<Box<PolledTask>>,
+    },
+    PollTimeout {
+        worker: usize,
+        life: u64,
+        slot: usize,
+        poll: u64,
+    },
+    WorkerActs {
+        worker: usize,
+        life: u64,
+        job: u64,
+    },
+    WorkerRestarts {
+        worker: usize,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +142,17 @@ pub struct PollBy {
 /// Who waits for the answer to a request.
 #[derive(Clone, Debug)]
 pub enum Asker {
-    Rpc { rpc: u64, attempt: u32 },
+    Rpc {
+        rpc: u64,
+        attempt: u32,
+    },
     /// The queues of a node, which want to hand out a task.
-    Queue { node: usize, life: u64, take: u64, matched: Box<Match> },
+    Queue {
+        node: usize,
+        life: u64,
+        take: u64,
+        matched: Box<Match>,
+    },
     Nobody,
 }
 
@@ -104,5 +178,4 @@ impl Agenda {
     pub fn next(&mut self) -> Option<(Time, Event)> {
         self.events.pop_first().map(|((at, _), event)| (at, event))
     }
-
 }

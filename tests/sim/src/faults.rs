@@ -94,7 +94,11 @@ impl Sim {
                 self.trace.say(self.now, None, || format!("node {node} is reconnected"));
                 self.nodes[node].isolated = false;
             }
-            Recovery::Resume if self.nodes[node].paused_until.is_some_and(|until| until <= self.now || !self.is_faulty()) => {
+            Recovery::Resume
+                if self.nodes[node]
+                    .paused_until
+                    .is_some_and(|until| until <= self.now || !self.is_faulty()) =>
+            {
                 self.trace.say(self.now, None, || format!("node {node} goes on"));
                 self.nodes[node].paused_until = None;
             }

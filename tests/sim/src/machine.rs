@@ -287,7 +287,8 @@ impl<'a> Machine<'a> {
                 }
                 let id = format!("m{index}");
                 if self.markers.insert(id.clone()) {
-                    let attributes = RecordMarkerCommandAttributes { marker_name: id.clone(), ..Default::default() };
+                    let attributes =
+                        RecordMarkerCommandAttributes { marker_name: id.clone(), ..Default::default() };
                     push(out, CommandType::RecordMarker, Attrs::RecordMarkerCommandAttributes(attributes));
                 }
                 self.input.result.push(id);
@@ -354,7 +355,11 @@ impl<'a> Machine<'a> {
             request_eager_execution: spec.eager,
             ..Default::default()
         };
-        push(out, CommandType::ScheduleActivityTask, Attrs::ScheduleActivityTaskCommandAttributes(attributes));
+        push(
+            out,
+            CommandType::ScheduleActivityTask,
+            Attrs::ScheduleActivityTaskCommandAttributes(attributes),
+        );
         None
     }
 

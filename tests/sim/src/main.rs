@@ -7,6 +7,11 @@ mod arguments;
 use arguments::{Arguments, Mode};
 use everlog_sim::{Coverage, Outcome, many, one, story};
 
+/// A planted bug that so many seeds don't find would not be found.
+const CATCH_SEEDS_MAX: u64 = 2_000;
+/// From so many seeds on, every hard case must have come up.
+const VACUITY_SEEDS_MIN: u64 = 200;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
@@ -17,9 +22,58 @@ fn main() -> ExitCode {
     };
     // A panic is an outcome like others; its message is shown with the seed.
     std::panic::set_hook(Box::new(|_| {}));
+    if let Some(name) = &arguments.planted
+        && let Err(why) = plant(name)
+    {
+        eprintln!("{why}");
+        return ExitCode::from(2);
+    }
     match &arguments.mode {
+        Mode::ListPlanted => {
+            for (name, what) in everlog_engine::planted::BUGS {
+                println!("{name:<32} {what}");
+            }
+            ExitCode::SUCCESS
+        }
+        Mode::Catch { first } => {
+            catch(arguments.planted.as_deref().unwrap_or_default(), *first, arguments.threads)
+        }
         Mode::One { seed } => tell(*seed, arguments.whole),
         Mode::Many { first, count } => run(*first, *count, arguments.threads, arguments.coverage),
+    }
+}
+
+#[cfg(feature = "planted")]
+fn plant(name: &str) -> Result<(), String> {
+    match everlog_engine::planted::plant(name) {
+        true => Ok(()),
+        false => Err(format!("there is no planted bug {name}; see --list-planted")),
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+fn plant(_: &str) -> Result<(), String> {
+    Err("this build has no planted bugs: add `--features planted`".into())
+}
+
+/// Runs seeds until the planted bug is found.
+fn catch(name: &str, first: u64, threads: usize) -> ExitCode {
+    let (mut runs, mut caught) = (0u64, None);
+    many(first, CATCH_SEEDS_MAX, threads, |outcome| {
+        runs += 1;
+        caught = outcome.failure.map(|failure| (outcome.seed, failure));
+        caught.is_none()
+    });
+    match caught {
+        Some((seed, failure)) => {
+            println!("seed {seed}: {}: {}", failure.promise, failure.text);
+            println!("caught {name} after {runs} seeds");
+            ExitCode::SUCCESS
+        }
+        None => {
+            println!("{name} was not caught in {runs} seeds");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -55,6 +109,16 @@ fn run(first: u64, count: u64, threads: usize, show_coverage: bool) -> ExitCode 
         false => {
             failed += 1;
             println!("seed {first} is not the same twice");
+        }
+    }
+    if count >= VACUITY_SEEDS_MIN {
+        let missing = coverage.missing();
+        match missing.is_empty() {
+            true => passed += 1,
+            false => {
+                failed += 1;
+                println!("never came up: {}", missing.join("; "));
+            }
         }
     }
     if show_coverage {

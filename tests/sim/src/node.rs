@@ -98,7 +98,12 @@ impl Node {
         for (shard, shell) in self.shells.iter_mut().enumerate() {
             let (tables, applied) = shell.checkpoint.clone();
             let limits = tables.limits.clone();
-            *shell = Shell { tables: tables.clone(), applied, checkpoint: (tables, applied), ..Shell::new(shard, shards, &limits) };
+            *shell = Shell {
+                tables: tables.clone(),
+                applied,
+                checkpoint: (tables, applied),
+                ..Shell::new(shard, shards, &limits)
+            };
         }
     }
 }

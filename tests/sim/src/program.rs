@@ -28,7 +28,9 @@ pub enum Step {
     /// Whichever comes first; the timer is cancelled if the signal wins.
     SignalOrTimer(Duration),
     /// A local activity: some heartbeats of the workflow task, then a marker.
-    Local { heartbeats: u32 },
+    Local {
+        heartbeats: u32,
+    },
     /// Cancels the activity unless it has ended by then.
     CancelActivity(ActivitySpec, Duration),
     /// Carries on in a new run.
@@ -88,9 +90,9 @@ impl Program {
                     for (k, spec) in specs.iter().enumerate() {
                         let word = words.next().ok_or("the result ends too early")?;
                         let name = activity_id(index, k);
-                        let outcome = word.strip_prefix(&format!("{name}=")).ok_or_else(|| {
-                            format!("expected the outcome of {name}, found {word}")
-                        })?;
+                        let outcome = word
+                            .strip_prefix(&format!("{name}="))
+                            .ok_or_else(|| format!("expected the outcome of {name}, found {word}"))?;
                         if !spec.allows(outcome) {
                             return Err(format!("{name} cannot end as {outcome}"));
                         }

@@ -12,6 +12,7 @@ use everlog_engine::{
     rows::ApplyError,
     shard::Input,
     testing::MemoryTables,
+    time::Time,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -23,6 +24,8 @@ use crate::{
 
 /// Members are compared with each other at every so many entries.
 const DIGEST_EVERY_ENTRIES: usize = 16;
+/// How often a leader does not hear in time what became of its proposal.
+const GIVEN_UP: f64 = 0.004;
 /// Rounds without a leader before there is an election.
 const LEADERLESS_ROUNDS_MIN: u32 = 2;
 
@@ -75,11 +78,14 @@ impl Sim {
         log.pending = kept;
         let term = log.term;
         self.leaderless[shard] = 0;
-        self.trace.say(self.now, None, || format!("shard {shard}: node {new} leads in term {term}, before: {old:?}"));
+        self.trace.say(self.now, None, || {
+            format!("shard {shard}: node {new} leads in term {term}, before: {old:?}")
+        });
         self.agenda.plan(commits_at, Event::Commit { shard, term });
         for node in 0..self.nodes.len() {
             let slow = self.settings.apply_lag_ms_max;
-            let delay = if node == new { self.random.millis(0, 1) } else { self.random.millis(0, slow.max(5)) };
+            let delay =
+                if node == new { self.random.millis(0, 1) } else { self.random.millis(0, slow.max(5)) };
             let life = self.nodes[node].life;
             self.agenda.plan(self.now + delay, Event::Learn { node, life, shard });
         }
@@ -111,6 +117,9 @@ impl Sim {
             let ready_at = log.pending.back().map_or(ready_at, |before| before.ready_at.max(ready_at));
             log.pending.push_back(Pending { record, ready_at, reached_others });
             self.agenda.plan(ready_at, Event::Commit { shard, term });
+            if self.strikes(GIVEN_UP) {
+                self.give_up(node, shard, proposal, ready_at);
+            }
         } else if shell.known_term == term {
             self.coverage.hit("a stale leader proposed");
             shell.outstanding.insert(proposal);
@@ -118,6 +127,16 @@ impl Sim {
             self.coverage.hit("a proposal of an old term was refused");
             self.push_input(node, shard, Input::Lost { proposal });
         }
+    }
+
+    /// The proposer stops to wait, though it may go on leading. It decides nothing more before an empty
+    /// entry behind the proposal is applied: then what became of that one is known as well.
+    fn give_up(&mut self, node: usize, shard: usize, proposal: u64, ready_at: Time) {
+        self.coverage.hit("a proposal was given up by a leader that went on leading");
+        self.nodes[node].shells[shard].outstanding.remove(&proposal);
+        let record = Record { term: self.logs[shard].term, change: None };
+        self.logs[shard].pending.push_back(Pending { record, ready_at, reached_others: true });
+        self.push_input(node, shard, Input::Lost { proposal });
     }
 
     pub fn commit(&mut self, shard: usize, term: u64) {
@@ -154,7 +173,11 @@ impl Sim {
             let outcome = apply_bytes(&mut log.truth, &change.bytes, Some(&change.entry));
             match outcome {
                 Ok(changes) => crate::check::online(self, shard, &changes),
-                Err(why) => self.fail("every committed entry applies, and folds to what its leader prepared", None, why),
+                Err(why) => self.fail(
+                    "every committed entry applies, and folds to what its leader prepared",
+                    None,
+                    why,
+                ),
             }
         }
         let log = &mut self.logs[shard];
@@ -314,7 +337,10 @@ pub fn apply_bytes(
         if let Some(expected) = expected
             && *expected != state
         {
-            return Err(format!("the fold of {:?} at version {} differs from the prepared state", change.run, change.version));
+            return Err(format!(
+                "the fold of {:?} at version {} differs from the prepared state",
+                change.run, change.version
+            ));
         }
         change.prepared = Some(state);
     }

@@ -80,7 +80,9 @@ impl Op {
     pub fn note(&mut self, now: Time, outcome: &Outcome) {
         self.ended = Some((now, Ended::of(outcome)));
         match outcome {
-            Outcome::Done { reply: Reply::Started(started), .. } => self.run_id = Some(started.run_id.clone()),
+            Outcome::Done { reply: Reply::Started(started), .. } => {
+                self.run_id = Some(started.run_id.clone())
+            }
             Outcome::Done { reply: Reply::State(state), .. } => {
                 self.seen = Some((state.execution.run_id().to_owned(), state.execution.version));
             }
@@ -135,9 +137,11 @@ impl Told {
     }
 }
 
+/// Of everything but the task ids, which events that are not written yet don't have.
 pub fn digest(events: &[HistoryEvent]) -> u64 {
     let mut hasher = Xxh3::new();
     for event in events {
+        let event = HistoryEvent { task_id: 0, ..event.clone() };
         hasher.update(&event.encode_to_vec());
     }
     hasher.digest()

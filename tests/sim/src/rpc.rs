@@ -32,9 +32,15 @@ pub enum Owner {
 
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    Done { reply: Reply, events: Vec<HistoryEvent> },
+    Done {
+        reply: Reply,
+        events: Vec<HistoryEvent>,
+    },
     /// Certain means that no attempt can have been carried out.
-    Refused { reject: Reject, certain: bool },
+    Refused {
+        reject: Reject,
+        certain: bool,
+    },
     Unknown,
 }
 
@@ -49,7 +55,8 @@ impl Sim {
     ) {
         let id = self.next_rpc;
         self.next_rpc += 1;
-        let rpc = Rpc { workflow, request, owner, attempt: 0, attempts_left: attempts, uncertain: false, timeout };
+        let rpc =
+            Rpc { workflow, request, owner, attempt: 0, attempts_left: attempts, uncertain: false, timeout };
         self.rpcs.insert(id, rpc);
         self.rpc_attempt(id);
     }

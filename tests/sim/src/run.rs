@@ -8,12 +8,7 @@ use std::{
     },
 };
 
-use crate::{
-    coverage::Coverage,
-    settings::Settings,
-    sim::Sim,
-    trace::Trace,
-};
+use crate::{coverage::Coverage, settings::Settings, sim::Sim, trace::Trace};
 
 /// What came of one seed.
 #[derive(Debug)]
@@ -92,7 +87,9 @@ pub fn story(seed: u64, whole: bool) -> String {
         text += &crate::story::histories(&sim, workflow);
     }
     match (&sim.violation, ended) {
-        (Some(violation), _) => text += &format!("\nbroken: {}\n        {}\n", violation.promise, violation.text),
+        (Some(violation), _) => {
+            text += &format!("\nbroken: {}\n        {}\n", violation.promise, violation.text)
+        }
         (None, Err(_)) => text += "\nthe engine panicked\n",
         (None, Ok(())) => text += "\nall promises were kept\n",
     }

@@ -5,12 +5,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use everlog_engine::{
-    key::WorkflowKey,
-    request::Request,
-    shard::World,
-    time::proto_duration,
-};
+use everlog_engine::reply::Reply;
+use everlog_engine::{key::WorkflowKey, request::Request, shard::World, time::proto_duration};
 use everlog_proto::api::{
     common::v1::{RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{QueryRejectCondition, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
@@ -21,7 +17,6 @@ use everlog_proto::api::{
         SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
     },
 };
-use everlog_engine::reply::Reply;
 
 use crate::{
     agenda::Event,
@@ -180,7 +175,9 @@ impl Sim {
             floor,
             seen: None,
         });
-        self.trace.say(self.now, Some(&planned.workflow), || format!("client {session} calls op-{op}: {:?}", planned.kind));
+        self.trace.say(self.now, Some(&planned.workflow), || {
+            format!("client {session} calls op-{op}: {:?}", planned.kind)
+        });
         let attempts = if planned.until_answered { ATTEMPTS_UNTIL_ANSWERED } else { ATTEMPTS_FEW };
         let timeout = match planned.kind {
             OpKind::Query => Duration::from_millis(QUERY_TIMEOUT_MS + 1_000),
@@ -192,7 +189,8 @@ impl Sim {
 
     fn request_of(&mut self, planned: &Planned, request_id: &str, hot: bool) -> Request {
         let run_id = String::new();
-        let execution = Some(WorkflowExecution { workflow_id: planned.workflow.clone(), run_id: run_id.clone() });
+        let execution =
+            Some(WorkflowExecution { workflow_id: planned.workflow.clone(), run_id: run_id.clone() });
         match planned.kind {
             OpKind::Start | OpKind::StartUsingExisting | OpKind::StartTerminating => {
                 Request::Start(Box::new(self.start_request(planned, request_id, hot)))
@@ -254,9 +252,15 @@ impl Sim {
         }
     }
 
-    fn start_request(&mut self, planned: &Planned, request_id: &str, hot: bool) -> StartWorkflowExecutionRequest {
+    fn start_request(
+        &mut self,
+        planned: &Planned,
+        request_id: &str,
+        hot: bool,
+    ) -> StartWorkflowExecutionRequest {
         let program = &self.programs[planned.program];
-        let reuse = if hot { WorkflowIdReusePolicy::AllowDuplicate } else { WorkflowIdReusePolicy::RejectDuplicate };
+        let reuse =
+            if hot { WorkflowIdReusePolicy::AllowDuplicate } else { WorkflowIdReusePolicy::RejectDuplicate };
         let conflict = match planned.kind {
             OpKind::StartUsingExisting => WorkflowIdConflictPolicy::UseExisting,
             OpKind::StartTerminating => WorkflowIdConflictPolicy::TerminateExisting,
@@ -290,13 +294,15 @@ impl Sim {
         self.records.ops[op].note(now, &outcome);
         let ended = self.records.ops[op].clone();
         self.trace.say(now, Some(&ended.workflow), || {
-            let what = ended.refusal.clone().or(ended.run_id.clone()).or(ended.answer.clone()).unwrap_or_default();
+            let what =
+                ended.refusal.clone().or(ended.run_id.clone()).or(ended.answer.clone()).unwrap_or_default();
             format!("client {session} hears of op-{op}: {:?} {what}", ended.ended.map(|(_, how)| how))
         });
         crate::check::op_ended(self, op);
         let planned = self.sessions[session].current.take();
         if let Outcome::Refused { reject, .. } = &outcome
-            && let Some(planned) = planned.filter(|planned| planned.kind == OpKind::Signal && planned.until_answered)
+            && let Some(planned) =
+                planned.filter(|planned| planned.kind == OpKind::Signal && planned.until_answered)
         {
             let text = format!("{reject:?}");
             if text.contains("already completed") {
@@ -304,7 +310,9 @@ impl Sim {
                 self.sessions[session].plan.clear();
             } else {
                 // Not started yet, or about to close: sent again, as a signal of its own.
-                self.sessions[session].plan.push_front(Planned { pause: Duration::from_millis(300), ..planned });
+                self.sessions[session]
+                    .plan
+                    .push_front(Planned { pause: Duration::from_millis(300), ..planned });
             }
         }
         if let Outcome::Done { reply: Reply::Started(started), events } = outcome

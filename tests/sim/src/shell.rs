@@ -66,7 +66,11 @@ impl Sim {
         let spins = !had_inputs && outputs.is_empty() && wake.is_some_and(|wake| wake <= clock);
         shell.idle_turns = if spins { shell.idle_turns + 1 } else { 0 };
         if shell.idle_turns > IDLE_TURNS_MAX {
-            self.fail("a shard with nothing to do sleeps", None, format!("shard {shard} on node {node} spins"));
+            self.fail(
+                "a shard with nothing to do sleeps",
+                None,
+                format!("shard {shard} on node {node} spins"),
+            );
         }
         for output in outputs {
             self.carry_out_output(node, shard, output);
@@ -88,7 +92,11 @@ impl Sim {
                     self.trace.say(self.now, Some(&workflow), || {
                         let run = &change.run.run_id[..4];
                         let facts: Vec<String> = change.facts.iter().map(crate::story::fact).collect();
-                        format!("node {node} proposes {proposal} for {run} at {}: {}", change.version, facts.join(", "))
+                        format!(
+                            "node {node} proposes {proposal} for {run} at {}: {}",
+                            change.version,
+                            facts.join(", ")
+                        )
                     });
                 }
                 self.propose(node, shard, proposal, term, entry);
@@ -203,7 +211,9 @@ impl Sim {
             stored.into_iter().filter(|event| (span.from..=span.to).contains(&event.event_id)).collect();
         events.extend(span.suffix.iter().cloned());
         let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
-        if span.to > 0 && !ids.iter().copied().eq((span.from..).take(ids.len())) || (ids.len() as i64) < span.to - span.from + 1 {
+        if span.to > 0 && !ids.iter().copied().eq((span.from..).take(ids.len()))
+            || (ids.len() as i64) < span.to - span.from + 1
+        {
             let workflow = span.run.workflow.workflow_id.to_string();
             let text = format!("{:?} has events {ids:?}, wanted {}..={}", span.run, span.from, span.to);
             self.fail("a worker is given a history without gaps", Some(&workflow), text);
@@ -215,9 +225,7 @@ impl Sim {
         let run = offer.run.clone();
         let (key, task) = to_queue(shard, offer);
         let home = self.home_of(node, &key);
-        let sent = home.is_some_and(|home| {
-            self.send(Some(node), home, Message::Offer { key, task })
-        });
+        let sent = home.is_some_and(|home| self.send(Some(node), home, Message::Offer { key, task }));
         if !sent && self.random.chance(0.7) {
             let at = self.now + self.random.millis(1, 2_000);
             self.agenda.plan(at, Event::Arrive { node, message: Message::OfferRefused { run } });
@@ -287,7 +295,8 @@ impl Sim {
         while let Some(output) = self.nodes[node].queues.poll_output() {
             match output {
                 queue::Output::Match(matched) => self.take(node, matched),
-                queue::Output::PollerTimedOut { poller, .. } | queue::Output::PollerRefused { poller, .. } => {
+                queue::Output::PollerTimedOut { poller, .. }
+                | queue::Output::PollerRefused { poller, .. } => {
                     if let Some(by) = self.nodes[node].polls.remove(&poller.id) {
                         self.poll_ends(by, None);
                     }
@@ -323,7 +332,11 @@ impl Sim {
         let late = Answer { reply: Err(Reject::Unavailable("no answer".into())), events: Vec::new() };
         let event = Event::Answer { to: asker.clone(), answer: Box::new(late) };
         self.agenda.plan(self.now + TAKE_TIMEOUT, event);
-        self.send(Some(node), node, Message::Request { workflow, request: Box::new(request), asker, hops: 0 });
+        self.send(
+            Some(node),
+            node,
+            Message::Request { workflow, request: Box::new(request), asker, hops: 0 },
+        );
     }
 
     pub fn answered(&mut self, to: Asker, answer: Answer) {
@@ -397,11 +410,24 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
     let request_id = matched.poller.request_id.clone();
     let queue = matched.queue.name.to_string();
     let request = match matched.task.key.task {
-        OfferedTask::Workflow { scheduled_event_id, attempt, .. } => Request::TakeWorkflowTask(
-            TakeWorkflowTask { run_id, scheduled_event_id, attempt, queue, identity, request_id },
-        ),
+        OfferedTask::Workflow { scheduled_event_id, attempt, .. } => {
+            Request::TakeWorkflowTask(TakeWorkflowTask {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                queue,
+                identity,
+                request_id,
+            })
+        }
         OfferedTask::Activity { scheduled_event_id, attempt } => {
-            Request::TakeActivityTask(TakeActivityTask { run_id, scheduled_event_id, attempt, identity, request_id })
+            Request::TakeActivityTask(TakeActivityTask {
+                run_id,
+                scheduled_event_id,
+                attempt,
+                identity,
+                request_id,
+            })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
     };

@@ -27,10 +27,16 @@ pub fn fact(fact: &Fact) -> String {
 pub fn request(request: &Request) -> String {
     match request {
         Request::TakeWorkflowTask(take) => {
-            format!("take_workflow_task {} attempt {} for {}", take.scheduled_event_id, take.attempt, take.request_id)
+            format!(
+                "take_workflow_task {} attempt {} for {}",
+                take.scheduled_event_id, take.attempt, take.request_id
+            )
         }
         Request::TakeActivityTask(take) => {
-            format!("take_activity_task {} attempt {} for {}", take.scheduled_event_id, take.attempt, take.request_id)
+            format!(
+                "take_activity_task {} attempt {} for {}",
+                take.scheduled_event_id, take.attempt, take.request_id
+            )
         }
         Request::Signal(signal) => format!("signal {}", signal.request_id),
         _ => request.kind().to_owned(),
@@ -38,7 +44,8 @@ pub fn request(request: &Request) -> String {
 }
 
 pub fn event_line(event: &HistoryEvent) -> String {
-    let mut line = format!("{}.{}", event.event_id, event_type(event).as_str_name().trim_start_matches("EVENT_TYPE_"));
+    let mut line =
+        format!("{}.{}", event.event_id, event_type(event).as_str_name().trim_start_matches("EVENT_TYPE_"));
     let more = match &event.attributes {
         Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) => {
             a.input.as_ref().map(text_of).unwrap_or_default()

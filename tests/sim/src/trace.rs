@@ -55,7 +55,8 @@ impl Trace {
     pub fn text(&self, workflow: Option<&str>) -> String {
         let mut text = String::new();
         for line in self.lines.iter().flatten() {
-            let wanted = workflow.is_none() || line.workflow.is_none() || line.workflow.as_deref() == workflow;
+            let wanted =
+                workflow.is_none() || line.workflow.is_none() || line.workflow.as_deref() == workflow;
             if wanted {
                 let of = line.workflow.as_deref().unwrap_or("-");
                 let seconds = line.at.since(BEGIN).as_secs_f64();

@@ -70,12 +70,22 @@ pub struct Worker {
 enum Job {
     Workflow(Box<WorkflowJob>),
     /// An answer is on its way; what it means is noted under this index.
-    Completing { completion: usize, token: TaskToken, closes: bool, told: Told },
+    Completing {
+        completion: usize,
+        token: TaskToken,
+        closes: bool,
+        told: Told,
+    },
     /// A failure of a task, a query's answer, a heartbeat that nobody waits for.
     Other,
-    Query { token: TaskToken, answer: Option<String> },
+    Query {
+        token: TaskToken,
+        answer: Option<String>,
+    },
     Activity(Box<ActivityJob>),
-    Resulting { result: usize },
+    Resulting {
+        result: usize,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -131,6 +141,14 @@ impl Worker {
         self.next_job += 1;
         self.jobs.insert(id, job);
         id
+    }
+
+    fn is_busy_with(&self, token: &TaskToken) -> bool {
+        self.jobs.values().any(|job| match job {
+            Job::Workflow(job) => job.token.run == token.run,
+            Job::Completing { token: other, .. } => other.run == token.run,
+            _ => false,
+        })
     }
 
     pub fn is_at_rest(&self) -> bool {
@@ -211,7 +229,14 @@ impl Sim {
         self.poll(worker, life, slot);
     }
 
-    pub fn polled(&mut self, worker: usize, life: u64, slot: usize, poll: u64, task: Option<Box<PolledTask>>) {
+    pub fn polled(
+        &mut self,
+        worker: usize,
+        life: u64,
+        slot: usize,
+        poll: u64,
+        task: Option<Box<PolledTask>>,
+    ) {
         if !self.is_worker_life(worker, life) || self.workers[worker].polls[slot] != Some(poll) {
             if task.is_some() {
                 self.coverage.hit("a task came too late for its poll");
@@ -262,6 +287,8 @@ impl Sim {
         });
         let events = match new.first().map(|event| event.event_id) {
             Some(1) => Some(new),
+            // As long as an answer for this run is on its way, what is cached may not stand.
+            _ if self.workers[worker].is_busy_with(&token) => None,
             first => self.workers[worker].cache.get(&run_id).and_then(|known| {
                 let next = known.last().map_or(0, |event| event.event_id) + 1;
                 let fits = first.is_none_or(|first| first == next);
@@ -410,7 +437,8 @@ impl Sim {
         };
         let workflow = token.run.workflow.workflow_id.to_string();
         self.trace.say(self.now, Some(&workflow), || {
-            let kinds: Vec<String> = advance.commands.iter().map(|c| format!("{:?}", c.command_type())).collect();
+            let kinds: Vec<String> =
+                advance.commands.iter().map(|c| format!("{:?}", c.command_type())).collect();
             format!("worker {worker} completes {:?} as {completion}: {}", token.task, kinds.join(", "))
         });
         self.records.completions.push(Completion {
@@ -493,7 +521,8 @@ impl Sim {
     fn spec_of(&self, task: &PollActivityTaskQueueResponse) -> Option<ActivitySpec> {
         let input = text_of(task.input.as_ref()?);
         let (program, step) = input.split_once('|')?;
-        let step = self.programs.get(program.parse::<usize>().ok()?)?.steps.get(step.parse::<usize>().ok()?)?;
+        let step =
+            self.programs.get(program.parse::<usize>().ok()?)?.steps.get(step.parse::<usize>().ok()?)?;
         let k: usize = task.activity_id.split_once('.')?.1.parse().ok()?;
         match step {
             Step::Activities(specs) => specs.get(k).cloned(),
@@ -544,7 +573,10 @@ impl Sim {
                     ended: None,
                 });
                 self.trace.say(self.now, Some(&workflow), || {
-                    format!("worker {worker} completes {} attempt {} as {result}", job.activity_id, job.attempt)
+                    format!(
+                        "worker {worker} completes {} attempt {} as {result}",
+                        job.activity_id, job.attempt
+                    )
                 });
                 let request = RespondActivityTaskCompletedRequest {
                     result: Some(payloads(&format!("result-{result}"))),

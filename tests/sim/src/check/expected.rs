@@ -48,10 +48,13 @@ fn check_end(evidence: &Evidence<'_>, run: &Run) -> Checked {
             let result = a.result.as_ref().map(text_of).unwrap_or_default();
             let sent = |signal: &str| {
                 let ops = &evidence.sim.records.ops;
-                let op = signal.strip_prefix("op-").and_then(|n| n.parse().ok()).and_then(|n: usize| ops.get(n));
+                let op =
+                    signal.strip_prefix("op-").and_then(|n| n.parse().ok()).and_then(|n: usize| ops.get(n));
                 op.is_some_and(|op| op.workflow == run.workflow())
             };
-            program.check_result(&result, &sent).or_else(|why| wrong(format!("{why}; the result is {result}")))
+            program
+                .check_result(&result, &sent)
+                .or_else(|why| wrong(format!("{why}; the result is {result}")))
         }
         Status::ContinuedAsNew if program.continues() => Ok(()),
         Status::Canceled if program.heeds_cancel && asked(&[OpKind::Cancel]) => Ok(()),

@@ -13,7 +13,8 @@ const PROMISE: &str = "a history is gapless, in legal order, and closes once (I3
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     for run in &evidence.runs {
-        let wrong = |text: String| broken(PROMISE, run.workflow(), format!("{}: {text}", run.execution.run_id()));
+        let wrong =
+            |text: String| broken(PROMISE, run.workflow(), format!("{}: {text}", run.execution.run_id()));
         for (index, event) in run.events.iter().enumerate() {
             if event.event_id != index as i64 + 1 {
                 return wrong(format!("event {} is at place {}", event.event_id, index + 1));
@@ -31,7 +32,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         match closes.as_slice() {
             [] if run.execution.is_running() => {}
             [close] if *close == last && *close == run.execution.close_event_id => {}
-            _ => return wrong(format!("close events {closes:?} of {last}, status {:?}", run.execution.status())),
+            _ => {
+                return wrong(format!(
+                    "close events {closes:?} of {last}, status {:?}",
+                    run.execution.status()
+                ));
+            }
         }
         check_chain(evidence, run)?;
     }
@@ -41,7 +47,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
 /// An event refers to an earlier one of the right type.
 fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
     use EventType as T;
-    let refers = |id: i64, kinds: &[T]| match run.events.get(id as usize - 1) {
+    let refers = |id: i64, kinds: &[T]| match run.events.get((id - 1).max(0) as usize) {
+        _ if id < 1 => Err(format!("event {} {:?} refers to nothing", event.event_id, event_type(event))),
         Some(earlier) if id < event.event_id && kinds.contains(&event_type(earlier)) => Ok(()),
         found => Err(format!(
             "event {} {:?} refers to {id}, {:?}",
@@ -57,7 +64,9 @@ fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
     };
     let command = |id: i64| refers(id, &[T::WorkflowTaskCompleted]);
     match event.attributes.as_ref().ok_or("an event without attributes")? {
-        Attributes::WorkflowTaskStartedEventAttributes(a) => refers(a.scheduled_event_id, &[T::WorkflowTaskScheduled]),
+        Attributes::WorkflowTaskStartedEventAttributes(a) => {
+            refers(a.scheduled_event_id, &[T::WorkflowTaskScheduled])
+        }
         Attributes::WorkflowTaskCompletedEventAttributes(a) => {
             follows(a.started_event_id)?;
             refers(a.started_event_id, &[T::WorkflowTaskStarted])
@@ -67,7 +76,9 @@ fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
             if a.started_event_id != 0 { follows(a.started_event_id) } else { Ok(()) }
         }
         Attributes::ActivityTaskScheduledEventAttributes(a) => command(a.workflow_task_completed_event_id),
-        Attributes::ActivityTaskStartedEventAttributes(a) => refers(a.scheduled_event_id, &[T::ActivityTaskScheduled]),
+        Attributes::ActivityTaskStartedEventAttributes(a) => {
+            refers(a.scheduled_event_id, &[T::ActivityTaskScheduled])
+        }
         Attributes::ActivityTaskCompletedEventAttributes(a) => {
             refers(a.scheduled_event_id, &[T::ActivityTaskScheduled])?;
             refers(a.started_event_id, &[T::ActivityTaskStarted])
@@ -78,7 +89,11 @@ fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
         }
         Attributes::ActivityTaskTimedOutEventAttributes(a) => {
             refers(a.scheduled_event_id, &[T::ActivityTaskScheduled])?;
-            if a.started_event_id != 0 { refers(a.started_event_id, &[T::ActivityTaskStarted]) } else { Ok(()) }
+            if a.started_event_id != 0 {
+                refers(a.started_event_id, &[T::ActivityTaskStarted])
+            } else {
+                Ok(())
+            }
         }
         Attributes::ActivityTaskCancelRequestedEventAttributes(a) => {
             command(a.workflow_task_completed_event_id)?;

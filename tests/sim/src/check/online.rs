@@ -44,16 +44,13 @@ pub fn online(sim: &mut Sim, shard: usize, changes: &[Change]) {
 
 /// The vacuity counters of what only the log shows.
 fn count(sim: &mut Sim, change: &Change) {
-    let signalled = change.facts.iter().any(|fact| {
-        matches!(fact, Fact::Record(Record::SignalRequest(_)))
-    });
     for fact in &change.facts {
         match fact {
             Fact::Event(event) | Fact::Flushed(event) => {
                 if matches!(fact, Fact::Flushed(_)) {
                     sim.coverage.hit("a buffered event got its place");
                 }
-                count_event(sim, &event.event, signalled);
+                count_event(sim, &event.event);
             }
             Fact::Record(Record::Buffered(_)) => sim.coverage.hit("an event was buffered"),
             Fact::Record(Record::Unbuffered { .. }) => {
@@ -67,7 +64,7 @@ fn count(sim: &mut Sim, change: &Change) {
     }
 }
 
-fn count_event(sim: &mut Sim, event: &HistoryEvent, signalled: bool) {
+fn count_event(sim: &mut Sim, event: &HistoryEvent) {
     match &event.attributes {
         Some(Attributes::WorkflowTaskTimedOutEventAttributes(a)) => match a.timeout_type() {
             TimeoutType::ScheduleToStart => sim.coverage.hit("a sticky task timed out"),
@@ -80,9 +77,6 @@ fn count_event(sim: &mut Sim, event: &HistoryEvent, signalled: bool) {
         }
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => {
             sim.coverage.hit("a workflow continued as new");
-            if signalled {
-                sim.coverage.hit("a signal and a continue-as-new were in one entry");
-            }
         }
         Some(Attributes::WorkflowExecutionFailedEventAttributes(a)) if !a.new_execution_run_id.is_empty() => {
             sim.coverage.hit("a workflow was retried");
@@ -126,7 +120,10 @@ pub fn op_ended(sim: &mut Sim, op: usize) {
         && floor_run == run
         && version < floor
     {
-        let text = format!("{} saw version {version} of {run}, committed before it was asked: {floor}", op.request_id);
+        let text = format!(
+            "{} saw version {version} of {run}, committed before it was asked: {floor}",
+            op.request_id
+        );
         sim.fail(FRESH, Some(&op.workflow), text);
     }
 }

@@ -23,12 +23,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         if *of != query.request_id {
             return broken(OWN, &query.workflow, format!("{} was answered {answer}", query.request_id));
         }
-        let Some(run) = evidence.of(&query.workflow).find(|run| run.execution.run_id() == *run_id) else { continue };
+        let Some(run) = evidence.of(&query.workflow).find(|run| run.execution.run_id() == *run_id) else {
+            continue;
+        };
         let acknowledged = run.events_of(EventType::WorkflowExecutionSignaled).filter(|event| {
-            let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else { return false };
+            let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else {
+                return false;
+            };
             let text = a.input.as_ref().map(text_of).unwrap_or_default();
             let sent = text.strip_prefix("op-").and_then(|n| n.parse().ok()).and_then(|n: usize| ops.get(n));
-            sent.and_then(|sent| sent.ended).is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked)
+            sent.and_then(|sent| sent.ended)
+                .is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked)
         });
         let acknowledged = acknowledged.count();
         if seen.parse::<usize>().unwrap_or_default() < acknowledged {

@@ -8,7 +8,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     for (shard, log) in evidence.sim.logs.iter().enumerate() {
         let mut scratch = everlog_engine::testing::MemoryTables::default();
         for change in log.committed.iter().filter_map(|record| record.change.as_ref()) {
-            raft::apply_bytes(&mut scratch, &change.bytes, Some(&change.entry)).map_err(|why| wrong(shard, why))?;
+            raft::apply_bytes(&mut scratch, &change.bytes, Some(&change.entry))
+                .map_err(|why| wrong(shard, why))?;
         }
         if scratch.rows() != log.truth.rows() {
             return Err(wrong(shard, "a fold from scratch differs".into()));
@@ -16,7 +17,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         for node in &evidence.sim.nodes {
             let shell = &node.shells[shard];
             if shell.applied != log.committed.len() {
-                let text = format!("node {} has applied {} of {}", node.id, shell.applied, log.committed.len());
+                let text =
+                    format!("node {} has applied {} of {}", node.id, shell.applied, log.committed.len());
                 return Err(wrong(shard, text));
             }
             if shell.tables.rows() != log.truth.rows() {

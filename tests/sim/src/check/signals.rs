@@ -24,11 +24,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     let mut places: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
     for (position, run) in evidence.runs.iter().enumerate() {
         for event in run.events_of(EventType::WorkflowExecutionSignaled) {
-            let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else { continue };
+            let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else {
+                continue;
+            };
             let text = a.input.as_ref().map(text_of).unwrap_or_default();
             let op: Option<usize> = text.strip_prefix("op-").and_then(|number| number.parse().ok());
             let sent = op.and_then(|op| ops.get(op)).is_some_and(|sent| {
-                sent.workflow == run.workflow() && matches!(sent.kind, OpKind::Signal | OpKind::SignalWithStart)
+                sent.workflow == run.workflow()
+                    && matches!(sent.kind, OpKind::Signal | OpKind::SignalWithStart)
             });
             let (true, Some(op)) = (sent, op) else {
                 return broken(ONCE, run.workflow(), format!("nobody sent {text}"));
@@ -63,7 +66,8 @@ fn check_order(evidence: &Evidence<'_>, places: &BTreeMap<usize, Vec<(usize, i64
     let mut last: BTreeMap<(usize, &str), (usize, (usize, i64))> = BTreeMap::new();
     for (op, found) in places {
         let (Some(sent), Some(place)) = (ops.get(*op), found.first()) else { continue };
-        if sent.kind != OpKind::Signal {
+        // Only an acknowledgement tells a sender that the next signal comes after this one.
+        if sent.kind != OpKind::Signal || !sent.is(Ended::Acknowledged) || sent.repeated {
             continue;
         }
         let before = last.insert((sent.session, &*sent.workflow), (*op, *place));

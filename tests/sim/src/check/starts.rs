@@ -2,7 +2,8 @@
 //! request id makes at most one run however often it is repeated, and a refused start made none.
 //!
 //! As with the real server it is the latest run that remembers: a call that is repeated after yet another
-//! start has taken the id may make a second run.
+//! start has taken the id may make a second run; and so may a signal-with-start that is repeated after its
+//! run has closed.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             continue;
         }
         let runs = made.get(&*op.request_id).map(Vec::as_slice).unwrap_or_default();
-        let latest_forgot = op.repeated && !follow_each_other(evidence, &op.workflow, &op.request_id);
+        let latest_forgot = op.repeated
+            && (op.kind == SignalWithStart || !follow_each_other(evidence, &op.workflow, &op.request_id));
         if runs.len() > 1 && !latest_forgot {
             return broken(PROMISE, &op.workflow, format!("{} made {runs:?}", op.request_id));
         }
@@ -34,10 +36,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         {
             let exists = evidence.of(&op.workflow).any(|run| run.execution.run_id() == told);
             if !exists {
-                return broken(PROMISE, &op.workflow, format!("{} was told of {told}, which is not", op.request_id));
+                return broken(
+                    PROMISE,
+                    &op.workflow,
+                    format!("{} was told of {told}, which is not", op.request_id),
+                );
             }
             if op.kind == Start && !runs.contains(&told.as_str()) {
-                return broken(PROMISE, &op.workflow, format!("{} was told of {told}, made {runs:?}", op.request_id));
+                return broken(
+                    PROMISE,
+                    &op.workflow,
+                    format!("{} was told of {told}, made {runs:?}", op.request_id),
+                );
             }
         }
     }

@@ -24,8 +24,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                     Some(_) => return broken(PROMISE, run.workflow(), format!("{} fired early", a.timer_id)),
                     None => return broken(PROMISE, run.workflow(), format!("{} fired again", a.timer_id)),
                 },
-                Some(Attributes::TimerCanceledEventAttributes(a)) if running.remove(&*a.timer_id).is_none() => {
-                    return broken(PROMISE, run.workflow(), format!("{} was cancelled after its end", a.timer_id));
+                Some(Attributes::TimerCanceledEventAttributes(a))
+                    if running.remove(&*a.timer_id).is_none() =>
+                {
+                    return broken(
+                        PROMISE,
+                        run.workflow(),
+                        format!("{} was cancelled after its end", a.timer_id),
+                    );
                 }
                 _ => {}
             }

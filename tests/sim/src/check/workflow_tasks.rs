@@ -26,7 +26,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     let mut seen: BTreeMap<usize, u32> = BTreeMap::new();
     for run in &evidence.runs {
         for event in run.events_of(EventType::WorkflowTaskCompleted) {
-            let Some(Attributes::WorkflowTaskCompletedEventAttributes(a)) = &event.attributes else { continue };
+            let Some(Attributes::WorkflowTaskCompletedEventAttributes(a)) = &event.attributes else {
+                continue;
+            };
             #[allow(deprecated, reason = "names the worker's answer")]
             let name = &a.binary_checksum;
             let number: Option<usize> = name.strip_prefix("completion-").and_then(|n| n.parse().ok());
@@ -35,7 +37,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 return broken(ONCE, run.workflow(), format!("nobody sent {name}"));
             };
             if sent.run != *run.execution.key() || sent.spent {
-                return broken(ONCE, run.workflow(), format!("{name} had no right to event {}", event.event_id));
+                return broken(
+                    ONCE,
+                    run.workflow(),
+                    format!("{name} had no right to event {}", event.event_id),
+                );
             }
             *seen.entry(number).or_default() += 1;
         }
@@ -67,11 +73,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
 fn check_commands(evidence: &Evidence<'_>, run: &Run) -> Checked {
     let (_, completed, _) = machine::replay(&evidence.sim.programs, &run.events);
     for (id, advance) in completed {
-        let written: Vec<String> =
-            run.events[id as usize..].iter().take_while(|event| is_of_command(event, id)).filter_map(effect).collect();
+        let written: Vec<String> = run.events[id as usize..]
+            .iter()
+            .take_while(|event| is_of_command(event, id))
+            .filter_map(effect)
+            .collect();
         let expected: Vec<String> = advance.commands.iter().map(intent).collect();
         if written != expected {
-            let text = format!("after event {id}: the worker wants {expected:?}, the history has {written:?}");
+            let text =
+                format!("after event {id}: the worker wants {expected:?}, the history has {written:?}");
             return broken(ALL, run.workflow(), text);
         }
     }
@@ -81,7 +91,9 @@ fn check_commands(evidence: &Evidence<'_>, run: &Run) -> Checked {
 /// Whether an event comes from the commands of the task that was completed at `completed`.
 fn is_of_command(event: &HistoryEvent, completed: i64) -> bool {
     match &event.attributes {
-        Some(Attributes::ActivityTaskScheduledEventAttributes(a)) => a.workflow_task_completed_event_id == completed,
+        Some(Attributes::ActivityTaskScheduledEventAttributes(a)) => {
+            a.workflow_task_completed_event_id == completed
+        }
         Some(Attributes::ActivityTaskCancelRequestedEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
@@ -91,7 +103,9 @@ fn is_of_command(event: &HistoryEvent, completed: i64) -> bool {
         Some(Attributes::WorkflowExecutionCompletedEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
-        Some(Attributes::WorkflowExecutionFailedEventAttributes(a)) => a.workflow_task_completed_event_id == completed,
+        Some(Attributes::WorkflowExecutionFailedEventAttributes(a)) => {
+            a.workflow_task_completed_event_id == completed
+        }
         Some(Attributes::WorkflowExecutionCanceledEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
