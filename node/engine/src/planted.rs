@@ -18,7 +18,7 @@ pub const BUGS: [(&str, &str); 16] = [
     ("read_without_barrier", "a leader answers reads without asking whether it still leads"),
     ("once_not_durable", "an activity with one attempt is handed out before that is durable"),
     ("flush_misordered", "buffered completions get their place before their Started events"),
-    ("flush_loses_event", "the first buffered event is lost when the others get their place"),
+    ("flush_loses_event", "the first of several buffered events is lost when the others get their place"),
     ("held_task_forgotten", "a workflow task in the hands of a worker never times out"),
     ("replica_differs", "a replica's fold is not the leader's"),
 ];

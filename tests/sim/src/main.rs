@@ -60,8 +60,8 @@ fn plant(_: &str) -> Result<(), String> {
 fn catch(name: &str, first: u64, threads: usize) -> ExitCode {
     let (mut runs, mut caught) = (0u64, None);
     many(first, CATCH_SEEDS_MAX, threads, |outcome| {
-        runs += 1;
-        caught = outcome.failure.map(|failure| (outcome.seed, failure));
+        runs += u64::from(caught.is_none());
+        caught = caught.take().or(outcome.failure.map(|failure| (outcome.seed, failure)));
         caught.is_none()
     });
     match caught {
