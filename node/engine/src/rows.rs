@@ -14,6 +14,7 @@ use crate::{
     execution::Execution,
     fact::{Change, Event, Fact},
     key::{RunKey, WorkflowKey},
+    planted,
     time::Time,
     todo,
     visibility::Row,
@@ -70,6 +71,9 @@ pub fn apply(rows: &mut impl Rows, change: &Change) -> Result<Arc<Execution>, Ap
         None => {
             let mut execution = before.as_deref().cloned().unwrap_or_default();
             evolve_change(&mut execution, change);
+            if planted::is("replica_differs") {
+                execution.signal_count = 0;
+            }
             Arc::new(execution)
         }
     };
@@ -92,7 +96,7 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
     }
     let owed = (before.is_some_and(todo::owes_tasks), todo::owes_tasks(after));
     match owed {
-        (false, true) => rows.put(run_row(Kind::Owed, run), Vec::new()),
+        (false, true) if !planted::is("owed_row_missing") => rows.put(run_row(Kind::Owed, run), Vec::new()),
         (true, false) => rows.delete(run_row(Kind::Owed, run)),
         _ => {}
     }
@@ -101,7 +105,9 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
         if let Some(old) = wakes.0 {
             rows.delete(wake_key(old, run));
         }
-        if let Some(new) = wakes.1 {
+        if let Some(new) = wakes.1
+            && !planted::is("wake_row_missing")
+        {
             rows.put(wake_key(new, run), Vec::new());
         }
     }

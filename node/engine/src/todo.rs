@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     execution::{Activity, Execution},
+    planted,
     time::{Time, set_duration},
     volatile::Volatile,
 };
@@ -71,6 +72,7 @@ pub fn wake_at(execution: &Execution) -> Option<Time> {
 /// one, a retry whose back-off has passed is a task and no wake-up.
 pub fn wake_at_of_leader(execution: &Execution, volatile: &Volatile, now: Time) -> Option<Time> {
     let started = volatile.started.as_ref().map(|task| task.deadline);
+    let started = started.filter(|_| !planted::is("held_task_forgotten"));
     let queries = volatile.queries.values().map(|query| query.deadline).min();
     [started, queries, earliest(execution, Some((volatile, now)))].into_iter().flatten().min()
 }

@@ -17,6 +17,7 @@ use crate::{
     evolve::evolve,
     execution::{Execution, event_type},
     fact::{Event, Fact, Record},
+    planted,
     reject::Reject,
     reply::Reply,
     stamp::Stamp,
@@ -153,9 +154,11 @@ impl<'a> Turn<'a> {
         }
         let buffered: Vec<HistoryEvent> =
             self.execution.buffered.iter().map(|event| event.0.clone()).collect();
-        let (completions, others): (Vec<_>, Vec<_>) = buffered.into_iter().partition(is_completion);
+        let (completions, others): (Vec<_>, Vec<_>) =
+            buffered.into_iter().partition(|event| is_completion(event) != planted::is("flush_misordered"));
         let mut started = Vec::new();
-        for mut event in others.into_iter().chain(completions) {
+        let lost = usize::from(planted::is("flush_loses_event") && self.execution.buffered.len() > 1);
+        for mut event in others.into_iter().chain(completions).skip(lost) {
             self.number(&mut event);
             if event_type(&event) == EventType::ActivityTaskStarted
                 && let Some(Attributes::ActivityTaskStartedEventAttributes(a)) = &event.attributes

@@ -35,6 +35,7 @@ use crate::{
     fact::Record,
     key::{RunKey, WorkflowKey},
     limits::Limits,
+    planted,
     reject::Reject,
     reply::{Reply, Started},
     stamp::Stamp,
@@ -65,7 +66,7 @@ pub fn start<'a>(
     if let Some(repeated) = repeated(&current, &request.request_id) {
         return Ok(StartDecided { current: None, new: None, reply: repeated });
     }
-    if !current.execution.is_running() {
+    if !current.execution.is_running() || planted::is("second_open_run") {
         check_reuse(&current.execution, reuse)?;
         return Ok(create(stamp, key, None, request, None));
     }

@@ -14,6 +14,7 @@ use crate::{
     execution::Execution,
     fact::{Change, Entry, Fact},
     key::{RunKey, WorkflowKey},
+    planted,
     reject::Reject,
     reply::Reply,
     request::{ActivityRef, Request},
@@ -41,7 +42,13 @@ impl Shard {
         let mut members = Vec::new();
         for workflow in std::mem::take(&mut self.ready) {
             let Some(mut actor) = self.actors.remove(&workflow) else { continue };
-            let batch = self.decide_actor(now, &mut actor, &mut kinds, world);
+            let mut batch = self.decide_actor(now, &mut actor, &mut kinds, world);
+            if planted::is("reply_before_commit") {
+                batch.at_once.append(&mut batch.replies);
+            }
+            if planted::is("read_without_barrier") && batch.changes.is_empty() {
+                batch.at_once.append(&mut batch.replies);
+            }
             for (call, reply) in batch.at_once {
                 self.outputs.push_back(Output::Reply { call, reply });
             }
@@ -297,10 +304,12 @@ fn current_turn<'a>(actor: &Actor, stamp: &'a Stamp<'a>) -> Option<Turn<'a>> {
 /// The start of an activity may be lost with its leader, unless it must happen at most once.
 fn is_soft(request: &Request, execution: &Execution) -> bool {
     match request {
-        Request::TakeActivityTask(take) => execution
-            .activities
-            .get(&take.scheduled_event_id)
-            .is_some_and(|activity| !decide::activity::must_be_durable_before_dispatch(activity)),
+        Request::TakeActivityTask(take) => {
+            execution.activities.get(&take.scheduled_event_id).is_some_and(|activity| {
+                planted::is("once_not_durable")
+                    || !decide::activity::must_be_durable_before_dispatch(activity)
+            })
+        }
         _ => false,
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     execution::Sticky,
     fact::Record,
+    planted,
     reject::Reject,
     reply::{CompletedReply, Reply},
     request::TaskEnd,
@@ -53,7 +54,9 @@ pub fn complete(
     match carry_out(turn, request) {
         Ok(ended) => Ok(Some(finish(turn, request, ended, heartbeat, &task))),
         Err(bad) => {
-            turn.roll_back(before);
+            if !planted::is("commands_half_applied") {
+                turn.roll_back(before);
+            }
             refuse(turn, request, &bad)
         }
     }

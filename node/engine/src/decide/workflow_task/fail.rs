@@ -18,6 +18,7 @@ use crate::{
         terminate::{self, SERVER_IDENTITY},
     },
     fact::Record,
+    planted,
     reject::Reject,
     reply::Reply,
     request::TaskEnd,
@@ -56,7 +57,7 @@ pub(super) fn check_holder(turn: &Turn<'_>, token: &TaskToken) -> Result<(), Rej
         started.scheduled_event_id == *scheduled_event_id
             && started.started_event_id == *started_event_id
             && started.attempt == *attempt
-            && started.nonce == *nonce
+            && (started.nonce == *nonce || planted::is("stale_task_token_accepted"))
     });
     if holds { Ok(()) } else { Err(Reject::workflow_task_not_found()) }
 }

@@ -1,0 +1,181 @@
+//! Everything that will happen, in the order in which it will: the virtual clock of a run.
+
+use std::collections::BTreeMap;
+
+use everlog_engine::{
+    key::{RunKey, WorkflowKey},
+    queue::{Match, Poller, QueueKey, Task, TaskKey},
+    reject::Reject,
+    reply::Reply,
+    request::Request,
+    time::Time,
+};
+use everlog_proto::api::history::v1::HistoryEvent;
+
+use crate::worker::PolledTask;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A shell takes what is in its inbox, or finds that something is due.
+    Turn {
+        node: usize,
+        life: u64,
+        shard: usize,
+        woken: bool,
+    },
+    QueueWake {
+        node: usize,
+        life: u64,
+    },
+    /// A message arrives, if the node still lives.
+    Arrive {
+        node: usize,
+        message: Message,
+    },
+    /// The leader of this term may commit what is ready.
+    Commit {
+        shard: usize,
+        term: u64,
+    },
+    Apply {
+        node: usize,
+        life: u64,
+        shard: usize,
+    },
+    /// A node hears who leads.
+    Learn {
+        node: usize,
+        life: u64,
+        shard: usize,
+    },
+    /// A read barrier comes back.
+    Barrier {
+        node: usize,
+        life: u64,
+        shard: usize,
+        term: u64,
+        read: u64,
+    },
+    Checkpoint {
+        node: usize,
+    },
+    /// Members look whether their leader is still there.
+    Election {
+        shard: usize,
+    },
+    Fault,
+    EndFault {
+        node: usize,
+        fault: Recovery,
+    },
+    SafetyEnds,
+    /// An answer reaches whoever asked.
+    Answer {
+        to: Asker,
+        answer: Box<Answer>,
+    },
+    RpcTimeout {
+        rpc: u64,
+        attempt: u32,
+    },
+    RpcRetry {
+        rpc: u64,
+    },
+    Session {
+        session: usize,
+    },
+    Poll {
+        worker: usize,
+        life: u64,
+        slot: usize,
+    },
+    Polled {
+        worker: usize,
+        life: u64,
+        slot: usize,
+        poll: u64,
+        task: Option<Box<PolledTask>>,
+    },
+    PollTimeout {
+        worker: usize,
+        life: u64,
+        slot: usize,
+        poll: u64,
+    },
+    WorkerActs {
+        worker: usize,
+        life: u64,
+        job: u64,
+    },
+    WorkerRestarts {
+        worker: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    Restart,
+    Reconnect,
+    Resume,
+}
+
+/// Between nodes, and from outside to a node.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Request { workflow: WorkflowKey, request: Box<Request>, asker: Asker, hops: u32 },
+    Offer { key: QueueKey, task: Task },
+    OfferRefused { run: RunKey },
+    Poll { key: QueueKey, poller: Box<Poller>, by: PollBy, hops: u32 },
+    CancelPoll { by: PollBy },
+    TaskRefused { key: TaskKey, request: Box<Request> },
+}
+
+/// A poll as its worker knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PollBy {
+    pub worker: usize,
+    pub life: u64,
+    pub slot: usize,
+    pub poll: u64,
+}
+
+/// Who waits for the answer to a request.
+#[derive(Clone, Debug)]
+pub enum Asker {
+    Rpc {
+        rpc: u64,
+        attempt: u32,
+    },
+    /// The queues of a node, which want to hand out a task.
+    Queue {
+        node: usize,
+        life: u64,
+        take: u64,
+        matched: Box<Match>,
+    },
+    Nobody,
+}
+
+/// A reply with the events that belong to it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub reply: Result<Reply, Reject>,
+    pub events: Vec<HistoryEvent>,
+}
+
+#[derive(Debug, Default)]
+pub struct Agenda {
+    events: BTreeMap<(Time, u64), Event>,
+    planned: u64,
+}
+
+impl Agenda {
+    pub fn plan(&mut self, at: Time, event: Event) {
+        self.planned += 1;
+        self.events.insert((at, self.planned), event);
+    }
+
+    pub fn next(&mut self) -> Option<(Time, Event)> {
+        self.events.pop_first().map(|((at, _), event)| (at, event))
+    }
+}

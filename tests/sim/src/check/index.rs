@@ -1,0 +1,66 @@
+//! Promise (I8, I17): the rows that find a run are those that its state calls for. A pending timer has a
+//! live wake-up, a run that owes tasks is listed, a list shows what is; and there is no row besides.
+
+use everlog_engine::{
+    rows::{self, Kind},
+    todo,
+    visibility::Row,
+};
+use std::collections::BTreeMap;
+
+use super::{Checked, Evidence};
+use crate::sim::Violation;
+
+const PROMISE: &str = "the rows that find a run are those that its state calls for (I8, I17)";
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
+    for (shard, log) in evidence.sim.logs.iter().enumerate() {
+        let mut expected: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        for run in evidence.runs.iter().filter(|run| run.shard == shard) {
+            let (key, execution) = (run.execution.key(), &run.execution);
+            expected.insert(rows::execution_key(key), Some(execution.encode()));
+            if let Some(wake) = todo::wake_at(execution) {
+                expected.insert(rows::wake_key(wake, key), Some(Vec::new()));
+            }
+            if todo::owes_tasks(execution) {
+                expected.insert(owed_key(key), Some(Vec::new()));
+            }
+            let row = Row::of(execution);
+            let mut visibility = rows::visibility_start(key.workflow.slot(), &key.workflow.namespace_id);
+            visibility.extend(row.sort_key());
+            expected.insert(visibility, Some(row.encode()));
+        }
+        for (key, value) in log.truth.rows() {
+            if is_history_or_current(key) {
+                continue;
+            }
+            match expected.remove(key) {
+                Some(Some(expected)) if expected != *value => return wrong(key, "has another value"),
+                Some(_) => {}
+                None => return wrong(key, "belongs to nothing"),
+            }
+        }
+        if let Some((key, _)) = expected.first_key_value() {
+            return wrong(key, "is missing");
+        }
+    }
+    Ok(())
+}
+
+fn owed_key(run: &everlog_engine::key::RunKey) -> Vec<u8> {
+    let mut key = rows::execution_key(run);
+    key[2] = Kind::Owed as u8;
+    key
+}
+
+fn is_history_or_current(key: &[u8]) -> bool {
+    matches!(key.get(2), Some(kind) if *kind == Kind::History as u8 || *kind == Kind::Current as u8)
+}
+
+fn wrong(key: &[u8], what: &str) -> Checked {
+    let kind = key.get(2).map(|kind| *kind as char);
+    let text = format!("row of kind {kind:?} {what}: {}", String::from_utf8_lossy(key));
+    let run = rows::parse_run_row(key).or_else(|| rows::parse_wake(key).map(|(_, run)| run));
+    let workflow = run.map(|run| run.workflow.workflow_id.to_string());
+    Err(Violation { promise: PROMISE, workflow, text })
+}

@@ -1,0 +1,62 @@
+//! Promise (I1, I4): a start that was acknowledged made exactly the run that its caller was told of, a
+//! request id makes at most one run however often it is repeated, and a refused start made none.
+//!
+//! As with the real server it is the latest run that remembers: a call that is repeated after yet another
+//! start has taken the id may make a second run; and so may a signal-with-start that is repeated after its
+//! run has closed.
+
+use std::collections::BTreeMap;
+
+use super::{Checked, Evidence, broken};
+use crate::record::{Ended, OpKind};
+
+const PROMISE: &str = "an acknowledged start made its run, once; a refused one made none (I1, I4, I24)";
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
+    let mut made: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for run in &evidence.runs {
+        made.entry(&run.execution.create_request_id).or_default().push(run.execution.run_id());
+    }
+    for op in &evidence.sim.records.ops {
+        use OpKind::*;
+        if !matches!(op.kind, Start | StartUsingExisting | StartTerminating | SignalWithStart) {
+            continue;
+        }
+        let runs = made.get(&*op.request_id).map(Vec::as_slice).unwrap_or_default();
+        let latest_forgot = op.repeated
+            && (op.kind == SignalWithStart || !follow_each_other(evidence, &op.workflow, &op.request_id));
+        if runs.len() > 1 && !latest_forgot {
+            return broken(PROMISE, &op.workflow, format!("{} made {runs:?}", op.request_id));
+        }
+        if op.is(Ended::Refused) && !runs.is_empty() {
+            return broken(PROMISE, &op.workflow, format!("{} was refused and made {runs:?}", op.request_id));
+        }
+        if let (true, Some(told)) = (op.is(Ended::Acknowledged), &op.run_id)
+            && !evidence.may_be_deleted(&op.workflow)
+        {
+            let exists = evidence.of(&op.workflow).any(|run| run.execution.run_id() == told);
+            if !exists {
+                return broken(
+                    PROMISE,
+                    &op.workflow,
+                    format!("{} was told of {told}, which is not", op.request_id),
+                );
+            }
+            if op.kind == Start && !runs.contains(&told.as_str()) {
+                return broken(
+                    PROMISE,
+                    &op.workflow,
+                    format!("{} was told of {told}, made {runs:?}", op.request_id),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two runs that follow each other were made by the same request.
+fn follow_each_other(evidence: &Evidence<'_>, workflow: &str, request_id: &str) -> bool {
+    let made: Vec<bool> =
+        evidence.of(workflow).map(|run| run.execution.create_request_id == request_id).collect();
+    made.windows(2).any(|pair| pair == [true, true])
+}

@@ -1,0 +1,105 @@
+//! Vacuity gates: a green run means nothing unless the hard cases happened in it.
+
+use std::collections::BTreeMap;
+
+/// What has to come up in a few hundred seeds, or a green run says little.
+const REQUIRED: [&str; 74] = [
+    "a buffered event got its place",
+    "a close met an event that its worker had not seen",
+    "a completion had a bad command",
+    "a completion that closes was refused or got lost",
+    "a first task was taken eagerly by the starter",
+    "a heartbeat was refused",
+    "a held workflow task timed out",
+    "a leader was deposed",
+    "a marker was recorded",
+    "a message was doubled",
+    "a message was lost",
+    "a node crashed",
+    "a node lost what it had applied since its checkpoint",
+    "a node was cut off",
+    "a node was paused",
+    "a proposal of an old term was refused",
+    "a proposal was given up by a leader that went on leading",
+    "a proposal was lost with its leader",
+    "a query travelled with a workflow task",
+    "a query was answered directly",
+    "a run was deleted",
+    "a signal came too late",
+    "a spent token was used again",
+    "a stale leader proposed",
+    "a stale leader was refused a read barrier",
+    "a sticky queue had lost its worker",
+    "a sticky task met an empty cache",
+    "a sticky task timed out",
+    "a task came too late for its poll",
+    "a task was handed out to a poller that had gone",
+    "a task was lost on its way to the worker",
+    "a timer fired",
+    "a timer was cancelled",
+    "a timer was cancelled after it had fired unseen",
+    "a worker crashed",
+    "a worker crashed in the middle of a task",
+    "a worker lost its cache",
+    "a workflow completed",
+    "a workflow continued as new",
+    "a workflow task came with the completion of the one before",
+    "a workflow task failed",
+    "a workflow task was abandoned",
+    "a workflow task was answered after its time-out",
+    "a workflow task was answered twice",
+    "a workflow task was completed",
+    "a workflow task was transient",
+    "a workflow was cancelled",
+    "a workflow was retried",
+    "a workflow was terminated",
+    "acknowledged: cancel",
+    "acknowledged: delete",
+    "acknowledged: query",
+    "acknowledged: read",
+    "acknowledged: reset of stickiness",
+    "acknowledged: signal",
+    "acknowledged: signal with start",
+    "acknowledged: start",
+    "acknowledged: start that terminates an existing run",
+    "acknowledged: start that uses an existing run",
+    "acknowledged: terminate",
+    "acknowledged: watch",
+    "an activity timed out",
+    "an activity was abandoned",
+    "an activity was answered twice",
+    "an activity was cancelled",
+    "an activity was cancelled by its worker",
+    "an activity was completed by its id",
+    "an activity was retried",
+    "an activity was started eagerly",
+    "an activity's completion was refused",
+    "an answer was lost",
+    "an entry was committed although its proposer was deposed",
+    "an event was buffered",
+    "leader changed while a workflow task was held",
+];
+
+#[derive(Clone, Debug, Default)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+impl Coverage {
+    pub fn hit(&mut self, point: &'static str) {
+        *self.0.entry(point).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: &Coverage) {
+        for (point, hits) in &other.0 {
+            *self.0.entry(point).or_default() += hits;
+        }
+    }
+
+    /// Hard cases that never came up.
+    pub fn missing(&self) -> Vec<&'static str> {
+        REQUIRED.into_iter().filter(|point| !self.0.contains_key(point)).collect()
+    }
+
+    pub fn all(&self) -> &BTreeMap<&'static str, u64> {
+        &self.0
+    }
+}
