@@ -175,7 +175,7 @@ impl Agenda {
         self.events.insert((at, self.planned), event);
     }
 
-    pub fn next(&mut self) -> Option<(Time, Event)> {
+    pub fn pop(&mut self) -> Option<(Time, Event)> {
         self.events.pop_first().map(|((at, _), event)| (at, event))
     }
 }

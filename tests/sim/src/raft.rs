@@ -182,7 +182,7 @@ impl Sim {
         }
         let log = &mut self.logs[shard];
         log.committed.push(record);
-        if log.committed.len() % DIGEST_EVERY_ENTRIES == 0 {
+        if log.committed.len().is_multiple_of(DIGEST_EVERY_ENTRIES) {
             log.digests.insert(log.committed.len(), digest(&log.truth));
         }
     }

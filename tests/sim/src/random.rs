@@ -9,17 +9,17 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Random {
         let mut random = Random(seed ^ 0x6A09_E667_F3BC_C909);
-        random.next();
+        random.draw();
         random
     }
 
     /// A stream of its own for one part of the run: what that part draws disturbs no other part.
     pub fn of(seed: u64, part: u64) -> Random {
         let mut random = Random::new(seed);
-        Random::new(random.next() ^ part.wrapping_mul(0xA24B_AED4_963E_E407))
+        Random::new(random.draw() ^ part.wrapping_mul(0xA24B_AED4_963E_E407))
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -29,7 +29,7 @@ impl Random {
 
     /// A number below `end`, which must not be zero.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.draw() % end as u64) as usize
     }
 
     /// A number of the range, both ends included.
@@ -38,12 +38,12 @@ impl Random {
     }
 
     pub fn chance(&mut self, probability: f64) -> bool {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64 <= probability && probability > 0.0
     }
 
     /// A duration of the range, in milliseconds.
     pub fn millis(&mut self, low: u64, high: u64) -> Duration {
-        let micros = low * 1000 + self.next() % ((high - low) * 1000 + 1);
+        let micros = low * 1000 + self.draw() % ((high - low) * 1000 + 1);
         Duration::from_micros(micros)
     }
 

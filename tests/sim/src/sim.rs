@@ -141,7 +141,7 @@ impl Sim {
         let liveness_ends = BEGIN + self.settings.safety + LIVENESS_MAX;
         let mut rest_ends = Time::NEVER;
         while self.violation.is_none() {
-            let Some((at, event)) = self.agenda.next() else { break };
+            let Some((at, event)) = self.agenda.pop() else { break };
             self.now = self.now.max(at);
             events += 1;
             if events > EVENTS_MAX {
