@@ -82,7 +82,8 @@ impl fmt::Display for Member {
 /// What committed entries mean. Called for one group at a time, in log order.
 pub trait Machine: Send + Sync + 'static {
     /// Folds one entry into rows. The rows and the fact that the entry is applied become visible, and
-    /// later durable, together. An entry that cannot be applied is a bug: panic, and the group stops.
+    /// later durable, together. An entry that cannot be applied is a bug: panic, and the group applies
+    /// nothing more. It is seen to have stopped when its next entry is to be applied.
     fn apply(&self, group: u64, index: u64, term: u64, payload: &Payload, batch: &mut Batch) -> Bytes;
 
     /// The keys that belong to a group: what a snapshot of it contains.

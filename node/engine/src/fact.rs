@@ -2,7 +2,7 @@
 //!
 //! The leader decides; replicas fold. New code may decide differently tomorrow, yet an entry written
 //! today means the same for ever. Every enum here is appended to, never reordered: bincode stores
-//! variants by position (golden bytes in `tests/golden` hold us to it).
+//! variants by position. The first release is to leave golden bytes behind that hold us to it.
 
 use std::{sync::Arc, time::Duration};
 

@@ -77,7 +77,7 @@ pub enum Input {
     Committed {
         proposal: u64,
     },
-    /// The proposal was refused or its fate is unknown: this node no longer leads.
+    /// The proposal was refused or its fate is unknown: the shard does not lead until it is told so again.
     Lost {
         proposal: u64,
     },
