@@ -89,3 +89,20 @@ fn usage() {
         eprintln!("  {:12} {}", chore.name, chore.about);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_chore() {
+        let readme = Workspace::find().and_then(|workspace| workspace.read("README.md")).expect("a README");
+        let (_, rest) = readme.split_once("| chore | what it does |").expect("the README has the table");
+        let rows = rest.trim_start().lines().skip(1).take_while(|line| line.starts_with('|'));
+        let told: Vec<&str> = rows
+            .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+            .collect();
+        let chores: Vec<&str> = CHORES.iter().map(|chore| chore.name).collect();
+        assert_eq!(told, chores);
+    }
+}
