@@ -95,6 +95,13 @@ pub async fn run(
     let clock = Clock;
     let metrics = Metrics::new();
     let health = Health::default();
+    let serving = Arc::new(AtomicBool::new(false));
+    let serves = serving.clone();
+    // Asked from the first moment: the port of the checks is open before there is anything to check.
+    health.check("started", move || match serves.load(Ordering::Relaxed) {
+        true => Ok(()),
+        false => Err("the node is still starting".to_owned()),
+    });
     let (begin_stop, stopping) = watch::channel(false);
     let (close_ports, closed) = watch::channel(false);
 
@@ -164,6 +171,7 @@ pub async fn run(
     let _installed = peers.install(services.handlers);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
     watch_readiness(&health, &folder, &groups, &peers, draining.clone());
+    serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
 
     let forming = raft::bootstrap(Bootstrap {

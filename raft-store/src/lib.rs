@@ -22,6 +22,8 @@ mod tests;
 mod types;
 mod wal;
 
+use std::sync::Arc;
+
 pub use group::LogStore;
 pub use snapshot::{SnapshotData, SnapshotWriter};
 pub use state::{SnapshotBuilder, StateMachine};
@@ -51,6 +53,15 @@ pub enum Error {
     Damaged { group: u64, what: String },
     #[error("the tables are damaged: {0}")]
     Tables(String),
+    /// The log has them, so nothing is lost: the next start begins with them.
+    #[error("the last changes could not be moved to the tables' file: {0}")]
+    Checkpoint(Arc<Error>),
+    #[error("a snapshot was not read for too long; it has to be asked for again")]
+    SnapshotGone,
+    #[error("the store is closed")]
+    Closed,
+    #[error("the {0} thread died")]
+    ThreadDied(&'static str),
     #[error("group {0} is open already")]
     GroupOpen(u64),
 }
@@ -60,6 +71,24 @@ impl Error {
         let path = path.into();
         move |source| Error::Io { path, source }
     }
+
+    /// Whether it is only room on the disk that is missing.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => disk::is_full(source),
+            Error::Checkpoint(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
+/// Why an open store doesn't do what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no room on the disk. It passes by itself when somebody has made some.
+    NoRoom(String),
+    /// Something failed for good: only a new start can tell what the disk holds.
+    Failed(String),
 }
 
 impl From<Error> for std::io::Error {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    Error,
+    Error, Trouble,
     disk::{Disk, Lock, OsDisk},
     group::LogStore,
     snapshot::{SnapshotWriter, Snapshots},
@@ -200,16 +200,22 @@ impl Store {
         }
     }
 
-    /// Why the store can't go on as it should, if it can't: a write or a sync failed, or the disk is full.
-    /// The first lasts until a restart; the second passes when there is room.
-    pub fn trouble(&self) -> Option<String> {
+    /// Why the store can't go on as it should, if it can't.
+    pub fn trouble(&self) -> Option<Trouble> {
         self.inner.wal.trouble().or_else(|| self.inner.tables.trouble())
+    }
+
+    /// From now on a full disk is not waited for: what needs room on it fails, so that everybody who waits
+    /// for the log can end.
+    pub fn lose_patience(&self) {
+        self.inner.wal.lose_patience();
     }
 
     /// Makes everything durable and stops the threads. Groups must have been shut down before. A store that
     /// is only dropped loses nothing either, but has to apply more of its log when it is opened again.
     pub fn close(&self) -> Result<(), Error> {
-        let checkpointed = self.inner.tables.checkpoint();
+        self.inner.wal.lose_patience();
+        let checkpointed = self.inner.tables.last_checkpoint();
         let stopped = self.inner.stop();
         checkpointed.and(stopped)
     }
@@ -257,10 +263,11 @@ impl Inner {
     }
 
     fn stop(&self) -> Result<(), Error> {
+        self.wal.lose_patience();
         self.tables.close();
         let thread = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            return Err(Error::Tables("the checkpointing thread died".to_owned()));
+            return Err(Error::ThreadDied("checkpointing"));
         }
         self.wal.close()
     }

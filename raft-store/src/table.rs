@@ -199,7 +199,7 @@ impl Tables {
                 return found.clone();
             }
         }
-        let found = self.shared.base.get(&keys::user(key)).unwrap_or_else(|error| lost(&error));
+        let found = self.shared.base.get(&keys::user(key)).unwrap_or_else(|error| self.lost(error));
         found.map(Value::Bytes)
     }
 
@@ -259,10 +259,4 @@ const ROW_BYTES: usize = 96;
 
 fn row_bytes(key_bytes: usize, value: &Option<Value>) -> usize {
     ROW_BYTES + key_bytes + value.as_ref().map_or(0, Value::approximate_bytes)
-}
-
-/// The node can't go on without rows that it had; it must not answer from a guess.
-pub(crate) fn lost(error: &Error) -> ! {
-    tracing::error!(%error, "the tables can't be read");
-    panic!("the tables can't be read: {error}");
 }

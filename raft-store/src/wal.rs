@@ -30,7 +30,7 @@ pub(crate) use segment::Place;
 use segment::Segment;
 use writer::Standing;
 
-use crate::{Error, disk::Disk};
+use crate::{Error, Trouble, disk::Disk};
 
 /// How the log is cut and gathered.
 #[derive(Clone, Copy, Debug)]
@@ -163,8 +163,14 @@ impl Wal {
     }
 
     /// Why the log takes nothing more, or why it can't grow at the moment.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.shared.queue.refuses().or_else(|| self.shared.spares.short())
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let failed = self.shared.queue.refuses().map(|refusal| Trouble::Failed(refusal.why));
+        failed.or_else(|| self.shared.spares.short().map(Trouble::NoRoom))
+    }
+
+    /// From now on a full disk is not waited for: what needs room fails.
+    pub(crate) fn lose_patience(&self) {
+        self.shared.spares.lose_patience();
     }
 
     /// The bytes of records from one place on, as far as they follow each other in one segment.
@@ -224,17 +230,15 @@ impl Wal {
         if self.shared.queue.is_closing() {
             return Ok(());
         }
-        if self.shared.spares.short().is_some() {
-            // Nobody knows when there will be room again.
-            self.shared.spares.close();
-        }
+        // Nobody knows when there will be room again.
+        self.lose_patience();
         let written = self.barrier();
         self.shared.queue.close();
         self.shared.spares.close();
         let threads = std::mem::take(&mut *self.shared.threads());
         for thread in threads {
             if thread.join().is_err() {
-                return Err(Error::io(segment::FOLDER)(std::io::Error::other("a thread of the log died")));
+                return Err(Error::ThreadDied("log's"));
             }
         }
         written

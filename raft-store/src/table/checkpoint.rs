@@ -23,11 +23,7 @@ use super::{
     journal::Journal,
     pin::{Gate, Moving},
 };
-use crate::{
-    Error,
-    disk::{self, Disk},
-    keys,
-};
+use crate::{Error, Trouble, disk::Disk, keys};
 
 /// Rows are moved in pieces of this size, and others get a chance in between.
 const PIECE_BYTES: usize = 256 << 10;
@@ -79,9 +75,11 @@ struct Progress {
     /// What the durable table says of the groups.
     durable: Marks,
     /// Why no checkpoint can be made for the time being.
-    trouble: Option<String>,
+    trouble: Option<Arc<Error>>,
     /// Why none will be made any more.
-    failed: Option<String>,
+    failed: Option<Arc<Error>>,
+    /// A checkpoint that fails is not tried again.
+    is_last: bool,
     is_closing: bool,
     has_ended: bool,
 }
@@ -132,19 +130,31 @@ impl Checkpoints {
 }
 
 impl Tables {
-    /// Waits until everything that is applied now is durable in the tables.
+    /// Waits until everything that is applied now is durable in the tables: for as long as the disk is
+    /// full, if it must be.
     pub fn checkpoint(&self) -> Result<(), Error> {
+        self.checkpointed(false)
+    }
+
+    /// The same, but waits neither for room on the disk nor for who still reads a snapshot.
+    pub(crate) fn last_checkpoint(&self) -> Result<(), Error> {
+        self.shared.checkpoints.gate.revoke_all();
+        self.checkpointed(true)
+    }
+
+    fn checkpointed(&self, is_last: bool) -> Result<(), Error> {
         let checkpoints = &self.shared.checkpoints;
         let mut progress = checkpoints.lock();
+        progress.is_last |= is_last;
         progress.wanted += 1;
         let ticket = progress.wanted;
         checkpoints.wanted.notify_all();
         while progress.done < ticket {
             if let Some(why) = &progress.failed {
-                return Err(Error::Tables(why.clone()));
+                return Err(Error::Checkpoint(why.clone()));
             }
             if progress.has_ended {
-                return Err(Error::Tables("the store is closed".to_owned()));
+                return Err(Error::Closed);
             }
             progress = checkpoints.done.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }
@@ -159,7 +169,7 @@ impl Tables {
             tokio::pin!(shrunk);
             shrunk.as_mut().enable();
             if let Some(why) = &checkpoints.lock().failed {
-                return Err(Error::Tables(why.clone()));
+                return Err(Error::Checkpoint(why.clone()));
             }
             if checkpoints.is_too_large() {
                 shrunk.await;
@@ -174,10 +184,20 @@ impl Tables {
         progress.durable.iter().filter_map(|(group, mark)| Some((*group, mark.index()?))).collect()
     }
 
-    /// Why no checkpoint can be made, if none can.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    /// Why no checkpoint can be made, if none can, or that rows can't be read.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         let progress = self.shared.checkpoints.lock();
-        progress.failed.clone().or_else(|| progress.trouble.clone())
+        let failed = progress.failed.as_ref().map(|error| Trouble::Failed(error.to_string()));
+        failed.or_else(|| progress.trouble.as_ref().map(|error| Trouble::NoRoom(error.to_string())))
+    }
+
+    /// The node can't go on without rows that it had; it must not answer from a guess. Whoever asked is
+    /// stopped here, and the rest of the node hears of it as trouble.
+    pub(super) fn lost(&self, error: Error) -> ! {
+        tracing::error!(%error, "the tables can't be read");
+        let error = Arc::new(error);
+        self.shared.checkpoints.lock().failed.get_or_insert_with(|| error.clone());
+        panic!("the tables can't be read: {error}");
     }
 
     pub(crate) fn checkpoint_metrics(&self) -> &CheckpointMetrics {
@@ -226,8 +246,10 @@ impl Checkpointer {
                 return;
             }
             let wanted = progress.wanted;
-            let is_due =
-                wanted > progress.done || checkpoints.is_large() || last.elapsed() >= self.options.every;
+            let is_due = wanted > progress.done
+                || progress.trouble.is_some()
+                || checkpoints.is_large()
+                || last.elapsed() >= self.options.every;
             let is_changed = self.tables.layers().marks != progress.durable;
             drop(progress);
             if !is_due {
@@ -249,8 +271,8 @@ impl Checkpointer {
                 Err(error) => {
                     checkpoints.metrics.failed.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(error = %error.error, is_final = error.is_final, "a checkpoint failed");
-                    let why = error.error.to_string();
-                    if error.is_final {
+                    let why = Arc::new(error.error);
+                    if error.is_final || progress.is_last {
                         progress.failed = Some(why);
                         progress.has_ended = true;
                         drop(progress);
@@ -294,7 +316,7 @@ pub(crate) struct Mover {
 
 impl Mover {
     pub(crate) fn run(&self, tables: &Tables, moving: &mut Moving) -> Result<(), Failure> {
-        let passing = |error: Error| Failure { is_final: !is_passing(&error), error };
+        let passing = |error: Error| Failure { is_final: !error.is_full(), error };
         let lasting = |error: Error| Failure { is_final: true, error };
         (self.log_barrier)().map_err(lasting)?;
         let rows = rows(moving).map_err(lasting)?;
@@ -308,10 +330,6 @@ impl Mover {
         metrics.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
-}
-
-fn is_passing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if disk::is_full(source))
 }
 
 /// What the frozen overlays say, encoded, the groups' marks last.

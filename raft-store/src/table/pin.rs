@@ -163,9 +163,7 @@ impl View {
     fn still_holds(&self) -> Result<(), Error> {
         let Some(pin) = &self.pin else { return Ok(()) };
         if pin.is_revoked.load(Ordering::SeqCst) {
-            return Err(Error::Tables(
-                "a snapshot was not read for too long; it has to be asked for again".into(),
-            ));
+            return Err(Error::SnapshotGone);
         }
         *pin.last_read.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Frozen, OrderedTable, Overlay, Tables, Value, lost};
+use super::{Frozen, OrderedTable, Overlay, Tables, Value};
 use crate::{Error, keys};
 
 const PIECE_ROWS_MIN: usize = 8;
@@ -44,7 +44,7 @@ impl Scan {
                 (layers.generation, self.left.of(&layers.active), layers.frozen.clone())
             };
             let looked = self.left.look(self.tables.base(), &frozen, active);
-            let (rows, next) = looked.unwrap_or_else(|error| lost(&error));
+            let (rows, next) = looked.unwrap_or_else(|error| self.tables.lost(error));
             // Something newer than what we saw may have come into the durable table while we read it.
             if self.tables.layers().generation == generation {
                 self.rows = rows;

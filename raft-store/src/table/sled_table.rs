@@ -31,6 +31,8 @@ use crate::Error;
 const INLINE_BYTES_MAX: usize = 24 << 10;
 /// Its file grows by so much.
 const SEGMENT_BYTES: usize = 8 << 20;
+/// Its file, for messages.
+const FILE: &str = "tables/db";
 const PIECE_PREFIX: u8 = b'p';
 const INLINE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -168,7 +170,7 @@ impl OrderedTable for SledTable {
 
     fn flush(&self) -> Result<(), Error> {
         self.db.flush().map_err(failed)?;
-        self.file.sync_data().map_err(Error::io("the tables' file"))
+        self.file.sync_data().map_err(Error::io(FILE))
     }
 }
 
@@ -199,7 +201,10 @@ impl Pieces {
 }
 
 fn failed(error: sled::Error) -> Error {
-    Error::Tables(error.to_string())
+    match error {
+        sled::Error::Io(source) => Error::Io { path: FILE.to_owned(), source },
+        damaged => Error::Tables(damaged.to_string()),
+    }
 }
 
 fn damaged(key: &[u8]) -> Error {

@@ -6,7 +6,7 @@ use openraft::{EntryPayload, RaftLogReader, storage::RaftLogStorage};
 
 use super::support::{Group, World, entry, log_id, options, payload, run, vote};
 use crate::{
-    Error, Options, Store,
+    Error, Options, Store, Trouble,
     wal::{record, segment},
 };
 
@@ -204,7 +204,11 @@ fn a_failed_sync_closes_the_log_for_ever() {
                 "though syncs work again"
             );
             assert!(group.log.save_vote(&vote(9)).await.is_err());
-            assert!(store.trouble().is_some_and(|why| why.contains("os error 5")), "{:?}", store.trouble());
+            let trouble = store.trouble();
+            assert!(
+                matches!(&trouble, Some(Trouble::Failed(why)) if why.contains("os error 5")),
+                "{trouble:?}"
+            );
             group.apply(0, 5).await.expect("it applies");
             assert!(store.tables().checkpoint().is_err(), "tables don't go where the log can't follow");
             assert!(store.close().is_err());
@@ -264,12 +268,43 @@ fn a_store_on_a_full_disk_can_be_closed() {
         while store.trouble().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let closed = tokio::task::spawn_blocking(move || store.close());
-        let closed =
-            tokio::time::timeout(WAIT_MAX, closed).await.expect("it ends").expect("it does not panic");
-        assert!(closed.is_err());
-        assert!(last.expect("an append").await.expect("told").is_err());
+        assert!(matches!(store.trouble(), Some(Trouble::NoRoom(_))), "{:?}", store.trouble());
+        // Rows that a checkpoint would move, behind a log that can't follow.
+        group.apply(0, 2).await.expect("it applies");
+        let closed = closed_in_time(store).await;
+        assert!(closed.as_ref().is_err_and(Error::is_full), "{closed:?}");
+        let last = last.expect("an append").await.expect("told").expect_err("there is no room");
+        assert_eq!(last.kind(), std::io::ErrorKind::StorageFull, "{last}");
+        drop(group);
+        world.disk.limit(None);
+        let store = world.cut().open().expect("it opens");
+        assert!(Group::open(&store, 3).expect("a group").last().await >= Some(0), "nothing is damaged");
     });
+}
+
+/// There is no room for what a checkpoint writes first, though the log has enough.
+#[test]
+fn a_store_whose_last_checkpoint_finds_no_room_says_so() {
+    run(async {
+        let world = World::new(1);
+        {
+            let (store, mut group) = with_entries(&world, 20).await;
+            group.apply(0, 20).await.expect("it applies");
+            world.disk.limit(Some(world.disk.bytes()));
+            let closed = closed_in_time(store).await;
+            let error = closed.expect_err("there is no room");
+            assert!(error.is_full() && !error.to_string().contains("damaged"), "{error}");
+        }
+        world.disk.limit(None);
+        let store = world.cut().open().expect("it opens");
+        let mut group = Group::open(&store, 3).expect("a group");
+        group.apply(0, 20).await.expect("nothing is lost");
+    });
+}
+
+async fn closed_in_time(store: Store) -> Result<(), Error> {
+    let closed = tokio::task::spawn_blocking(move || store.close());
+    tokio::time::timeout(WAIT_MAX, closed).await.expect("it ends").expect("it does not panic")
 }
 
 #[test]

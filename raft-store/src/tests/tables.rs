@@ -16,8 +16,8 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::support::{Folding, Group, Model, World, entry, folded, options, payload, rows, run};
 use crate::{
-    Batch, Deferred, KeyRange, Machine, Payload, StateMachine, Store, Value,
-    table::{OrderedTable, sled_table::SledTable},
+    Batch, Deferred, Error, KeyRange, Machine, Payload, StateMachine, Store, Trouble, Value,
+    table::{OrderedTable, Row, memory_table::MemoryTable, sled_table::SledTable},
 };
 
 /// What a test wants done in the next apply.
@@ -327,7 +327,7 @@ fn a_checkpoint_that_finds_the_disk_full_is_made_when_there_is_room() {
         while store.metrics().checkpoints_failed == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        assert!(store.trouble().is_some());
+        assert!(matches!(store.trouble(), Some(Trouble::NoRoom(_))), "{:?}", store.trouble());
         told.apply(|batch| batch.put(b"other".to_vec(), Value::Bytes("more".into()))).await;
         world.disk.limit(None);
         made.join().expect("no panic").expect("it is made");
@@ -335,6 +335,48 @@ fn a_checkpoint_that_finds_the_disk_full_is_made_when_there_is_room() {
         let keys: Vec<_> = store.tables().scan(vec![0], vec![255]).map(|(key, _)| key).collect();
         assert_eq!(keys, [b"key".to_vec(), b"other".to_vec()]);
     });
+}
+
+/// Whoever asked is stopped; that the node can't go on is known from then on.
+#[test]
+fn rows_that_can_not_be_read_are_trouble_for_good() {
+    run(async {
+        let world = World::new(1);
+        let base = Arc::new(Unreadable(world.table.clone()));
+        let store = Store::over(Arc::new(world.disk.clone()), base, options()).expect("it opens");
+        let tables = store.tables();
+        let read = std::thread::spawn(move || tables.get(b"key")).join();
+        assert!(read.is_err(), "there is no answer");
+        assert!(matches!(store.trouble(), Some(Trouble::Failed(_))), "{:?}", store.trouble());
+        assert!(store.close().is_err());
+    });
+}
+
+/// A table whose rows have become unreadable.
+struct Unreadable(MemoryTable);
+
+impl OrderedTable for Unreadable {
+    fn get(&self, _key: &[u8]) -> Result<Option<Bytes>, Error> {
+        Err(Error::Tables("bits have rotted".to_owned()))
+    }
+
+    fn range(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        most: usize,
+        backward: bool,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, Error> {
+        self.0.range(from, to, most, backward)
+    }
+
+    fn write(&self, rows: &[Row]) -> Result<(), Error> {
+        self.0.write(rows)
+    }
+
+    fn flush(&self) -> Result<(), Error> {
+        self.0.flush()
+    }
 }
 
 /// A checkpoint that is cut short at any point at all leaves rows of one index, and replaying the log over

@@ -45,11 +45,34 @@ impl Waiting {
     }
 
     /// Tells all that their records will not be durable.
-    pub(crate) fn fail(&mut self, why: &str) {
+    pub(crate) fn fail(&mut self, why: &Refusal) {
         for waiter in self.waiters.drain(..) {
-            (waiter.done)(Err(refused(why)));
+            (waiter.done)(Err(why.error()));
         }
         self.clear();
+    }
+}
+
+/// Why the log takes nothing more.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    kind: io::ErrorKind,
+    pub(crate) why: String,
+}
+
+impl Refusal {
+    pub(crate) fn closed() -> Refusal {
+        Refusal { kind: io::ErrorKind::Other, why: "it is closed".to_owned() }
+    }
+
+    fn error(&self) -> io::Error {
+        io::Error::new(self.kind, format!("the log takes nothing more: {}", self.why))
+    }
+}
+
+impl From<&io::Error> for Refusal {
+    fn from(error: &io::Error) -> Refusal {
+        Refusal { kind: error.kind(), why: error.to_string() }
     }
 }
 
@@ -71,7 +94,7 @@ struct State {
     writer_wants_bytes: usize,
     closing: bool,
     /// Set for ever when a write or sync failed, or the log is closed.
-    refuses: Option<String>,
+    refuses: Option<Refusal>,
 }
 
 impl Queue {
@@ -134,10 +157,10 @@ impl Queue {
     }
 
     /// Refuses everything from now on, and what waits already.
-    pub(crate) fn refuse(&self, why: &str) {
+    pub(crate) fn refuse(&self, why: &Refusal) {
         let mut waiting = {
             let mut state = self.lock();
-            state.refuses.get_or_insert_with(|| why.to_owned());
+            state.refuses.get_or_insert_with(|| why.clone());
             self.is_full.store(false, Ordering::Release);
             std::mem::take(&mut state.waiting)
         };
@@ -155,7 +178,7 @@ impl Queue {
         self.lock().closing
     }
 
-    pub(crate) fn refuses(&self) -> Option<String> {
+    pub(crate) fn refuses(&self) -> Option<Refusal> {
         self.lock().refuses.clone()
     }
 }
@@ -183,12 +206,12 @@ impl Batch<'_> {
     pub(crate) fn submit(mut self, done: Option<Done>) {
         let refusal = match &self.state.refuses {
             Some(why) => Some(why.clone()),
-            None => self.state.closing.then(|| "it is closed".to_owned()),
+            None => self.state.closing.then(Refusal::closed),
         };
         if let Some(why) = refusal {
             drop(self);
             if let Some(done) = done {
-                done(Err(refused(&why)));
+                done(Err(why.error()));
             }
             return;
         }
@@ -218,8 +241,4 @@ impl Drop for Batch<'_> {
             self.state.waiting.count = self.count;
         }
     }
-}
-
-fn refused(why: &str) -> io::Error {
-    io::Error::other(format!("the log takes nothing more: {why}"))
 }

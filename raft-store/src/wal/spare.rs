@@ -31,15 +31,33 @@ struct State {
     /// Why no segment can be made for the time being.
     short: Option<String>,
     /// Why none will ever be made again.
-    failed: Option<String>,
+    failed: Option<Failure>,
+    /// A full disk is waited for.
+    is_patient: bool,
     is_closing: bool,
+}
+
+/// An error that several are told of.
+struct Failure {
+    kind: io::ErrorKind,
+    why: String,
+}
+
+impl Failure {
+    fn full(why: String) -> Failure {
+        Failure { kind: io::ErrorKind::StorageFull, why }
+    }
+
+    fn error(&self) -> io::Error {
+        io::Error::new(self.kind, self.why.clone())
+    }
 }
 
 impl Spares {
     /// `ready` is a spare that was found, `next` the number of the one after it.
     pub(crate) fn new(ready: Option<Segment>, next: u64) -> Spares {
-        let (short, failed) = (None, None);
-        let state = State { ready, next, is_wanted: false, short, failed, is_closing: false };
+        let (short, failed, is_wanted) = (None, None, false);
+        let state = State { ready, next, is_wanted, short, failed, is_patient: true, is_closing: false };
         Spares { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -68,8 +86,8 @@ impl Spares {
             if let Some(ready) = state.ready.take() {
                 return Ok(ready);
             }
-            if let Some(why) = &state.failed {
-                return Err(io::Error::other(why.clone()));
+            if let Some(failure) = &state.failed {
+                return Err(failure.error());
             }
             if state.is_closing {
                 return Err(io::Error::other("the log is closed"));
@@ -81,6 +99,17 @@ impl Spares {
     /// Why the log can't grow, if it can't.
     pub(crate) fn short(&self) -> Option<String> {
         self.lock().short.clone()
+    }
+
+    /// Who waits for room waits no longer, and nobody will again.
+    pub(crate) fn lose_patience(&self) {
+        let mut state = self.lock();
+        state.is_patient = false;
+        if let Some(why) = state.short.clone() {
+            state.failed.get_or_insert_with(|| Failure::full(why));
+        }
+        drop(state);
+        self.changed.notify_all();
     }
 
     pub(crate) fn close(&self) {
@@ -102,7 +131,7 @@ pub(crate) fn start(
 /// Makes one spare when it is wanted; false when the log is being closed.
 fn make_next(spares: &Spares, disk: &dyn Disk, segment_bytes: u64) -> bool {
     let mut state = spares.lock();
-    while !state.is_wanted && !state.is_closing {
+    while !(state.is_wanted && state.failed.is_none()) && !state.is_closing {
         state = spares.wait(state);
     }
     if state.is_closing {
@@ -127,11 +156,17 @@ fn make_next(spares: &Spares, disk: &dyn Disk, segment_bytes: u64) -> bool {
                 tracing::error!(%error, "there is no room for a further log segment; free some space");
             }
             state.short = Some(error.to_string());
+            if !state.is_patient {
+                state.failed = Some(Failure::full(error.to_string()));
+                drop(state);
+                spares.changed.notify_all();
+                return true;
+            }
             let waited = spares.changed.wait_timeout(state, RETRY_EVERY);
             return !waited.unwrap_or_else(PoisonError::into_inner).0.is_closing;
         }
         Err(error) => {
-            state.failed = Some(error.to_string());
+            state.failed = Some(Failure { kind: error.kind(), why: error.to_string() });
             state.is_wanted = false;
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Shared,
-    queue::Waiting,
+    queue::{Refusal, Waiting},
     record::{self, Head, Kind, NO_GROUP},
     segment::{self, Place, Segment},
 };
@@ -60,8 +60,8 @@ impl Writer {
         let mut wanted_bytes = 0;
         let mut patience = Duration::ZERO;
         while self.shared.queue.take(&mut waiting, wanted_bytes, patience) {
-            if self.shared.queue.refuses().is_some() {
-                waiting.fail("it failed earlier");
+            if let Some(why) = self.shared.queue.refuses() {
+                waiting.fail(&why);
                 continue;
             }
             if waiting.records.is_empty() {
@@ -74,7 +74,7 @@ impl Writer {
                 Ok((segment, base)) => tell(&mut waiting, segment, base),
                 Err(error) => {
                     tracing::error!(%error, "the log cannot be written; it takes nothing more");
-                    let why = error.to_string();
+                    let why = Refusal::from(&error);
                     self.shared.queue.refuse(&why);
                     waiting.fail(&why);
                 }
@@ -84,7 +84,7 @@ impl Writer {
             patience = PATIENCE_MAX.min(began.elapsed() / PATIENCE_PART);
             waiting.clear();
         }
-        self.shared.queue.refuse("it is closed");
+        self.shared.queue.refuse(&Refusal::closed());
         self.shared.spares.close();
     }
 
