@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::table::{Batch, KeyRange};
+use crate::table::{Batch, KeyRange, Value};
 
 openraft::declare_raft_types!(
     /// What every group of a node has in common.
@@ -88,6 +88,12 @@ pub trait Machine: Send + Sync + 'static {
 
     /// The keys that belong to a group: what a snapshot of it contains.
     fn ranges(&self, group: u64) -> Vec<KeyRange>;
+
+    /// What of a row is the same on every member. All of it, unless the machine knows of parts whose bytes
+    /// may differ although they mean the same.
+    fn comparable(&self, _key: &[u8], value: Value) -> Bytes {
+        value.to_bytes()
+    }
 
     /// An entry's rows are visible to everybody.
     fn applied(&self, _group: u64, _index: u64) {}
