@@ -44,6 +44,24 @@ impl Event {
     }
 }
 
+impl Fact {
+    /// Roughly the bytes that this fact takes in the log: exact for what can be large.
+    pub fn approximate_bytes(&self) -> usize {
+        const SMALL_RECORD_BYTES: usize = 64;
+        match self {
+            Fact::Event(event) | Fact::Flushed(event) => event.bytes.len(),
+            Fact::Record(Record::Buffered(event)) => event.encoded_len(),
+            Fact::Record(Record::ActivityHeartbeat { details, .. }) => {
+                SMALL_RECORD_BYTES + details.as_ref().map_or(0, |details| details.encoded_len())
+            }
+            Fact::Record(Record::ActivityRetry { failure, .. }) => {
+                SMALL_RECORD_BYTES + failure.as_ref().map_or(0, |failure| failure.encoded_len())
+            }
+            Fact::Record(_) => SMALL_RECORD_BYTES,
+        }
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.bytes)
