@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everlog_raft_store::{Machine, Store};
+use everlog_raft_store::{Machine, Store, Trouble};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -171,6 +171,7 @@ pub async fn run(
     let _installed = peers.install(services.handlers);
     let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
     watch_readiness(&health, &folder, &groups, &peers, draining.clone());
+    watch_store(&health, &store);
     serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
 
@@ -199,7 +200,7 @@ pub async fn run(
         () = stop => None,
         formed = formed_for_ever => formed.err().map(anyhow::Error::from),
         () = balancing => None,
-        why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
+        why = watch_groups(&groups, &store) => Some(anyhow::anyhow!(why)),
     };
 
     tracing::info!("stopping");
@@ -302,10 +303,22 @@ fn is_led(group: &Group, peers: &Peers) -> bool {
     }
 }
 
-/// Returns when a group has died, which is a reason for the whole node to stop: what it would still
-/// answer could not be trusted, and the others take over at once.
-async fn watch_groups(groups: &Groups) -> String {
+/// A disk without room takes no writes, though the groups go on.
+fn watch_store(health: &Health, store: &Arc<Store>) {
+    let store = store.clone();
+    health.check("storage", move || match store.trouble() {
+        None => Ok(()),
+        Some(Trouble::NoRoom(why) | Trouble::Failed(why)) => Err(why),
+    });
+}
+
+/// Returns when a group or the storage has died, which is a reason for the whole node to stop: what it
+/// would still answer could not be trusted, and the others take over at once.
+async fn watch_groups(groups: &Groups, store: &Store) -> String {
     loop {
+        if let Some(Trouble::Failed(why)) = store.trouble() {
+            return format!("the storage has failed: {why}");
+        }
         for group in groups.iter() {
             if let Some(why) = group.stopped() {
                 return format!("group {} has stopped: {why}", group.id());

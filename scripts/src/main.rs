@@ -47,6 +47,7 @@ const CHORES: &[Chore] = &[
     Chore { name: "power-cut", about: "the log survives a loss of power", run: chore::power_cut::run },
     Chore { name: "sim", about: "seeded simulation [--seeds N] [--seed S]", run: chore::sim::run },
     Chore { name: "planted", about: "each planted bug is caught", run: chore::planted::run },
+    Chore { name: "client", about: "the Rust client against a node [TEST ...]", run: chore::client::run },
     Chore {
         name: "cluster",
         about: "three processes, killed and stopped [TEST ...]",
