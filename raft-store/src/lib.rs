@@ -84,11 +84,12 @@ impl Error {
 
 /// Why an open store doesn't do what it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no room on the disk. It passes by itself when somebody has made some.
-    NoRoom(String),
-    /// Something failed for good: only a new start can tell what the disk holds.
-    Failed(String),
+pub struct Trouble {
+    pub why: String,
+    /// Room is missing on the disk.
+    pub is_full: bool,
+    /// It passes when somebody has made room. Otherwise only a new start can tell what the disk holds.
+    pub may_pass: bool,
 }
 
 impl From<Error> for std::io::Error {

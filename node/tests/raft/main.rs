@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use everlog_node::node::bare::{count_key, number};
+use everlog_node::peer::NOT_APPLIED;
 use everlog_node::raft::{ProposeError, ReadError};
 use everlog_proto::cluster as proto;
 use harness::{Cluster, PATIENCE, payload, wait_until};
@@ -229,6 +230,7 @@ fn calls_for_another_cluster_or_node_are_refused() {
     let refused = call("another", "1").expect_err("another cluster");
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains(&ours), "{}", refused.message());
+    assert!(refused.metadata().contains_key(NOT_APPLIED));
     let refused = call(&ours, "7").expect_err("another node");
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
 }
@@ -264,10 +266,15 @@ fn internal_requests_reach_their_node() {
         assert_eq!(internal(&cluster, node).expect("answered"), Bytes::from("hello"));
     }
     cluster.kill(3);
-    let refused = internal(&cluster, 3).expect_err("it is gone");
-    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    // The first call may find the old connection before it is known to be broken.
+    wait_until("a call to a dead node is known to have reached nobody", || {
+        let refused = internal(&cluster, 3).expect_err("it is gone");
+        assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+        refused.metadata().contains_key(NOT_APPLIED)
+    });
     let refused = internal(&cluster, 9).expect_err("there is no such node");
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    assert!(refused.metadata().contains_key(NOT_APPLIED));
 }
 
 #[test]

@@ -34,14 +34,15 @@ impl Node {
     /// Writes the configuration; `start` starts it.
     pub(super) fn new(
         id: usize,
+        addresses: &Addresses,
         binary: &Path,
         folder: PathBuf,
         members: &[Addresses],
         settings: &[&str],
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
-        let node =
-            Self { id, addresses: members[id - 1].clone(), folder, binary: binary.to_owned(), process: None };
+        let (addresses, binary) = (addresses.clone(), binary.to_owned());
+        let node = Self { id, addresses, folder, binary, process: None };
         fs::write(node.config_file(), config(&node, members, settings)?)?;
         Ok(node)
     }
