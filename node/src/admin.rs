@@ -56,8 +56,7 @@ impl proto::admin_server::Admin for Admin {
         // Where the configuration says that they are is where this node reaches them.
         for Member { id, peer, api } in self.configured.iter().cloned() {
             if !is_formed || members.contains_key(&id) {
-                members
-                    .insert(id, proto::MemberStatus { node_id: id, peer_address: peer, api_address: api });
+                members.insert(id, proto::MemberStatus { node_id: id, peer_address: peer, api_address: api });
             }
         }
         Ok(Response::new(proto::StatusReply {

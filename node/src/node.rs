@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use everlog_raft_store::{Machine, Store, Trouble};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -252,7 +253,8 @@ async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let (folder, options) = (config.data_dir.clone(), config.store.options());
     match tokio::task::spawn_blocking(move || Store::open(&folder, options)).await? {
         Err(error) if error.is_full() => Err(no_room(&error.to_string(), &config.data_dir)),
-        opened => Ok(opened?),
+        opened => Ok(opened
+            .with_context(|| format!("the data folder {} cannot be opened", config.data_dir.display()))?),
     }
 }
 

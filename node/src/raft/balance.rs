@@ -48,7 +48,12 @@ pub async fn balance(
             let to = preferred(group);
             let ripe =
                 since.elapsed() >= LEAD_MIN && paused_until[at].is_none_or(|until| Instant::now() >= until);
-            if to == me || to == 0 || !ripe || !peers.up_for(to, PEER_UP_MIN) || group.may_hand_over(to).is_err() {
+            if to == me
+                || to == 0
+                || !ripe
+                || !peers.up_for(to, PEER_UP_MIN)
+                || group.may_hand_over(to).is_err()
+            {
                 continue;
             }
             if !willing(&peers, to).await {

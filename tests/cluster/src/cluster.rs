@@ -16,9 +16,11 @@ pub mod metrics;
 pub mod network;
 pub mod node;
 mod ports;
+pub mod small_disk;
 
 pub use network::Network;
 pub use node::Node;
+pub use small_disk::SmallDisk;
 
 pub const NODES: usize = 3;
 /// From the start of the processes to the first request they serve.
@@ -47,14 +49,17 @@ impl Cluster {
     pub async fn start_over_network(settings: &[&str]) -> Result<(Self, Network)> {
         let members = addresses()?;
         let network = Network::start(&members).await?;
-        let cluster = Self::launch(&members, |node| network.seen_from(node, &members), settings).await?;
+        let mut cluster = Self::prepare(&members, |node| network.seen_from(node, &members), settings)?;
+        cluster.launch().await?;
         Ok((cluster, network))
     }
 
     /// Starts at once, with some keys of the configuration set, each as `key=value`.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
         let members = addresses()?;
-        Self::launch(&members, |_| members.clone(), settings).await
+        let mut cluster = Self::prepare(&members, |_| members.clone(), settings)?;
+        cluster.launch().await?;
+        Ok(cluster)
     }
 
     /// Until every node leads something.
@@ -70,8 +75,17 @@ impl Cluster {
         }
     }
 
-    /// Starts the nodes, each of which finds the others where `seen_from` says.
-    async fn launch(
+    /// Starts at once, with the data of one node on a disk of its own.
+    pub async fn start_on_disk(id: usize, disk: &Path, settings: &[&str]) -> Result<Self> {
+        let members = addresses()?;
+        let mut cluster = Self::prepare(&members, |_| members.clone(), settings)?;
+        cluster.node(id).put_data_in(disk, &members, settings)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// Writes what the nodes need, each of which finds the others where `seen_from` says.
+    fn prepare(
         members: &[node::Addresses],
         seen_from: impl Fn(usize) -> Vec<node::Addresses>,
         settings: &[&str],
@@ -83,13 +97,15 @@ impl Cluster {
             let folder = folder.path().join(format!("node-{id}"));
             nodes.push(Node::new(id, addresses, &binary, folder, &seen_from(id), settings)?);
         }
-        let mut cluster = Self { nodes, folder: Some(folder) };
-        for node in &mut cluster.nodes {
+        Ok(Self { nodes, folder: Some(folder) })
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
             node.start()?;
         }
-        cluster.wait_ready().await?;
-        cluster.ensure_namespace().await?;
-        Ok(cluster)
+        self.wait_ready().await?;
+        self.ensure_namespace().await
     }
 
     pub fn api(&self) -> Result<Api> {

@@ -23,7 +23,6 @@ use everlog_cluster_tests::{
     history::Run,
     load,
     past::{Tally, observe},
-    program::Program,
     record::{Kind, Outcome, Recorder},
     scenario::Load,
     unique::{Chance, unique},
@@ -182,11 +181,10 @@ struct Watched {
 impl Watched {
     async fn start(cluster: &Cluster) -> Result<Self> {
         let (api, recorder) = (cluster.api()?, Recorder::new());
-        let program: Program = "s9".parse().map_err(anyhow::Error::msg)?;
         let mut ids = BTreeMap::new();
         for index in 0..WORKFLOWS {
             let id = unique("watched");
-            load::start(&api, &recorder, index, &id, &program, PATIENCE).await.context("no start")?;
+            load::start_unattended(&api, &recorder, index, &id, PATIENCE).await.context("no start")?;
             ids.insert(id, Arc::default());
         }
         Ok(Self { api, recorder, ids })
@@ -200,7 +198,8 @@ impl Watched {
     async fn verify(&self) -> Result<()> {
         for (id, node) in self.ids.keys().zip(0..) {
             let run = Run::new(id, "", &history(self.api.node(node), id, "").await?);
-            let signals = run.events.iter().filter(|event| event.kind == EventType::WorkflowExecutionSignaled);
+            let signals =
+                run.events.iter().filter(|event| event.kind == EventType::WorkflowExecutionSignaled);
             let marks: Vec<&str> = signals.filter_map(|event| event.mark.as_deref()).collect();
             let different: BTreeSet<&str> = marks.iter().copied().collect();
             ensure!(marks.len() == different.len(), "{id}: a signal is in the history twice: {marks:?}");
