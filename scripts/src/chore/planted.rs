@@ -15,7 +15,6 @@ use crate::{
     chore::{power_cut, sim},
     process::{output, stream},
     tally::{Reader, Tally},
-    tools::BUILD_LIMIT,
     workspace::Workspace,
 };
 
@@ -60,7 +59,7 @@ fn simulation(workspace: &Workspace, only: &[String]) -> Result<Tally> {
         let status = stream(&mut command, BUG_LIMIT, |line| reader.line(line))?;
         // Only a counted failure is a catch: a simulation that crashed has caught nothing.
         let caught = reader.summary("planted").is_some_and(|found| found.failed() > 0) && !status.success();
-        tally.check(caught, format!("planted: {bug} was not caught"));
+        conclude(&mut tally, bug, caught);
     }
     Ok(tally)
 }
@@ -68,19 +67,22 @@ fn simulation(workspace: &Workspace, only: &[String]) -> Result<Tally> {
 fn store(workspace: &Workspace, only: &[String]) -> Result<Tally> {
     let mut tally = Tally::default();
     for bug in wanted(STORE_BUGS, only) {
-        let mut command = power_cut::tests(workspace);
-        let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-        command
-            .env("RUSTFLAGS", format!("{flags} --cfg planted=\"{bug}\""))
-            // Other flags make other artefacts, which must not push out the right ones.
-            .env("CARGO_TARGET_DIR", workspace.path("target/planted"))
-            .env_remove("CARGO_BUILD_BUILD_DIR");
         let mut reader = Reader::default();
-        let status = stream(&mut command, BUILD_LIMIT, |line| reader.line(line))?;
+        let mut command = power_cut::tests_with_bug(workspace, bug)?;
+        // Where it fails is of no interest, only that it does.
+        let status = stream(command.env("RUST_BACKTRACE", "0"), BUG_LIMIT, |line| reader.line(line))?;
         let caught = reader.harness("planted").failed() > 0 && !status.success();
-        tally.check(caught, format!("planted: {bug} was not caught"));
+        conclude(&mut tally, bug, caught);
     }
     Ok(tally)
+}
+
+/// One bug is one check.
+fn conclude(tally: &mut Tally, bug: &str, caught: bool) {
+    if caught {
+        println!("    planted {bug} caught");
+    }
+    tally.check(caught, format!("planted: {bug} was not caught"));
 }
 
 /// All bugs, or those named on the command line.

@@ -136,11 +136,8 @@ async fn lonely_leader(what: &str, directions: fn(usize) -> Directions) -> Resul
     let cut = Instant::now();
     let asking = watched.ids.keys().map(|id| ask(&watched, lone.clone(), id, cut));
     let writing = watched.ids.keys().map(|id| write_in_vain(&watched, lone.clone(), id, cut));
-    let (resumed, answers, _) = tokio::try_join!(
-        go_on(&watched, leader, cut),
-        async { Ok(try_join_all(asking).await?) },
-        try_join_all(writing),
-    )?;
+    let (resumed, answers, _) =
+        tokio::try_join!(go_on(&watched, leader, cut), try_join_all(asking), try_join_all(writing),)?;
     let (mut right, mut refused) = (0, 0);
     for answer in answers {
         right += answer.right;
