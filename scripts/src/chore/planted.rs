@@ -24,7 +24,8 @@ const CONTROL_SEEDS: &str = "20";
 const BUG_LIMIT: Duration = Duration::from_secs(600);
 
 /// Bugs of the log, found by the simulated power cut.
-const STORE_BUGS: &[&str] = &["no_sync"];
+const STORE_BUGS: &[&str] =
+    &["no_sync", "early_ack", "no_folder_sync", "no_table_flush", "forgotten_vote", "early_purge"];
 
 pub fn present(workspace: &Workspace) -> bool {
     simulation_has_bugs(workspace) || power_cut::present(workspace)
