@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat};
-use crate::dev;
 use crate::node::Application;
+use crate::{demo, dev};
 
 mod cluster;
 mod server;
 
-pub(crate) use server::{run_node, runtime, signalled};
+pub(crate) use server::{run_node, runtime, signalled, stdin_ended};
 
 /// Durable execution in one binary, without a database.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Dev(dev::Options),
     /// Run one node of a cluster.
     Server(server::Options),
+    /// Three nodes, two workers, a hundred workflows, and kills: see that nothing is lost.
+    Demo(demo::Options),
     /// Ask or change a running cluster.
     Cluster(cluster::Options),
     /// Show or check a configuration.
@@ -72,6 +74,7 @@ pub fn main<A: Application>(application: impl FnOnce() -> A) -> ExitCode {
     let outcome = match cli.command {
         Command::Dev(options) => dev::run(options, application),
         Command::Server(options) => server::run(options, application),
+        Command::Demo(options) => demo::run(options),
         Command::Cluster(options) => cluster::run(options),
         Command::Config { command } => show(command),
     };

@@ -326,6 +326,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_shows_the_defaults() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+        let defaults = Config::default().to_toml().expect("renders");
+        assert!(
+            readme.contains(&format!("```toml\n{defaults}```\n")),
+            "`everlog config show` says\n{defaults}"
+        );
+    }
+
+    #[test]
     fn an_open_port_without_tls_is_refused() {
         let mut config = Config::default();
         config.peer.listen = SocketAddr::from(([0, 0, 0, 0], 7333));

@@ -57,6 +57,11 @@ const CHORES: &[Chore] = &[
         about: "the official SDK, the CLI and the real server",
         run: chore::conformance::run,
     },
+    Chore {
+        name: "bench-wal",
+        about: "the log beside a bare loop [FOLDER] [SECONDS]",
+        run: chore::bench_wal::run,
+    },
     Chore { name: "bench", about: "speed, beside the peers (--help)", run: chore::bench::run },
 ];
 
@@ -87,5 +92,22 @@ fn usage() {
     eprintln!("usage: cargo x CHORE [ARGUMENT ...]\n");
     for chore in CHORES {
         eprintln!("  {:12} {}", chore.name, chore.about);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_chore() {
+        let readme = Workspace::find().and_then(|workspace| workspace.read("README.md")).expect("a README");
+        let (_, rest) = readme.split_once("| chore | what it does |").expect("the README has the table");
+        let rows = rest.trim_start().lines().skip(1).take_while(|line| line.starts_with('|'));
+        let told: Vec<&str> = rows
+            .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2))
+            .collect();
+        let chores: Vec<&str> = CHORES.iter().map(|chore| chore.name).collect();
+        assert_eq!(told, chores);
     }
 }

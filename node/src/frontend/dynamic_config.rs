@@ -354,6 +354,29 @@ mod tests {
         assert_eq!(unknown, ["`frontend.unheardOf` is not a setting of this server"]);
     }
 
+    /// A row is "| `key` | unit | `default` | what it is |".
+    #[test]
+    fn the_readme_lists_every_key_with_its_default() {
+        let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+        let (_, rest) = readme.split_once("| key | unit | default | |").expect("the README has the table");
+        let rows = rest.trim_start().lines().skip(1).take_while(|line| line.starts_with('|'));
+        let mut told = Vec::new();
+        for row in rows {
+            let (key, default) = match row.split('`').collect::<Vec<_>>()[..] {
+                [_, key, _, default, ..] => (key, default),
+                _ => panic!("{row}"),
+            };
+            let (config, unknown) = read(&[(key, default)]).expect(row);
+            assert_eq!(unknown, [""; 0], "{row}");
+            assert_eq!(*config.everyone, Settings::default(), "{key} has another default");
+            told.push(key);
+        }
+        told.sort_unstable();
+        let mut keys: Vec<&str> = SETTINGS.iter().map(|setting| setting.key).collect();
+        keys.sort_unstable();
+        assert_eq!(told, keys);
+    }
+
     #[test]
     fn a_namespace_may_have_its_own_value() {
         let list = r#"[{"value": 5}, {"value": 7, "constraints": {"namespace": "big"}}]"#;

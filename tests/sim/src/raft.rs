@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::{
     agenda::Event,
     log::{Fate, Pending, Proposed, Proposer, Record},
+    random::Random,
     sim::Sim,
 };
 
@@ -202,7 +203,9 @@ impl Sim {
         while let Some(record) = log.committed.get(shell.applied) {
             match &record.change {
                 None if record.term == log.term && log.leader == Some(node) => {
-                    inputs.push((true, Input::Lead { term: record.term, seed: record.term * 977 + 13 }));
+                    // No two leaders draw the same numbers, or runs of different workflows would share ids.
+                    let seed = Random::of(shard as u64, record.term).draw();
+                    inputs.push((true, Input::Lead { term: record.term, seed }));
                     shell.leads_in = Some(record.term);
                 }
                 None => {}

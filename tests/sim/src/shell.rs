@@ -9,7 +9,7 @@ use everlog_engine::{
     reject::Reject,
     reply::{HistorySpan, Reply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
-    shard::{Input, Offer, OfferedTask, Output},
+    shard::{Input, Offer, OfferedTask, Output, World},
     time::Time,
 };
 use everlog_proto::api::history::v1::HistoryEvent;
@@ -206,9 +206,16 @@ impl Sim {
     }
 
     fn events_of(&mut self, node: usize, shard: usize, span: &HistorySpan) -> Vec<HistoryEvent> {
-        let stored = self.nodes[node].shells[shard].tables.history(&span.run);
-        let mut events: Vec<HistoryEvent> =
-            stored.into_iter().filter(|event| (span.from..=span.to).contains(&event.event_id)).collect();
+        let tables = &self.nodes[node].shells[shard].tables;
+        // Deleted in the same entry, or since: who was given a task of it is told so when it answers.
+        if World::execution(tables, &span.run).is_none() {
+            return Vec::new();
+        }
+        let mut events: Vec<HistoryEvent> = tables
+            .history(&span.run)
+            .into_iter()
+            .filter(|event| (span.from..=span.to).contains(&event.event_id))
+            .collect();
         events.extend(span.suffix.iter().cloned());
         let ids: Vec<i64> = events.iter().map(|event| event.event_id).collect();
         if span.to > 0 && !ids.iter().copied().eq((span.from..).take(ids.len()))

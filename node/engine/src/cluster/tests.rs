@@ -169,13 +169,13 @@ fn a_cluster_is_founded_once() {
             Init { shards: 16, voters: [NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }, NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }] }
               InvalidArgument("node 1 is named twice")
             Init { shards: 16, voters: [NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }, NodeInfo { id: 2, peer_address: "10.0.0.2:7234", public_address: "10.0.0.2:7233", feature_level: 1 }, NodeInfo { id: 3, peer_address: "10.0.0.3:7234", public_address: "10.0.0.3:7233", feature_level: 1 }] }
-              Founded { cluster_id: "6e73e372-e233-4aca-a474-c66a4b98b030", feature_level: 1, shards: 16 }
+              Founded { cluster_id: "6e73e372-e233-4aca-87e4-88f2b0173925", feature_level: 1, shards: 16 }
               node 1 at Voter
               node 2 at Voter
               node 3 at Voter
               namespace temporal-system Registered 32049b68-7872-4094-8e63-d0dd59896a83 "Temporal internal system namespace" "temporal-core@temporal.io" {} keep 604800s, bad [], attributes 0 [], settings {}
             Init { shards: 16, voters: [NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }] }
-              FailedPrecondition("the cluster is initialised already, as 6e73e372-e233-4aca-a474-c66a4b98b030")
+              FailedPrecondition("the cluster is initialised already, as 6e73e372-e233-4aca-87e4-88f2b0173925")
         "#]],
     );
     assert_eq!(cluster.shard_of(0), Some(0));
@@ -219,7 +219,7 @@ fn nodes_come_and_go_and_their_ids_are_never_used_again() {
         ],
         expect![[r#"
             Init { shards: 2, voters: [NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }, NodeInfo { id: 2, peer_address: "10.0.0.2:7234", public_address: "10.0.0.2:7233", feature_level: 1 }, NodeInfo { id: 3, peer_address: "10.0.0.3:7234", public_address: "10.0.0.3:7233", feature_level: 1 }] }
-              Founded { cluster_id: "e220a839-7b1d-4daf-ae78-9e6aa1b965f4", feature_level: 1, shards: 2 }
+              Founded { cluster_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", feature_level: 1, shards: 2 }
               node 1 at Voter
               node 2 at Voter
               node 3 at Voter

@@ -143,8 +143,8 @@ mod tests {
         name: String,
     }
 
-    #[test]
-    fn every_served_method_is_one_of_the_api() {
+    /// All methods of the API, by their paths.
+    fn known() -> BTreeSet<String> {
         let mut known = BTreeSet::new();
         for file in Files::decode(PUBLIC_DESCRIPTORS).unwrap().file {
             for service in file.service {
@@ -153,10 +153,56 @@ mod tests {
                 }
             }
         }
+        known
+    }
+
+    #[test]
+    fn every_served_method_is_one_of_the_api() {
+        let known = known();
         for method in METHODS {
             assert!(known.contains(method.path), "{}", method.path);
         }
         assert_eq!(BY_PATH.len(), METHODS.len(), "no method is served twice");
         assert!(find("/temporal.api.workflowservice.v1.WorkflowService/PauseWorkflowExecution").is_none());
+    }
+
+    const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));
+
+    /// The methods in the README's table of a service: those in the column of the served, and the others.
+    /// The table begins with a line such as "`the.Service`, 4 of 12 methods:".
+    fn table(service: &str) -> (String, Vec<String>, Vec<String>) {
+        let (_, rest) = README.split_once(&format!("`{service}`, ")).expect("the README has the table");
+        let (count, rest) = rest.split_once(':').expect("a count precedes the table");
+        let rows = rest.trim_start().lines().take_while(|line| line.starts_with('|')).skip(2);
+        let (mut served, mut others) = (Vec::new(), Vec::new());
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+            let names =
+                |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(cells.len(), 3, "{row}");
+            served.extend(names(cells[1]));
+            others.extend(names(cells[2]));
+        }
+        (count.to_owned(), served, others)
+    }
+
+    #[test]
+    fn the_readme_says_which_methods_are_served() {
+        for service in [crate::frontend::WORKFLOW_SERVICE, crate::frontend::OPERATOR_SERVICE] {
+            let (count, served, others) = table(service);
+            let path = |name: &String| format!("/{service}/{name}");
+            let told: Vec<String> = served.iter().chain(&others).map(path).collect();
+            let all: BTreeSet<String> =
+                known().into_iter().filter(|path| path.starts_with(&format!("/{service}/"))).collect();
+            assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), all, "{service}: every method");
+            assert_eq!(told.len(), all.len(), "{service}: each method once");
+            for name in &served {
+                assert!(find(&path(name)).is_some(), "{name} is not served");
+            }
+            for name in &others {
+                assert!(find(&path(name)).is_none(), "{name} is served");
+            }
+            assert_eq!(count, format!("{} of {} methods", served.len(), all.len()), "{service}");
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Promise (I15): a query is answered for itself, and sees every signal that was acknowledged before it
 //! was asked.
 
-use everlog_proto::api::{enums::v1::EventType, history::v1::history_event::Attributes};
+use everlog_proto::api::{
+    enums::v1::EventType,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
 
 use super::{Checked, Evidence, broken};
 use crate::{
     machine::text_of,
-    record::{Ended, OpKind},
+    record::{Ended, Op, OpKind},
 };
 
 const OWN: &str = "a query gets the answer to itself (I15)";
@@ -27,13 +30,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             continue;
         };
         let acknowledged = run.events_of(EventType::WorkflowExecutionSignaled).filter(|event| {
-            let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else {
-                return false;
-            };
-            let text = a.input.as_ref().map(text_of).unwrap_or_default();
-            let sent = text.strip_prefix("op-").and_then(|n| n.parse().ok()).and_then(|n: usize| ops.get(n));
-            sent.and_then(|sent| sent.ended)
-                .is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked)
+            let Some(op) = signal_of(event) else { return false };
+            let acknowledged = op_of(ops, &op)
+                .and_then(|sent| sent.ended)
+                .is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked);
+            // A signal that names no run and is repeated may reach the next run too, long after its answer.
+            let elsewhere = evidence.of(&query.workflow).any(|other| {
+                other.execution.run_id() != *run_id
+                    && other
+                        .events_of(EventType::WorkflowExecutionSignaled)
+                        .any(|event| signal_of(event).as_ref() == Some(&op))
+            });
+            acknowledged && !elsewhere
         });
         let acknowledged = acknowledged.count();
         if seen.parse::<usize>().unwrap_or_default() < acknowledged {
@@ -42,4 +50,16 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         }
     }
     Ok(())
+}
+
+/// The call that an event of a signal tells of.
+fn signal_of(event: &HistoryEvent) -> Option<String> {
+    let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else {
+        return None;
+    };
+    a.input.as_ref().map(text_of)
+}
+
+fn op_of<'a>(ops: &'a [Op], request_id: &str) -> Option<&'a Op> {
+    ops.get(request_id.strip_prefix("op-")?.parse::<usize>().ok()?)
 }

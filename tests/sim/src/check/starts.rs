@@ -2,8 +2,8 @@
 //! request id makes at most one run however often it is repeated, and a refused start made none.
 //!
 //! As with the real server it is the latest run that remembers: a call that is repeated after yet another
-//! start has taken the id may make a second run; and so may a signal-with-start that is repeated after its
-//! run has closed.
+//! start has taken the id may make a second run, also when that other run has been deleted since; and so may a
+//! signal-with-start that is repeated after its run has closed.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         }
         let runs = made.get(&*op.request_id).map(Vec::as_slice).unwrap_or_default();
         let latest_forgot = op.repeated
-            && (op.kind == SignalWithStart || !follow_each_other(evidence, &op.workflow, &op.request_id));
+            && (op.kind == SignalWithStart
+                || evidence.may_be_deleted(&op.workflow)
+                || !follow_each_other(evidence, &op.workflow, &op.request_id));
         if runs.len() > 1 && !latest_forgot {
             return broken(PROMISE, &op.workflow, format!("{} made {runs:?}", op.request_id));
         }

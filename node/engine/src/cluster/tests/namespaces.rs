@@ -34,35 +34,35 @@ fn namespaces_are_registered() {
         Cluster::initial(1),
         bad.into_iter().map(asked).collect(),
         expect![[r#"
-        register 
-          InvalidArgument("Namespace not set on request.")
-        register xxxxxxxxxxxxxxxxxxxx
-          InvalidArgument("Namespace length exceeds limit.")
-        register g
-          InvalidArgument("Cannot register global namespace when not enabled")
-        register r0
-          InvalidArgument("A valid retention period is not set on request.")
-        register r1
-          InvalidArgument("A valid retention period is not set on request.")
-        register r2
-          InvalidArgument("A valid retention period is not set on request.")
-        register c1
-          InvalidArgument("Invalid cluster name: other")
-        register c2
-          InvalidArgument("Invalid cluster name: other")
-        register l
-          InvalidArgument("Namespace info size exceeds limit.")
-        register orders
-          namespace orders Registered aeaf52fe-be70-4064-802d-8a5e87afea62 "All orders" "o@example.com" {"team": "a"} keep 86400s, bad [], attributes 0 [], settings {}
-        register orders
-          NamespaceAlreadyExists("Namespace \"orders\" already exists")
-        register temporal-system
-          NamespaceAlreadyExists("Namespace \"temporal-system\" already exists")
-        register xxxxxxxxxxxxxxxxxxxx
-          namespace xxxxxxxxxxxxxxxxxxxx Registered 943ff9fc-99de-4f03-b080-aa269da8a457 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
-        register an odd näme
-          namespace an odd näme Registered c4ca37b7-f8ad-4aff-9424-e3deaf36a071 "" "" {} keep 3600s, bad [], attributes 0 [], settings {}
-    "#]],
+            register 
+              InvalidArgument("Namespace not set on request.")
+            register xxxxxxxxxxxxxxxxxxxx
+              InvalidArgument("Namespace length exceeds limit.")
+            register g
+              InvalidArgument("Cannot register global namespace when not enabled")
+            register r0
+              InvalidArgument("A valid retention period is not set on request.")
+            register r1
+              InvalidArgument("A valid retention period is not set on request.")
+            register r2
+              InvalidArgument("A valid retention period is not set on request.")
+            register c1
+              InvalidArgument("Invalid cluster name: other")
+            register c2
+              InvalidArgument("Invalid cluster name: other")
+            register l
+              InvalidArgument("Namespace info size exceeds limit.")
+            register orders
+              namespace orders Registered aeaf52fe-be70-4064-a503-35343ae6a84c "All orders" "o@example.com" {"team": "a"} keep 86400s, bad [], attributes 0 [], settings {}
+            register orders
+              NamespaceAlreadyExists("Namespace \"orders\" already exists")
+            register temporal-system
+              NamespaceAlreadyExists("Namespace \"temporal-system\" already exists")
+            register xxxxxxxxxxxxxxxxxxxx
+              namespace xxxxxxxxxxxxxxxxxxxx Registered 943ff9fc-99de-4f03-a51e-8bac71646580 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
+            register an odd näme
+              namespace an odd näme Registered c4ca37b7-f8ad-4aff-827c-80c67ab713ed "" "" {} keep 3600s, bad [], attributes 0 [], settings {}
+        "#]],
     );
 }
 
@@ -191,12 +191,12 @@ fn a_deleted_namespace_frees_its_name() {
             PurgeNamespace { id: "11111111-2222-4333-8444-555555555555" }
               FailedPrecondition("namespace orders is not deleted")
             register orders-deleted-11111
-              namespace orders-deleted-11111 Registered 9e5651b0-ef95-4636-9ca8-a164477d7801 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
+              namespace orders-deleted-11111 Registered 9e5651b0-ef95-4636-9b17-110ea91b60da "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
             DeleteNamespace { name: "orders", id: "" }
               namespace orders-deleted-11111 Deleted 11111111-2222-4333-8444-555555555555 "" "" {} keep 604800s, bad [], attributes 0 [], settings {}
             DeleteNamespace { name: "", id: "11111111-2222-4333-8444-555555555555" }
             register orders
-              namespace orders Registered 50f5647d-2380-409d-832a-5cd27a6b13a1 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
+              namespace orders Registered 50f5647d-2380-409d-84c2-dd2dd4781f76 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
             PurgeNamespace { id: "11111111-2222-4333-8444-555555555555" }
               NamespacePurged { id: "11111111-2222-4333-8444-555555555555" }
             PurgeNamespace { id: "11111111-2222-4333-8444-555555555555" }

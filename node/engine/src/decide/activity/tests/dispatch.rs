@@ -237,7 +237,7 @@ fn a_worker_may_have_an_activity_with_the_answer_to_its_task() {
     assert_eq!(owed.len(), 1, "only the other one is owed: {owed:?}");
     story.at(20).complete(task, "paid").unwrap();
     story.tells(expect![[r#"
-        7 ACTIVITY_TASK_STARTED of=5 attempt=1 workflow-worker 1d0b14e4-db01-4fed-b346-6f8a7b81a989 at=10ms
+        7 ACTIVITY_TASK_STARTED of=5 attempt=1 workflow-worker 1d0b14e4-db01-4fed-940e-a5e6606db127 at=10ms
         8 ACTIVITY_TASK_COMPLETED of=5 started=7 worker paid
         9 WORKFLOW_TASK_SCHEDULED
     "#]]);
