@@ -140,6 +140,7 @@ pub async fn run(
         peers.configure(member.id, &member.peer)?;
     }
     let store = Arc::new(open_store(&config).await?);
+    metrics::store::report(&metrics, store.clone());
     let groups =
         Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
             .await?;

@@ -129,7 +129,6 @@ impl Groups {
         let groups = self.clone();
         let figures = metrics.raft.clone();
         metrics.on_scrape(move || {
-            figures.log_syncs.set(groups.store.metrics().log_syncs as i64);
             for group in groups.iter() {
                 let status = group.status();
                 let label = ShardLabel { shard: status.group };

@@ -101,6 +101,32 @@ fn leadership_can_be_handed_over() {
     cluster.propose(new, 1, new_term, "yes").expect("taken");
 }
 
+/// A transfer that fails costs an election, so the target is looked at before.
+#[test]
+fn leadership_is_not_given_to_who_cannot_take_it() {
+    let mut cluster = Cluster::start(3, |_| {});
+    let (leader, term) = cluster.leader(1);
+    let transfer = |cluster: &Cluster, to: u64| {
+        let address = cluster.configs[leader as usize - 1].peer.listen.to_string();
+        cluster.on(leader, async move {
+            let mut client = everlog_node::peer::admin_client(&address).await?;
+            client.transfer_leader(proto::TransferLeaderRequest { group: 1, to }).await
+        })
+    };
+    let refused = transfer(&cluster, 9).expect_err("there is no such node");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
+    assert_eq!(transfer(&cluster, leader).expect("nothing to do").into_inner().leader, leader);
+
+    let dead = cluster.ids().into_iter().find(|id| *id != leader).expect("there are three");
+    cluster.kill(dead);
+    let refused = transfer(&cluster, dead).expect_err("it is dead");
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    assert_eq!(cluster.leader(1), (leader, term), "and nobody was elected for it");
+
+    let other = cluster.ids().into_iter().find(|id| *id != leader).expect("two are left");
+    assert_eq!(transfer(&cluster, 0).expect("to whoever is ready").into_inner().leader, other);
+}
+
 #[test]
 fn reads_are_confirmed_by_a_quorum() {
     let mut cluster = Cluster::start(3, |_| {});
