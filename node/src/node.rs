@@ -26,6 +26,7 @@ use crate::raft::{self, Bootstrap, Group, Groups};
 mod api;
 pub mod bare;
 mod folder;
+mod leave;
 
 pub use folder::{Error as FolderError, Folder};
 
@@ -75,7 +76,7 @@ pub struct Services {
     /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
     /// itself is a good choice.
     pub handlers: Handlers,
-    /// Ends long polls with empty answers and waits for what is in flight. Called once, on a stop.
+    /// Ends the polls that wait here with empty answers. Called once, on a stop.
     pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
 }
 
@@ -108,6 +109,7 @@ pub async fn run(
         false => Err("the node is still starting".to_owned()),
     });
     let (begin_stop, stopping) = watch::channel(false);
+    let (close_api, api_closed) = watch::channel(false);
     let (close_ports, closed) = watch::channel(false);
 
     let folder = Arc::new(Folder::open(&config.data_dir, config.node_id, config.raft.shards)?);
@@ -176,7 +178,9 @@ pub async fn run(
 
     let services = application.start(node.clone())?;
     let _installed = peers.install(services.handlers);
-    let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
+    let api_server =
+        api::serve(api_listener, services.api, health.clone(), stopping.clone(), api_closed.clone());
+    let api_server = tokio::spawn(api_server);
     watch_readiness(&health, &folder, &store, &groups, &peers, draining.clone());
     serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
@@ -224,17 +228,21 @@ pub async fn run(
                 tracing::warn!("not all leaderships were handed over in time");
             }
         }
+        // What clients asked before is still answered, here or by the nodes that lead now, and no
+        // connection is closed under a call.
         begin_stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIMEOUT, (services.drain)()).await.is_err() {
-            tracing::warn!("some requests were cut off");
+        close_api.send_replace(true);
+        let answered = async {
+            (services.drain)().await;
+            let _ = api_server.await;
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, answered).await.is_err() {
+            tracing::warn!("some connections were cut off");
         }
         // On a full disk the groups would wait for their log.
         store.lose_patience();
         groups.shutdown().await;
         close_ports.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
-            tracing::warn!("some connections were cut off");
-        }
         // The streams of other nodes never end by themselves.
         peer_server.abort();
         close_store(&store, folder.path()).await
