@@ -58,6 +58,11 @@ const CHORES: &[Chore] = &[
         about: "the official SDK, the CLI and the real server",
         run: chore::conformance::run,
     },
+    Chore {
+        name: "bench-wal",
+        about: "the log beside a bare loop [FOLDER] [SECONDS]",
+        run: chore::bench_wal::run,
+    },
     Chore { name: "bench", about: "speed, beside the peers (--help)", run: chore::bench::run },
 ];
 

@@ -202,7 +202,7 @@ impl Pieces {
 
 fn failed(error: sled::Error) -> Error {
     match error {
-        sled::Error::Io(source) => Error::Io { path: FILE.to_owned(), source },
+        sled::Error::Io(error) => Error::Io { path: FILE.to_owned(), error },
         damaged => Error::Tables(damaged.to_string()),
     }
 }
