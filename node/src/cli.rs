@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat};
-use crate::dev;
 use crate::node::Application;
+use crate::{demo, dev};
 
 mod cluster;
 mod server;
 
-pub(crate) use server::{run_node, runtime, signalled};
+pub(crate) use server::{run_node, runtime, signalled, stdin_ended};
 
 /// Durable execution in one binary, without a database.
 #[derive(Debug, Parser)]
@@ -29,6 +29,11 @@ struct Cli {
 enum Command {
     /// Run a node, or a small cluster on this machine, to develop against.
     Dev(dev::Options),
+    /// See workflows survive: three nodes, two workers, a hundred subscriptions, and kill -9.
+    Demo(demo::Options),
+    /// A worker of the demo, which starts it.
+    #[command(hide = true)]
+    DemoWorker(demo::worker::Options),
     /// Run one node of a cluster.
     Server(server::Options),
     /// Ask or change a running cluster.
@@ -71,6 +76,8 @@ pub fn main<A: Application>(application: impl FnOnce() -> A) -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Dev(options) => dev::run(options, application),
+        Command::Demo(options) => demo::run(options),
+        Command::DemoWorker(options) => demo::worker::run(options),
         Command::Server(options) => server::run(options, application),
         Command::Cluster(options) => cluster::run(options),
         Command::Config { command } => show(command),

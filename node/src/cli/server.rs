@@ -100,7 +100,7 @@ pub(crate) async fn signalled() {
 
 /// Resolves when the standard input ends. A thread of its own waits for it: a runtime would wait for the
 /// thread before it ends.
-async fn stdin_ended() {
+pub(crate) async fn stdin_ended() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
