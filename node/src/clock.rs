@@ -1,7 +1,8 @@
-//! The only place that reads the time of day and the only source of chance.
+//! The only place that reads the time of day, and the source of chance.
 //!
 //! The engine gets both as values, so that the same inputs give the same outputs; everything else in
-//! this crate asks here. Durations are measured with `std::time::Instant`, which cannot go back.
+//! this crate asks here, but for the names of requests, which the frontend draws itself. Durations are
+//! measured with `std::time::Instant`, which cannot go back.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::{run_node, runtime, signalled, start_log};
+use crate::cli::{run_node, runtime, signalled, start_log, stdin_ended};
 use crate::config::{self, Config, LogFormat, Member};
 use crate::node::Application;
 
@@ -55,6 +55,9 @@ pub struct Options {
     /// Set any key of the configuration; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Stop when the standard input ends, so that no node outlives whoever started it.
+    #[arg(long, hide = true)]
+    stop_on_stdin_end: bool,
 }
 
 pub(crate) fn run<A: Application>(options: Options, application: impl FnOnce() -> A) -> anyhow::Result<()> {
@@ -73,13 +76,21 @@ pub(crate) fn run<A: Application>(options: Options, application: impl FnOnce() -
         return runtime()?.block_on(async {
             let watch = children::announce_ready(vec![config.peer.listen]);
             tokio::select! {
-                ran = run_node(config.clone(), application(), signalled()) => ran,
+                ran = run_node(config.clone(), application(), stopped(options.stop_on_stdin_end)) => ran,
                 never = watch => never,
             }
         });
     }
     start_log(&configs[0].log)?;
-    runtime()?.block_on(children::run(&configs, !options.no_restart))
+    runtime()?.block_on(children::run(&configs, !options.no_restart, stopped(options.stop_on_stdin_end)))
+}
+
+/// Resolves when the process is asked to stop.
+async fn stopped(on_stdin_end: bool) {
+    tokio::select! {
+        () = signalled() => {}
+        () = stdin_ended(), if on_stdin_end => {}
+    }
 }
 
 /// A configuration for each node.

@@ -99,7 +99,8 @@ fn dynamic_config(config: &Config) -> anyhow::Result<DynamicConfig> {
     Ok(dynamic)
 }
 
-/// The limits in force: the command line's and the configuration's, else the namespace's own.
+/// The limits in force: what was configured for the namespace or for all of them, with the namespace's own
+/// retention.
 fn limits_of(view: crate::machine::ClusterView, dynamic: Arc<DynamicConfig>) -> shard::LimitsOf {
     Arc::new(move |namespace_id| {
         let cluster = view.borrow().clone();

@@ -78,6 +78,17 @@ impl Machine for Folding {
         ranges
     }
 
+    /// Maps inside protobuf messages have no order of their own; what they say is in the history, which has.
+    fn comparable(&self, key: &[u8], value: Value) -> Bytes {
+        if !rows::is_execution(key) {
+            return value.to_bytes();
+        }
+        match execution_of(value.clone()) {
+            Ok(execution) => execution.comparable().encode().into(),
+            Err(_) => value.to_bytes(),
+        }
+    }
+
     fn restored(&self, group: u64) {
         if group == 0
             && let Some(tables) = self.tables.get()
@@ -91,7 +102,12 @@ impl Machine for Folding {
 impl Folding {
     fn apply_cluster(&self, payload: &Payload, batch: &mut Batch) -> Result<(), String> {
         let facts = cluster::decode_facts(&payload.bytes).map_err(|error| error.to_string())?;
-        let mut cluster = (**self.cluster.borrow()).clone();
+        // What the rows say, and not what this process knows: after a start, entries may be applied before
+        // anybody has loaded the state.
+        let mut cluster = match batch.get(CLUSTER_KEY) {
+            Some(value) => Cluster::decode(&value.to_bytes()).map_err(|error| error.to_string())?,
+            None => Cluster::initial(self.shards),
+        };
         for fact in &facts {
             cluster::evolve(&mut cluster, fact);
         }

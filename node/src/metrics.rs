@@ -28,7 +28,7 @@ pub struct Metrics {
     pub raft: RaftMetrics,
     /// Consensus rounds that somebody waited for, by the kind of request.
     rounds_waited: Family<KindLabel, Counter>,
-    /// Entries that this node's shards proposed and saw committed.
+    /// Entries that this node's shards proposed.
     log_entries: Counter,
 }
 
@@ -93,7 +93,7 @@ impl Metrics {
             );
             registry.register(
                 "everlog_log_entries",
-                "Log entries proposed by the shards that this node leads, and committed",
+                "Log entries proposed by the shards that this node leads",
                 metrics.log_entries.clone(),
             );
         });
@@ -105,7 +105,7 @@ impl Metrics {
         self.rounds_waited.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// Entries of ours were committed.
+    /// Entries of ours were proposed.
     pub fn log_entries(&self, count: u64) {
         self.log_entries.inc_by(count);
     }

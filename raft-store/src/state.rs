@@ -1,6 +1,10 @@
 //! One group's state machine: committed entries into rows, rows into snapshots and back.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -59,7 +63,10 @@ impl RaftStateMachine<Types> for StateMachine {
                 EntryPayload::Blank => Bytes::new(),
                 EntryPayload::Normal(payload) => {
                     let term = log_id.leader_id.term;
-                    self.machine.apply(self.group, log_id.index, term, &payload, &mut batch)
+                    // A panic would end the library's task in silence: the group would look alive.
+                    let apply = || self.machine.apply(self.group, log_id.index, term, &payload, &mut batch);
+                    catch_unwind(AssertUnwindSafe(apply))
+                        .map_err(|_| io::Error::other(format!("entry {} does not apply", log_id.index)))?
                 }
                 EntryPayload::Membership(membership) => {
                     self.mark.membership = Arc::new(StoredMembership::new(Some(log_id), membership));

@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::table::{Batch, KeyRange};
+use crate::table::{Batch, KeyRange, Value};
 
 openraft::declare_raft_types!(
     /// What every group of a node has in common.
@@ -82,11 +82,18 @@ impl fmt::Display for Member {
 /// What committed entries mean. Called for one group at a time, in log order.
 pub trait Machine: Send + Sync + 'static {
     /// Folds one entry into rows. The rows and the fact that the entry is applied become visible, and
-    /// later durable, together. An entry that cannot be applied is a bug: panic, and the group stops.
+    /// later durable, together. An entry that cannot be applied is a bug: panic, and the group applies
+    /// nothing more. It is seen to have stopped when its next entry is to be applied.
     fn apply(&self, group: u64, index: u64, term: u64, payload: &Payload, batch: &mut Batch) -> Bytes;
 
     /// The keys that belong to a group: what a snapshot of it contains.
     fn ranges(&self, group: u64) -> Vec<KeyRange>;
+
+    /// What of a row is the same on every member. All of it, unless the machine knows of parts whose bytes
+    /// may differ although they mean the same.
+    fn comparable(&self, _key: &[u8], value: Value) -> Bytes {
+        value.to_bytes()
+    }
 
     /// An entry's rows are visible to everybody.
     fn applied(&self, _group: u64, _index: u64) {}

@@ -6,6 +6,9 @@
 //! the fold trivial, and an old entry can never mean something else under new code.
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
+//!
+//! The node asks for namespaces and search attributes so far. Members, slots, settings, feature levels and
+//! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
 mod describe;

@@ -220,6 +220,24 @@ impl Execution {
         shown
     }
 
+    /// Without what only repeats the history in messages whose maps have no order: the rest has the same
+    /// bytes on every member, and the hash of the history stands for what is left out.
+    pub fn comparable(&self) -> Execution {
+        let mut bare = self.clone();
+        bare.start = Proto::default();
+        bare.user_metadata = None;
+        bare.buffered = vec![Proto::default(); self.buffered.len()];
+        for payload in bare.memo.values_mut().chain(bare.search_attributes.values_mut()) {
+            *payload = Proto::default();
+        }
+        for activity in bare.activities.values_mut() {
+            activity.scheduled = Proto::default();
+            activity.heartbeat_details = None;
+            activity.last_failure = None;
+        }
+        bare
+    }
+
     pub fn buffered_bytes(&self) -> usize {
         use prost::Message;
         self.buffered.iter().map(|event| event.encoded_len()).sum()

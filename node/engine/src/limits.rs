@@ -1,5 +1,6 @@
-//! Every bound has a name, its unit last. The values are the real server's defaults; those that users
-//! may change carry the dynamic-config key under which they already know them.
+//! Every bound has a name, its unit last. The values are the real server's defaults, and each carries the
+//! dynamic-config key under which users know it. Which of them users may change is the node's to say, and
+//! which are checked yet the README's.
 
 use std::time::Duration;
 

@@ -196,6 +196,11 @@ pub fn current_key(workflow: &WorkflowKey) -> Vec<u8> {
     key
 }
 
+/// Whether a key is that of a run's state.
+pub fn is_execution(key: &[u8]) -> bool {
+    key.get(2) == Some(&(Kind::Execution as u8))
+}
+
 pub fn execution_key(run: &RunKey) -> Vec<u8> {
     run_row(Kind::Execution, run)
 }

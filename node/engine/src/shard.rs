@@ -9,6 +9,8 @@
 mod actor;
 mod decide;
 mod offers;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -42,6 +44,9 @@ pub const ACTORS_IDLE_MAX: usize = 512;
 pub const WAKES_PER_TURN_MAX: usize = 512;
 /// Facts in one entry, roughly; a turn with more to decide proposes several entries.
 pub const ENTRY_FACTS_MAX: usize = 4096;
+/// Bytes of an entry after which nothing more is decided into it. One request more may fit on top: far less
+/// than what the log takes as a record and nodes take as a message.
+pub const ENTRY_BYTES_MAX: usize = 4 << 20;
 
 /// What a shard may ask of its surroundings: the applied state and the settings.
 pub trait World {
@@ -77,7 +82,7 @@ pub enum Input {
     Committed {
         proposal: u64,
     },
-    /// The proposal was refused or its fate is unknown: this node no longer leads.
+    /// The proposal was refused or its fate is unknown: the shard does not lead until it is told so again.
     Lost {
         proposal: u64,
     },

@@ -54,10 +54,9 @@ impl MemoryTables {
     }
 
     pub fn executions(&self) -> Vec<Execution> {
-        let is_execution = |key: &Vec<u8>| key.get(2) == Some(&(Kind::Execution as u8));
         self.rows
             .iter()
-            .filter(|(key, _)| is_execution(key))
+            .filter(|(key, _)| rows::is_execution(key))
             .filter_map(|(_, value)| Execution::decode(value).ok())
             .collect()
     }

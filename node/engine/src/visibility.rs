@@ -2,8 +2,8 @@
 //!
 //! A row is written in the same apply as the history, so a list sees every write that was acknowledged
 //! before it. Rows lie in the tables in list order; a list is a scan that decodes, filters and merges.
-//! The row of an open run holds nothing that grows with each event, so most events don't touch it: as in
-//! the real server, lengths and sizes appear when the run closes.
+//! The row of an open run holds nothing that grows with each event: as in the real server, lengths and
+//! sizes appear when the run closes.
 //!
 //! The filter language is the real server's, with its answers to what it refuses: they were taken down
 //! from a server 1.32 with an SQL store.

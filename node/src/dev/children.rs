@@ -10,7 +10,6 @@ use everlog_proto::cluster::StatusRequest;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::task::JoinSet;
 
-use crate::cli::signalled;
 use crate::config::{Config, ENVIRONMENT_PREFIX};
 use crate::node::risen;
 use crate::peer;
@@ -26,7 +25,12 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 const READY_LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs all nodes until a signal.
-pub(super) async fn run(configs: &[Config], restart: bool) -> anyhow::Result<()> {
+pub(super) async fn run(
+    configs: &[Config],
+    restart: bool,
+    asked_to_stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut asked_to_stop = std::pin::pin!(asked_to_stop);
     for config in configs {
         fs::create_dir_all(&config.data_dir)
             .and_then(|()| fs::write(config.data_dir.join(CONFIG_FILE), config.to_toml().unwrap_or_default()))
@@ -39,13 +43,13 @@ pub(super) async fn run(configs: &[Config], restart: bool) -> anyhow::Result<()>
     }
     let ready = announce_ready(configs.iter().map(|config| config.peer.listen).collect());
     let outcome = tokio::select! {
-        () = signalled() => Ok(()),
+        () = &mut asked_to_stop => Ok(()),
         never = ready => never,
         Some(ended) = nodes.join_next() => match ended? {
             Err(error) => Err(error),
             Ok(()) => {
                 // Without restarts the others go on; wait for the signal.
-                signalled().await;
+                asked_to_stop.await;
                 Ok(())
             }
         },

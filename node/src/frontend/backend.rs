@@ -32,7 +32,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Where a workflow id, or a task queue's name, lives now. It does not wait for a leader.
     fn locate(&self, namespace_id: &str, key: &str) -> Place;
 
-    /// Asks a workflow of a shard that this node leads. Dropping the call forgets the caller.
+    /// Asks a workflow of a shard that this node leads. A caller who drops the call is not answered, yet
+    /// what it asked is done; a long poll or a query of its keeps its place until its time is up.
     async fn call(
         &self,
         shard: u64,

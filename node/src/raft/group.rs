@@ -323,11 +323,12 @@ impl Group {
     /// The hash of all rows of the group, and the index that they reflect. Nothing is applied to the
     /// group meanwhile, so members can be compared; it takes as long as reading all rows does.
     pub async fn state_hash(&self) -> Result<(u64, Bytes), ProposeError> {
-        let (tables, ranges) = (self.inner.tables.clone(), self.inner.machine.ranges(self.inner.id));
+        let (tables, machine) = (self.inner.tables.clone(), self.inner.machine.clone());
+        let ranges = machine.ranges(self.inner.id);
         let hashed = self.inner.raft.with_state_machine(move |state| {
             Box::pin(async move {
                 let (applied, _) = state.applied_state().await?;
-                let hash = tokio::task::spawn_blocking(move || hash_rows(&tables, ranges));
+                let hash = tokio::task::spawn_blocking(move || hash_rows(&tables, &*machine, ranges));
                 let hash = hash.await.map_err(std::io::Error::other)?;
                 Ok::<_, std::io::Error>((applied.map_or(0, |log_id| log_id.index), hash))
             })
@@ -363,11 +364,11 @@ impl Group {
     }
 }
 
-fn hash_rows(tables: &Tables, ranges: Vec<KeyRange>) -> Bytes {
+fn hash_rows(tables: &Tables, machine: &dyn Machine, ranges: Vec<KeyRange>) -> Bytes {
     let mut hash = xxhash_rust::xxh3::Xxh3::new();
     for KeyRange { from, to } in ranges {
         for (key, value) in tables.scan(from, to) {
-            let value = value.to_bytes();
+            let value = machine.comparable(&key, value);
             // With their lengths, so that no two different rows look alike.
             hash.update(&(key.len() as u64).to_le_bytes());
             hash.update(&key);

@@ -131,7 +131,7 @@ pub(crate) fn start(
 /// Makes one spare when it is wanted; false when the log is being closed.
 fn make_next(spares: &Spares, disk: &dyn Disk, segment_bytes: u64) -> bool {
     let mut state = spares.lock();
-    while !(state.is_wanted && state.failed.is_none()) && !state.is_closing {
+    while !(state.is_closing || state.is_wanted && state.failed.is_none()) {
         state = spares.wait(state);
     }
     if state.is_closing {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Call, ENTRY_FACTS_MAX, Output, Shard, World,
+    Call, ENTRY_BYTES_MAX, ENTRY_FACTS_MAX, Output, Shard, World,
     actor::{Actor, Run, Watcher},
 };
 use crate::{
@@ -30,6 +30,8 @@ struct Batch {
     changes: Vec<Change>,
     /// Position in `changes` by run, so that each run has one change.
     by_run: BTreeMap<RunKey, usize>,
+    /// Roughly, as they will be in the log.
+    bytes: usize,
     replies: Vec<(Call, Result<Reply, Reject>)>,
     /// Answers that tell nothing that was not said before: they need no barrier.
     at_once: Vec<(Call, Result<Reply, Reject>)>,
@@ -40,6 +42,7 @@ impl Shard {
         let mut entry = Entry::default();
         let mut kinds = Vec::new();
         let mut members = Vec::new();
+        let mut bytes = 0;
         for workflow in std::mem::take(&mut self.ready) {
             let Some(mut actor) = self.actors.remove(&workflow) else { continue };
             let mut batch = self.decide_actor(now, &mut actor, &mut kinds, world);
@@ -60,11 +63,14 @@ impl Shard {
                 actor.in_flight = true;
                 actor.replies = batch.replies;
                 entry.changes.extend(batch.changes);
+                bytes += batch.bytes;
                 members.push(workflow.clone());
             }
             self.actors.insert(workflow.clone(), actor);
             self.touch(now, &workflow);
-            if entry.changes.iter().map(|change| change.facts.len()).sum::<usize>() >= ENTRY_FACTS_MAX {
+            let facts = entry.changes.iter().map(|change| change.facts.len()).sum::<usize>();
+            if facts >= ENTRY_FACTS_MAX || bytes >= ENTRY_BYTES_MAX {
+                bytes = 0;
                 self.propose(
                     std::mem::take(&mut entry),
                     std::mem::take(&mut kinds),
@@ -94,7 +100,10 @@ impl Shard {
     ) -> Batch {
         let limits = world.limits(&actor.workflow.namespace_id);
         let mut batch = Batch::default();
-        while let Some((call, request)) = actor.waiting.pop_front() {
+        // What finds no room waits for the next batch of this actor.
+        while batch.bytes < ENTRY_BYTES_MAX
+            && let Some((call, request)) = actor.waiting.pop_front()
+        {
             self.decisions += 1;
             let seed = self.seed ^ self.decisions.wrapping_mul(0xD6E8_FEB8_6659_FD93);
             let stamp = Stamp::new(now, seed, &limits);
@@ -279,6 +288,7 @@ impl Batch {
             self.changes.len() - 1
         });
         let change = &mut self.changes[position];
+        self.bytes += run.soft.iter().chain(&facts).map(Fact::approximate_bytes).sum::<usize>();
         change.facts.append(&mut run.soft);
         run.soft_since = None;
         change.facts.extend(facts);
