@@ -15,7 +15,7 @@ use crate::node::risen;
 use crate::peer;
 
 /// The name of the configuration that is written for each node, next to its data.
-const CONFIG_FILE: &str = "everlog.toml";
+pub(crate) const CONFIG_FILE: &str = "everlog.toml";
 /// Pause before a dead node is started again; it grows while the node dies young.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
