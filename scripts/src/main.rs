@@ -16,6 +16,7 @@ use crate::{tally::Tally, workspace::Workspace};
 
 mod chore;
 mod process;
+mod server;
 mod tally;
 mod tools;
 mod workspace;
@@ -51,6 +52,11 @@ const CHORES: &[Chore] = &[
         name: "cluster",
         about: "three processes, killed and stopped [TEST ...]",
         run: chore::cluster::run,
+    },
+    Chore {
+        name: "client",
+        about: "the Rust client against three nodes [TEST ...]",
+        run: chore::client::run,
     },
     Chore {
         name: "conformance",
