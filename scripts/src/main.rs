@@ -16,6 +16,7 @@ use crate::{tally::Tally, workspace::Workspace};
 
 mod chore;
 mod process;
+mod server;
 mod tally;
 mod tools;
 mod workspace;
@@ -47,11 +48,15 @@ const CHORES: &[Chore] = &[
     Chore { name: "power-cut", about: "the log survives a loss of power", run: chore::power_cut::run },
     Chore { name: "sim", about: "seeded simulation [--seeds N] [--seed S]", run: chore::sim::run },
     Chore { name: "planted", about: "each planted bug is caught", run: chore::planted::run },
-    Chore { name: "client", about: "the Rust client against a node [TEST ...]", run: chore::client::run },
     Chore {
         name: "cluster",
         about: "three processes, killed and stopped [TEST ...]",
         run: chore::cluster::run,
+    },
+    Chore {
+        name: "client",
+        about: "the Rust client against three nodes [TEST ...]",
+        run: chore::client::run,
     },
     Chore {
         name: "conformance",

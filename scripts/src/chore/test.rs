@@ -27,8 +27,8 @@ const PARTS: &[Part] = &[
     Part { name: "unit", present: always, run: unit::run },
     Part { name: "sim", present: |workspace| workspace.has(sim::FOLDER), run: sim::run },
     Part { name: "planted", present: planted::present, run: planted::run },
-    Part { name: "client", present: |workspace| workspace.has(client::FOLDER), run: client::run },
     Part { name: "cluster", present: |workspace| workspace.has(cluster::FOLDER), run: cluster::run },
+    Part { name: "client", present: |workspace| workspace.has(client::FOLDER), run: client::run },
     Part {
         name: "conformance",
         present: |workspace| workspace.has(conformance::FOLDER),
