@@ -39,6 +39,7 @@ const CONCURRENT_MAX: usize = 1_000_000;
 /// Workflow tasks come from two queues, and neither may keep the other waiting.
 const WORKFLOW_SLOTS_MIN: usize = 2;
 const CACHED_RUNS_DEFAULT: usize = 1_000;
+const STICKY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const GRACE_DEFAULT: Duration = Duration::from_secs(10);
 const WORKFLOW_THREADS_MAX: usize = 4;
 const NORMAL_POLLERS: usize = 2;
@@ -59,6 +60,7 @@ pub struct Worker {
     deps: Deps,
     max_concurrent: usize,
     cached_runs: usize,
+    sticky_timeout: Duration,
     threads: usize,
     workflow_pollers: usize,
     activity_pollers: usize,
@@ -91,6 +93,7 @@ impl Worker {
             deps: Deps::default(),
             max_concurrent: CONCURRENT_DEFAULT,
             cached_runs: CACHED_RUNS_DEFAULT,
+            sticky_timeout: STICKY_TIMEOUT_DEFAULT,
             threads: cores.min(WORKFLOW_THREADS_MAX),
             workflow_pollers: NORMAL_POLLERS + STICKY_POLLERS,
             activity_pollers: ACTIVITY_POLLERS,
@@ -125,6 +128,14 @@ impl Worker {
     /// How many workflows are kept between their tasks. 0 replays the whole history for each task.
     pub fn cached_runs(mut self, count: usize) -> Self {
         self.cached_runs = count;
+        self
+    }
+
+    /// How long a task waits for the worker that keeps its workflow, before any worker may have it; ten
+    /// seconds if nothing is said. Less brings the workflows of a dead worker back sooner, more spares
+    /// replays while a worker is busy.
+    pub fn sticky_timeout(mut self, timeout: Duration) -> Self {
+        self.sticky_timeout = timeout;
         self
     }
 
@@ -227,6 +238,7 @@ impl Worker {
             client: self.client,
             queue: self.queue,
             sticky_queue,
+            sticky_timeout: self.sticky_timeout,
             instance,
             ends_polls,
             lanes,

@@ -1,5 +1,6 @@
 //! What an operator can ask of a node, on the peer port.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,8 +12,8 @@ use tonic::{Request, Response, Status};
 use crate::config::Member;
 use crate::metrics::Health;
 use crate::node::Folder;
-use crate::peer::Identity;
-use crate::raft::{Groups, TransferError};
+use crate::peer::{Identity, Peers};
+use crate::raft::{self, Group, Groups, TransferError};
 
 /// How long forming a cluster may take before the operator is told to look.
 const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,11 +23,12 @@ const INITIALIZE_LOOK_EVERY: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Admin {
     pub me: Member,
-    /// The nodes that the configuration names, for as long as the groups name none.
+    /// The nodes that the configuration names.
     pub configured: Vec<Member>,
     pub identity: Identity,
     pub folder: Arc<Folder>,
     pub groups: Groups,
+    pub peers: Peers,
     pub health: Health,
     pub started: Instant,
     /// The node is about to stop.
@@ -48,11 +50,14 @@ impl proto::admin_server::Admin for Admin {
             peer_address: member.peer_address,
             api_address: member.api_address,
         };
-        let mut members: Vec<_> = self.groups.members().into_iter().map(member).collect();
-        if members.is_empty() {
-            members.extend(self.configured.iter().cloned().map(|Member { id, peer, api }| {
-                proto::MemberStatus { node_id: id, peer_address: peer, api_address: api }
-            }));
+        let mut members: BTreeMap<u64, proto::MemberStatus> =
+            self.groups.members().into_iter().map(|known| (known.0, member(known))).collect();
+        let is_formed = !members.is_empty();
+        // Where the configuration says that they are is where this node reaches them.
+        for Member { id, peer, api } in self.configured.iter().cloned() {
+            if !is_formed || members.contains_key(&id) {
+                members.insert(id, proto::MemberStatus { node_id: id, peer_address: peer, api_address: api });
+            }
         }
         Ok(Response::new(proto::StatusReply {
             node_id: self.me.id,
@@ -65,7 +70,7 @@ impl proto::admin_server::Admin for Admin {
             uptime_seconds: self.started.elapsed().as_secs(),
             process_id: u64::from(std::process::id()),
             groups: self.groups.iter().map(|group| group.status()).collect(),
-            members,
+            members: members.into_values().collect(),
             ready,
             not_ready,
         }))
@@ -118,12 +123,14 @@ impl proto::admin_server::Admin for Admin {
         let proto::TransferLeaderRequest { group, to } = request.into_inner();
         let group = self.groups.get(group).map_err(|error| Status::not_found(error.to_string()))?;
         let to = match to {
-            0 => group
-                .successors()
-                .into_iter()
-                .find(|to| group.can_lead(*to).is_ok())
-                .ok_or_else(|| status(TransferError::NobodyReady { group: group.id() }))?,
-            to => to,
+            0 => self.successor(group).await.map_err(status)?,
+            to => {
+                group.may_hand_over(to).map_err(status)?;
+                if to != self.me.id && !raft::willing(&self.peers, to).await {
+                    return Err(status(TransferError::Unwilling { to }));
+                }
+                to
+            }
         };
         group.transfer_leader(to).await.map_err(status)?;
         let leader = group.leadership().borrow().leader.unwrap_or_default();
@@ -144,6 +151,18 @@ impl proto::admin_server::Admin for Admin {
     }
 }
 
+impl Admin {
+    /// The best voter for a leadership that is to move.
+    async fn successor(&self, group: &Group) -> Result<u64, TransferError> {
+        for to in group.successors() {
+            if group.may_hand_over(to).is_ok() && raft::willing(&self.peers, to).await {
+                return Ok(to);
+            }
+        }
+        Err(TransferError::NobodyReady { group: group.id() })
+    }
+}
+
 fn status(error: TransferError) -> Status {
     match error {
         TransferError::NotAVoter { .. } => Status::invalid_argument(error.to_string()),
@@ -152,6 +171,7 @@ fn status(error: TransferError) -> Status {
         TransferError::NotLeader { .. }
         | TransferError::NobodyReady { .. }
         | TransferError::Behind { .. }
-        | TransferError::Silent { .. } => Status::failed_precondition(error.to_string()),
+        | TransferError::Silent { .. }
+        | TransferError::Unwilling { .. } => Status::failed_precondition(error.to_string()),
     }
 }

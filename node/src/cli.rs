@@ -29,10 +29,13 @@ struct Cli {
 enum Command {
     /// Run a node, or a small cluster on this machine, to develop against.
     Dev(dev::Options),
+    /// See workflows survive: three nodes, two workers, a hundred subscriptions, and kill -9.
+    Demo(demo::Options),
+    /// A worker of the demo, which starts it.
+    #[command(hide = true)]
+    DemoWorker(demo::worker::Options),
     /// Run one node of a cluster.
     Server(server::Options),
-    /// Three nodes, two workers, a hundred workflows, and kills: see that nothing is lost.
-    Demo(demo::Options),
     /// Ask or change a running cluster.
     Cluster(cluster::Options),
     /// Show or check a configuration.
@@ -73,8 +76,9 @@ pub fn main<A: Application>(application: impl FnOnce() -> A) -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Dev(options) => dev::run(options, application),
-        Command::Server(options) => server::run(options, application),
         Command::Demo(options) => demo::run(options),
+        Command::DemoWorker(options) => demo::worker::run(options),
+        Command::Server(options) => server::run(options, application),
         Command::Cluster(options) => cluster::run(options),
         Command::Config { command } => show(command),
     };

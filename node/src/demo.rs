@@ -1,288 +1,288 @@
-//! `everlog demo`: the main job, shown and checked.
+//! `everlog demo`: the main job of Everlog, shown and judged in half a minute.
 //!
-//! Three nodes and two workers are started as processes of this binary, and many subscriptions run on them.
-//! While they run, the leader of a shard and a worker are killed with SIGKILL and started again. In the end
-//! three records are compared that know nothing of each other: the ledger, to which each charge was
-//! appended when it happened; the results and histories that the cluster gives out; and what this process
-//! was told about each call it made. Nothing is asserted by the cluster about itself alone.
+//! Three nodes and two workers, each a process of this binary, run a hundred subscriptions that are
+//! charged every second. Meanwhile nodes and workers are killed with SIGKILL and started again. At the end
+//! every charge is accounted for: what had to be charged follows from the histories, what was charged is
+//! in the ledger of a bank, and all nodes must hold the same state. If anything is missing, doubled or
+//! different, the command says so and ends with an error.
+//!
+//! The demo is a user like any other: it starts nodes as an operator would and talks to them with the
+//! Rust client. It knows nothing of the engine.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context as _;
-use clap::{Args, Subcommand};
-use everlog_client::{Client, client::Handle};
-use tokio::process::{Child, Command};
-
-mod ledger;
-mod nodes;
-mod report;
-mod subscription;
-
-use ledger::Ledger;
-use nodes::Nodes;
-use report::{Outcome, Report};
-use subscription::{Change, Receipt, SubscriptionError, Terms};
+use clap::Args;
+use everlog_client::Client;
+use serde_json::json;
+use tokio::time::Instant;
 
 use crate::cli::{runtime, signalled};
+use crate::clock::Clock;
+use crate::dev::DataDir;
 
-const LEDGER_FILE: &str = "ledger";
+mod chaos;
+mod check;
+mod customers;
+mod facts;
+mod leaders;
+mod ledger;
+mod processes;
+mod screen;
+mod subscription;
+pub(crate) mod worker;
+
+use check::{Evidence, Verdict};
+use customers::{Customers, Glimpse, Terms};
+use leaders::{Record, Watch};
+use processes::Processes;
+use screen::{Moment, Screen, grouped, seconds};
+
+const NODES: usize = 3;
 const WORKERS: usize = 2;
-/// A dead worker stays dead for so long.
-const WORKER_PAUSE: Duration = Duration::from_secs(2);
-/// Subscriptions are started, changed and cancelled by so many callers at once.
-const CALLERS: usize = 16;
-const CENTS_FIRST: u64 = 999;
-const CENTS_LATER: u64 = 1499;
-/// After the cancellations everything must end by itself within this time.
-const END_TIMEOUT: Duration = Duration::from_secs(60);
+const QUEUE: &str = "subscriptions";
+const TRIAL: Duration = Duration::from_secs(2);
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long the nodes may take from their start until they serve.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Right after the start one node leads everything. So long the others may take to get their share; the demo
+/// goes on without.
+const SPREAD_TIMEOUT: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LINE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    #[command(subcommand)]
-    part: Option<Part>,
-    /// How many subscriptions run.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// How many subscriptions to run.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     workflows: u32,
-    /// For how many seconds customers are charged.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(6..=3600))]
-    seconds: u64,
-    /// The first port of the nodes; free ones are looked for if it is not given.
+    /// How long they run before they are cancelled, in seconds.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=86_400))]
+    seconds: u32,
+    /// How often a node and a worker are killed meanwhile.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    kills: u32,
+    /// Decides who is killed and when customers change their minds; random if not given.
     #[arg(long)]
-    port: Option<u16>,
-    /// Where the data goes, and stays; a temporary folder if not given.
-    #[arg(long)]
+    seed: Option<u64>,
+    /// A new folder for everything that the demo writes. It stays.
+    #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// Keep the temporary folder too.
+    #[arg(long)]
+    keep: bool,
+    /// Print the outcome as JSON on the standard output, and what people read on the standard error.
+    #[arg(long)]
+    json: bool,
 }
-
-#[derive(Debug, Subcommand)]
-enum Part {
-    /// One worker process, as the demo starts it.
-    #[command(hide = true)]
-    Worker {
-        #[arg(long)]
-        addresses: String,
-        #[arg(long)]
-        ledger: PathBuf,
-    },
-}
-
-type Subscription = Handle<Receipt, SubscriptionError>;
 
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    runtime()?.block_on(async move {
-        if let Some(Part::Worker { addresses, ledger }) = &options.part {
-            return subscription::work(addresses, ledger).await;
-        }
-        let folder = Folder::choose(options.data_dir.clone())?;
+    let mut folder = DataDir::choose(options.data_dir.as_deref(), "demo")?;
+    anyhow::ensure!(
+        !folder.path().exists(),
+        "{} exists; the demo wants a new folder, or it would count old charges",
+        folder.path().display()
+    );
+    std::fs::create_dir_all(folder.path())?;
+    if options.keep {
+        folder.keep();
+    }
+    let screen = Screen::new(options.json);
+    let told = runtime()?.block_on(async {
         tokio::select! {
-            outcome = show(&options, &folder.path) => outcome,
-            () = signalled() => anyhow::bail!("interrupted"),
+            outcome = play(&options, &folder, screen.clone()) => Some(outcome),
+            // Dropping the play kills all that it started.
+            () = signalled() => None,
         }
-    })
-}
-
-async fn show(options: &Options, folder: &std::path::Path) -> anyhow::Result<()> {
-    let ledger_path = folder.join(LEDGER_FILE);
-    Ledger::open(&ledger_path).with_context(|| format!("cannot write {}", ledger_path.display()))?;
-    println!("Three nodes and {WORKERS} workers start, with their data in {}.", folder.display());
-    let nodes = Nodes::start(options.port, folder).await?;
-    let mut workers = Vec::new();
-    for _ in 0..WORKERS {
-        workers.push(Worker::start(&nodes, &ledger_path)?);
-    }
-    let client = Client::connect(nodes.api_addresses()).queue(subscription::QUEUE).await?;
-    let progress = tokio::spawn(progress(client.clone(), ledger_path.clone(), nodes.watch()));
-
-    let started = Instant::now();
-    let ids: Vec<String> = (0..options.workflows).map(|n| format!("subscription-{n:04}")).collect();
-    let subscriptions = each(ids, |id| {
-        let client = client.clone();
-        async move {
-            let terms = Terms {
-                customer: id.clone(),
-                cents: CENTS_FIRST,
-                trial: Duration::from_secs(1),
-                period: Duration::from_secs(1),
-            };
-            Ok(client.start(subscription::subscription, terms).id(id).await?)
-        }
-    })
-    .await
-    .context("a subscription could not be started")?;
-    println!("{} subscriptions run: a trial of a second, then a charge a second.", subscriptions.len());
-
-    let at =
-        |part: u64| started + Duration::from_secs(options.seconds) * u32::try_from(part).unwrap_or(0) / 6;
-    tokio::time::sleep_until(at(1).into()).await;
-    let (node, shard) = nodes.kill_leader()?;
-    println!("kill -9 of node {node}, which leads shard {shard} and others");
-
-    tokio::time::sleep_until(at(2).into()).await;
-    each(subscriptions.clone(), |handle: Subscription| async move {
-        handle.send(Change::Amount(CENTS_LATER)).await?;
-        let period: Duration = handle.query("period").await?;
-        anyhow::ensure!(period == Duration::from_secs(1), "{} has a period of {period:?}", handle.id());
-        Ok(())
-    })
-    .await
-    .context("an amount could not be changed")?;
-    println!("every amount was changed by a signal, every period read by a query");
-
-    tokio::time::sleep_until(at(3).into()).await;
-    workers[0].kill().await?;
-    println!("kill -9 of worker 1");
-    tokio::time::sleep(WORKER_PAUSE).await;
-    workers[0] = Worker::start(&nodes, &ledger_path)?;
-    println!("worker 1 is back as process {}", workers[0].child.id().unwrap_or_default());
-
-    tokio::time::sleep_until(at(4).into()).await;
-    let (node, shard) = nodes.kill_leader()?;
-    println!("kill -9 of node {node}, which leads shard {shard} and others");
-
-    tokio::time::sleep_until(at(6).into()).await;
-    each(subscriptions.clone(), |handle: Subscription| async move { Ok(handle.send(Change::Cancel).await?) })
-        .await
-        .context("a subscription could not be cancelled")?;
-    println!("every subscription was cancelled by a signal");
-
-    let outcomes = tokio::time::timeout(END_TIMEOUT, each(subscriptions, outcome_of))
-        .await
-        .context("subscriptions are still open a minute after they were cancelled")??;
-    progress.abort();
-    let open = client.count("ExecutionStatus = \"Running\"").await?;
-    let compared = nodes.compare().await?;
-    let seen = nodes.watch();
-    let report = Report {
-        outcomes: outcomes.into_iter().map(|outcome| (outcome.id.clone(), outcome)).collect(),
-        entries: ledger::read(&ledger_path)?,
-        amounts: (CENTS_FIRST, CENTS_LATER),
-        open,
-        compared,
-        leader_changes: seen.leader_changes(),
-        without_leader: seen.without_leader(),
+    });
+    let outcome = match told {
+        Some(outcome) => outcome,
+        None => anyhow::bail!("stopped before the end: nothing was judged"),
     };
-    for worker in &mut workers {
-        worker.stop().await?;
+    if !matches!(outcome, Ok(true)) {
+        // The evidence stays.
+        folder.keep();
     }
-    nodes.stop().await?;
-    println!("\n{report}");
-    let faults = report.faults();
-    for fault in faults.iter().take(20) {
-        println!("wrong: {fault}");
+    if folder.is_kept() {
+        screen.line(&format!("Logs, ledger and data are in {}.", folder.path().display()));
     }
-    anyhow::ensure!(faults.is_empty(), "{} things are wrong", faults.len());
-    println!("Nothing is missing and nothing happened twice.");
+    anyhow::ensure!(outcome?, "the demo found faults");
     Ok(())
 }
 
-/// Does the same for each of many, some at a time.
-async fn each<T, O, F>(items: Vec<T>, work: impl Fn(T) -> F) -> anyhow::Result<Vec<O>>
-where
-    F: Future<Output = anyhow::Result<O>>,
-{
-    use futures::{StreamExt as _, TryStreamExt as _};
-    futures::stream::iter(items.into_iter().map(work)).buffered(CALLERS).try_collect().await
+/// The whole story. Says whether all is well.
+async fn play(options: &Options, folder: &DataDir, mut screen: Screen) -> anyhow::Result<bool> {
+    let seed = options.seed.unwrap_or_else(|| u64::from(Clock.seed() as u32));
+    let time = Duration::from_secs(options.seconds.into());
+    let terms = Terms { count: options.workflows as usize, trial: TRIAL, period: PERIOD, seed };
+    introduce(&screen, options, seed);
+
+    let mut processes = Processes::prepare(folder.path(), NODES, WORKERS, QUEUE)?;
+    let peers: BTreeMap<u64, String> =
+        processes.configs.iter().map(|config| (config.node_id, config.peer.listen.to_string())).collect();
+    let watch = Watch::start(peers.clone())?;
+    raise(&mut processes, &watch).await?;
+    show(&screen, &processes, &watch);
+
+    let client =
+        Client::connect(processes.api_addresses()).queue(QUEUE).deadline(customers::CALL_TIMEOUT).await?;
+    let glimpse = Glimpse::default();
+    watch.begin();
+    screen.begin();
+    let customers = Customers::come(&client, terms);
+    let acts = async {
+        let started = Instant::now();
+        customers.subscribed().await;
+        let killed = chaos::reign(&mut processes, &watch, &screen, options.kills, time, seed).await?;
+        while started.elapsed() < time && !customers.any_ended() {
+            processes.ensure_alive()?;
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        screen.note("everybody cancels");
+        Ok::<_, anyhow::Error>((killed, customers.leave().await?))
+    };
+    let (killed, ended) = tokio::select! {
+        acts = acts => acts?,
+        failed = narrate(&screen, &watch, &glimpse, folder) => return Err(failed),
+        () = customers::curious(client.clone(), terms, &glimpse) => anyhow::bail!("nobody asks any more"),
+    };
+    let leaders = watch.record();
+    let mut evidence = Evidence {
+        customers: customers::testimony(&client, ended).await?,
+        shards: leaders::replicas(&peers).await?,
+        ledger: ledger::Reader::new(&processes::ledger(folder.path())).read_new()?,
+        nodes: NODES,
+        queries: glimpse.queries(),
+        stale_answers: glimpse.stale_answers(),
+        bad_ends: Vec::new(),
+    };
+    drop((watch, client));
+    evidence.bad_ends = processes.stop().await;
+    report(&screen, options.json, seed, killed, &leaders, &check::check(&evidence))
 }
 
-/// What the cluster says about a subscription that has ended.
-async fn outcome_of(handle: Subscription) -> anyhow::Result<Outcome> {
-    let receipt = handle.result().await.with_context(|| format!("{} did not complete", handle.id()))?;
-    let history = handle.history().await?;
-    Outcome::of(handle.id(), handle.run_id().unwrap_or_default(), receipt, &history.events)
+fn introduce(screen: &Screen, options: &Options, seed: u64) {
+    screen.line(&format!(
+        "{} subscriptions on {NODES} nodes and {WORKERS} workers: a trial of {}, then a charge every {} until they",
+        options.workflows,
+        seconds(TRIAL),
+        seconds(PERIOD)
+    ));
+    screen.line(&format!(
+        "are cancelled after {} s. Meanwhile nodes and workers are killed, {} of each. To kill the same: --seed {seed}",
+        options.seconds, options.kills
+    ));
+    screen.line("");
 }
 
-/// One line a second.
-async fn progress(client: Client, ledger: PathBuf, seen: nodes::Watch) {
+/// Starts everything, and waits until the cluster serves and leadership is spread.
+async fn raise(processes: &mut Processes, watch: &Watch) -> anyhow::Result<()> {
+    for node in &mut processes.nodes {
+        node.start()?;
+    }
     let started = Instant::now();
-    let mut every = tokio::time::interval(Duration::from_secs(1));
+    while !watch.is_whole(NODES) {
+        processes.ensure_alive()?;
+        anyhow::ensure!(started.elapsed() < READY_TIMEOUT, "the nodes do not serve after {READY_TIMEOUT:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    for worker in &mut processes.workers {
+        worker.start()?;
+    }
+    while !is_spread(watch) && started.elapsed() < SPREAD_TIMEOUT {
+        processes.ensure_alive()?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
+
+/// No node leads more than its part.
+fn is_spread(watch: &Watch) -> bool {
+    let part = watch.shards().len().div_ceil(NODES);
+    watch.leads().values().all(|shards| *shards <= part)
+}
+
+fn show(screen: &Screen, processes: &Processes, watch: &Watch) {
+    let leads = watch.leads();
+    for (node, config) in processes.nodes.iter().zip(&processes.configs) {
+        screen.line(&format!(
+            "{}    process {:<7} API at {}, leads {} shards",
+            node.name,
+            node.pid().unwrap_or_default(),
+            config.api.listen,
+            leads.get(&config.node_id).copied().unwrap_or_default()
+        ));
+    }
+    for worker in &processes.workers {
+        screen.line(&format!("{}  process {}", worker.name, worker.pid().unwrap_or_default()));
+    }
+}
+
+/// Prints a line a second. Returns only with an error.
+async fn narrate(screen: &Screen, watch: &Watch, glimpse: &Glimpse, folder: &DataDir) -> anyhow::Error {
+    let mut book = ledger::Reader::new(&processes::ledger(folder.path()));
+    let mut moment = Moment::default();
+    let mut ticks = tokio::time::interval_at(Instant::now() + LINE_EVERY, LINE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        every.tick().await;
-        let open =
-            tokio::time::timeout(Duration::from_millis(900), client.count("ExecutionStatus = \"Running\""));
-        let open = match open.await {
-            Ok(Ok(open)) => open.to_string(),
-            _ => "?".to_owned(),
+        ticks.tick().await;
+        let records = match book.read_new() {
+            Ok(records) => records,
+            Err(error) => return anyhow::anyhow!("the ledger cannot be read: {error}"),
         };
-        let charged = ledger::read(&ledger).map(|entries| ledger::keys(&entries)).unwrap_or_default();
-        println!(
-            "{:>4} s   open {open:>5}   charged {charged:>6}   leader changes {:>3}   without a leader {:>4.1} s",
-            started.elapsed().as_secs(),
-            seen.leader_changes(),
-            seen.without_leader().as_secs_f64(),
-        );
-    }
-}
-
-/// A worker process.
-struct Worker {
-    child: Child,
-}
-
-impl Worker {
-    fn start(nodes: &Nodes, ledger: &std::path::Path) -> anyhow::Result<Worker> {
-        let child = Command::new(std::env::current_exe().context("this program cannot be found again")?)
-            .args(["demo", "worker", "--addresses", &nodes.api_addresses().join(",")])
-            .arg("--ledger")
-            .arg(ledger)
-            // Its end tells the worker to stop, also when this process is killed.
-            .stdin(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .context("a worker cannot be started")?;
-        Ok(Worker { child })
-    }
-
-    async fn kill(&mut self) -> anyhow::Result<()> {
-        Ok(self.child.kill().await?)
-    }
-
-    async fn stop(&mut self) -> anyhow::Result<()> {
-        drop(self.child.stdin.take());
-        let ended = tokio::time::timeout(Duration::from_secs(15), self.child.wait());
-        let ended = ended.await.context("a worker did not stop")??;
-        anyhow::ensure!(ended.success(), "a worker ended with {ended}");
-        Ok(())
-    }
-}
-
-/// A folder that stays if it was asked for, and goes otherwise.
-struct Folder {
-    path: PathBuf,
-    temporary: bool,
-}
-
-impl Folder {
-    fn choose(given: Option<PathBuf>) -> anyhow::Result<Folder> {
-        let temporary = given.is_none();
-        let path = match given {
-            Some(path) => std::path::absolute(path)?,
-            None => std::env::temp_dir().join(format!("everlog-demo-{}", std::process::id())),
-        };
-        if temporary && path.exists() {
-            std::fs::remove_dir_all(&path)?;
+        for record in records {
+            match record.entry {
+                ledger::Entry::Charged => moment.charged += 1,
+                ledger::Entry::Repeated => moment.repeated += 1,
+            }
         }
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        let used = path.join(LEDGER_FILE).exists();
-        anyhow::ensure!(!used, "{} has been used by a demo before", path.display());
-        Ok(Folder { path, temporary })
+        moment.leaders = watch.record();
+        (moment.open, moment.answer) = glimpse.take();
+        screen.moment(&moment);
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.temporary
-            && let Err(error) = std::fs::remove_dir_all(&self.path)
-        {
-            eprintln!("everlog: the temporary folder {} stays: {error}", self.path.display());
-        }
+/// Prints what came of it. Says whether all is well.
+fn report(
+    screen: &Screen,
+    as_json: bool,
+    seed: u64,
+    killed: chaos::Killed,
+    leaders: &Record,
+    verdict: &Verdict,
+) -> anyhow::Result<bool> {
+    screen.table(verdict);
+    screen.figure(
+        "attempts to charge",
+        &format!(
+            "{}, of which {} repeats moved no money",
+            grouped(verdict.attempts),
+            grouped(verdict.repeats)
+        ),
+    );
+    screen.figure("events", &format!("{} in {} histories", grouped(verdict.events), grouped(verdict.runs)));
+    screen.figure("queries answered", &grouped(verdict.queries));
+    screen.figure("killed with SIGKILL", &format!("nodes: {}, workers: {}", killed.nodes, killed.workers));
+    screen.figure(
+        "changes of leaders",
+        &format!("{}; the longest time a shard had none: {}", leaders.changes, seconds(leaders.longest)),
+    );
+    screen.line("");
+    let good = verdict.is_good();
+    screen.line(match good {
+        true => "Nothing is missing, nothing is doubled, all nodes agree.",
+        false => "Something is wrong. This is a bug in Everlog: please report it, with the folder below.",
+    });
+    if as_json {
+        let outcome = json!({
+            "good": good, "seed": seed, "table": verdict.rows, "faults": verdict.faults,
+            "attempts": verdict.attempts, "repeats": verdict.repeats, "runs": verdict.runs, "events": verdict.events,
+            "queries": verdict.queries, "killed": killed, "leader_changes": leaders.changes,
+            "seconds_without_leader": leaders.without.as_secs_f64(),
+            "seconds_without_leader_max": leaders.longest.as_secs_f64(),
+        });
+        println!("{}", serde_json::to_string_pretty(&outcome)?);
     }
+    Ok(good)
 }
-
-/// Charges by customer, in order of their periods.
-type ByCustomer<T> = BTreeMap<String, T>;

@@ -16,9 +16,13 @@ use crate::config::{self, Config, LogFormat, Member};
 use crate::node::Application;
 
 mod children;
+mod data_dir;
+
+pub(crate) use children::CONFIG_FILE;
+pub(crate) use data_dir::DataDir;
 
 /// The ports of one kind are this far from those of the next.
-pub(crate) const PORT_STEP: u16 = 100;
+const PORT_STEP: u16 = 100;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -57,7 +61,7 @@ pub struct Options {
 }
 
 pub(crate) fn run<A: Application>(options: Options, application: impl FnOnce() -> A) -> anyhow::Result<()> {
-    let data = DataDir::choose(options.data_dir.as_deref(), options.port)?;
+    let data = DataDir::choose(options.data_dir.as_deref(), &format!("dev-{}", options.port))?;
     let configs = configs(&options, data.path())?;
     if let [config] = configs.as_slice() {
         start_log(&config.log)?;
@@ -130,41 +134,4 @@ fn configs(options: &Options, data: &Path) -> anyhow::Result<Vec<Config>> {
         configs.push(config);
     }
     Ok(configs)
-}
-
-/// A folder that stays, or one that goes with the command.
-enum DataDir {
-    Kept(PathBuf),
-    Temporary(PathBuf),
-}
-
-impl DataDir {
-    fn choose(given: Option<&Path>, port: u16) -> anyhow::Result<Self> {
-        if let Some(path) = given {
-            return Ok(Self::Kept(std::path::absolute(path)?));
-        }
-        let path = std::env::temp_dir().join(format!("everlog-dev-{port}-{}", std::process::id()));
-        if path.exists() {
-            // Left by a process of the same number that was killed.
-            std::fs::remove_dir_all(&path)?;
-        }
-        Ok(Self::Temporary(path))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) | Self::Temporary(path) => path,
-        }
-    }
-}
-
-impl Drop for DataDir {
-    fn drop(&mut self) {
-        if let Self::Temporary(path) = self
-            && path.exists()
-            && let Err(error) = std::fs::remove_dir_all(&*path)
-        {
-            eprintln!("everlog: the temporary folder {} stays: {error}", path.display());
-        }
-    }
 }

@@ -10,7 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
-mod demo;
+pub mod demo;
 pub mod dev;
 pub mod everlog;
 pub mod frontend;

@@ -18,6 +18,7 @@ use prometheus_client::metrics::{
 use prometheus_client::registry::Registry;
 
 mod http;
+pub mod store;
 
 pub use http::{Health, serve};
 
@@ -72,7 +73,6 @@ pub struct RaftMetrics {
     pub proposals_failed: Family<ShardLabel, Counter>,
     pub proposals_pending: Family<ShardLabel, Gauge>,
     pub read_indexes: Family<ShardLabel, Counter>,
-    pub log_syncs: Gauge,
     pub link_messages: Family<KindLabel, Counter>,
 }
 
@@ -181,7 +181,6 @@ impl RaftMetrics {
             "Rounds that confirmed a leader for reads",
             self.read_indexes.clone(),
         );
-        registry.register("raft_log_syncs", "Times the log was synced to disk", self.log_syncs.clone());
         registry.register("raft_link_messages", "Messages sent to peers", self.link_messages.clone());
     }
 }

@@ -5,11 +5,13 @@
 //! back its services. This module knows neither workflows nor histories.
 
 use std::future::pending;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use everlog_raft_store::{Machine, Store};
+use anyhow::Context as _;
+use everlog_raft_store::{Machine, Store, Trouble};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -24,6 +26,7 @@ use crate::raft::{self, Bootstrap, Group, Groups};
 mod api;
 pub mod bare;
 mod folder;
+mod leave;
 
 pub use folder::{Error as FolderError, Folder};
 
@@ -36,7 +39,10 @@ const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(4);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A stop that takes longer is cut short: a supervisor would do it less gently.
 const STOP_TIMEOUT: Duration = Duration::from_secs(9);
-/// How often the node looks whether one of its groups has died.
+/// A full disk is waited for so long. Then the node stops: others can do its work, and a supervisor hears
+/// of it.
+const NO_ROOM_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the node looks whether its store is in trouble or one of its groups has died.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// What everyone in the process may use. Cloning is cheap.
@@ -70,7 +76,7 @@ pub struct Services {
     /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
     /// itself is a good choice.
     pub handlers: Handlers,
-    /// Ends long polls with empty answers and waits for what is in flight. Called once, on a stop.
+    /// Ends the polls that wait here with empty answers. Called once, on a stop.
     pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
 }
 
@@ -103,6 +109,7 @@ pub async fn run(
         false => Err("the node is still starting".to_owned()),
     });
     let (begin_stop, stopping) = watch::channel(false);
+    let (close_api, api_closed) = watch::channel(false);
     let (close_ports, closed) = watch::channel(false);
 
     let folder = Arc::new(Folder::open(&config.data_dir, config.node_id, config.raft.shards)?);
@@ -132,9 +139,10 @@ pub async fn run(
     let identity = Identity::new(config.node_id, folder.cluster_id());
     let peers = Peers::new(identity.clone(), clock, metrics.clone());
     for member in config.members() {
-        peers.add(member.id, &member.peer)?;
+        peers.configure(member.id, &member.peer)?;
     }
     let store = Arc::new(open_store(&config).await?);
+    metrics::store::report(&metrics, store.clone());
     let groups =
         Groups::start(config.node_id, &config.raft, &store, application.machine(&config), &peers, &metrics)
             .await?;
@@ -159,6 +167,7 @@ pub async fn run(
         identity,
         folder: folder.clone(),
         groups: groups.clone(),
+        peers: peers.clone(),
         health: health.clone(),
         started,
         draining: draining.clone(),
@@ -169,15 +178,17 @@ pub async fn run(
 
     let services = application.start(node.clone())?;
     let _installed = peers.install(services.handlers);
-    let api_server = tokio::spawn(api::serve(api_listener, services.api, health.clone(), closed.clone()));
-    watch_readiness(&health, &folder, &groups, &peers, draining.clone());
+    let api_server =
+        api::serve(api_listener, services.api, health.clone(), stopping.clone(), api_closed.clone());
+    let api_server = tokio::spawn(api_server);
+    watch_readiness(&health, &folder, &store, &groups, &peers, draining.clone());
     serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
 
     let forming = raft::bootstrap(Bootstrap {
         me: config.node_id,
         members: config.members(),
-        folder,
+        folder: folder.clone(),
         groups: groups.clone(),
         peers: peers.clone(),
         clock,
@@ -199,7 +210,13 @@ pub async fn run(
         () = stop => None,
         formed = formed_for_ever => formed.err().map(anyhow::Error::from),
         () = balancing => None,
+        error = watch_store(&store, folder.path()) => Some(error),
         why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
+    };
+    // A group dies of what happened to its log, and that is the better reason.
+    let failed = match (failed, store.trouble()) {
+        (Some(_), Some(trouble)) => Some(stopped_by(&trouble, folder.path())),
+        (failed, _) => failed,
     };
 
     tracing::info!("stopping");
@@ -211,18 +228,24 @@ pub async fn run(
                 tracing::warn!("not all leaderships were handed over in time");
             }
         }
+        // What clients asked before is still answered, here or by the nodes that lead now, and no
+        // connection is closed under a call.
         begin_stop.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIMEOUT, (services.drain)()).await.is_err() {
-            tracing::warn!("some requests were cut off");
-        }
-        groups.shutdown().await;
-        close_ports.send_replace(true);
-        if tokio::time::timeout(DRAIN_TIMEOUT, api_server).await.is_err() {
+        close_api.send_replace(true);
+        let answered = async {
+            (services.drain)().await;
+            let _ = api_server.await;
+        };
+        if tokio::time::timeout(DRAIN_TIMEOUT, answered).await.is_err() {
             tracing::warn!("some connections were cut off");
         }
+        // On a full disk the groups would wait for their log.
+        store.lose_patience();
+        groups.shutdown().await;
+        close_ports.send_replace(true);
         // The streams of other nodes never end by themselves.
         peer_server.abort();
-        close_store(&store).await
+        close_store(&store, folder.path()).await
     })
     .await;
     match (failed, stopped) {
@@ -237,13 +260,58 @@ pub async fn run(
 /// Opens the store on a thread that may block: after a kill the tables' file takes seconds.
 async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let (folder, options) = (config.data_dir.clone(), config.store.options());
-    Ok(tokio::task::spawn_blocking(move || Store::open(&folder, options)).await??)
+    match tokio::task::spawn_blocking(move || Store::open(&folder, options)).await? {
+        Err(error) if error.is_full() => Err(no_room(&error.to_string(), &config.data_dir)),
+        opened => Ok(opened
+            .with_context(|| format!("the data folder {} cannot be opened", config.data_dir.display()))?),
+    }
 }
 
 /// Makes everything durable.
-async fn close_store(store: &Arc<Store>) -> anyhow::Result<()> {
+async fn close_store(store: &Arc<Store>, folder: &Path) -> anyhow::Result<()> {
     let store = store.clone();
-    Ok(tokio::task::spawn_blocking(move || store.close()).await??)
+    match tokio::task::spawn_blocking(move || store.close()).await? {
+        Err(error) if error.is_full() => Err(no_room(&error.to_string(), folder)),
+        closed => Ok(closed?),
+    }
+}
+
+/// Returns when the store can't go on: at once if something failed for good, and after a while if there is
+/// no room on the disk.
+async fn watch_store(store: &Store, folder: &Path) -> anyhow::Error {
+    let mut without_room: Option<Instant> = None;
+    loop {
+        match store.trouble() {
+            None => without_room = None,
+            Some(trouble) => {
+                let since = *without_room.get_or_insert_with(Instant::now);
+                if !trouble.may_pass || since.elapsed() >= NO_ROOM_PATIENCE {
+                    return stopped_by(&trouble, folder);
+                }
+            }
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+/// What an operator is told of a store that stopped the node.
+fn stopped_by(trouble: &Trouble, folder: &Path) -> anyhow::Error {
+    if trouble.is_full {
+        return no_room(&trouble.why, folder);
+    }
+    anyhow::anyhow!(
+        "the data folder {} failed: {}. The node stops, because only a new start can tell what the disk holds",
+        folder.display(),
+        trouble.why
+    )
+}
+
+fn no_room(why: &str, folder: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "no room is left on the disk for the data folder {}: {why}. Nothing that was acknowledged is lost; make \
+         room and start the node again",
+        folder.display()
+    )
 }
 
 /// Whether this node is the one that forms the cluster by itself.
@@ -256,6 +324,7 @@ fn forms_cluster(config: &Config) -> bool {
 fn watch_readiness(
     health: &Health,
     folder: &Arc<Folder>,
+    store: &Arc<Store>,
     groups: &Groups,
     peers: &Peers,
     draining: Arc<AtomicBool>,
@@ -269,6 +338,8 @@ fn watch_readiness(
         true => Ok(()),
         false => Err("the cluster is not formed yet".to_owned()),
     });
+    let store = store.clone();
+    health.check("disk", move || store.trouble().map_or(Ok(()), |trouble| Err(trouble.why)));
     let (of, peers) = (groups.clone(), peers.clone());
     health.check("leaders", move || {
         shards_where(&of, "shards without a leader", |group| !is_led(group, &peers))

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use everlog_proto::cluster as proto;
 use futures::future::BoxFuture;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 
 use crate::clock::Clock;
@@ -40,6 +40,9 @@ pub const FROM: &str = "everlog-from";
 /// The metadata key of a public call that another node forwarded: it is answered or refused here, and
 /// never forwarded again. The API port removes it, so a client cannot pretend.
 pub const FORWARDED: &str = "everlog-forwarded";
+/// The metadata key of a refusal that is known to have changed nothing: the call may be made again,
+/// whatever it does.
+pub const NOT_APPLIED: &str = "everlog-not-applied";
 
 /// Largest message between two nodes: a batch of entries that ends with the largest legal one.
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
@@ -47,6 +50,13 @@ pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 pub const INTERNAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a node may take to say how it is.
 pub const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Marks a failed call as one that reached nobody, such as a connection that was refused.
+pub fn not_applied(message: impl Into<String>) -> Status {
+    let mut status = Status::unavailable(message);
+    status.metadata_mut().insert(NOT_APPLIED, MetadataValue::from_static("1"));
+    status
+}
 
 /// Answers the engine's internal requests from other nodes.
 #[tonic::async_trait]
@@ -141,6 +151,8 @@ impl Drop for Installed {
 /// The connection to one node.
 struct Peer {
     address: String,
+    /// An operator said so, here.
+    is_configured: bool,
     channel: tonic::transport::Channel,
     link: Link,
 }
@@ -155,7 +167,7 @@ pub enum Error {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        Status::unavailable(error.to_string())
+        not_applied(error.to_string())
     }
 }
 
@@ -176,13 +188,25 @@ impl Peers {
         &self.inner.identity
     }
 
-    /// Makes a node known, or known under another address. Nothing is sent before it is needed.
-    pub fn add(&self, node: u64, address: &str) -> Result<(), Error> {
+    /// Makes a node known under the address that this node's configuration says. Nothing is sent before it
+    /// is needed.
+    pub fn configure(&self, node: u64, address: &str) -> Result<(), Error> {
+        self.add(node, address, true)
+    }
+
+    /// Makes a node known under the address that the groups have for it, unless the configuration says
+    /// otherwise: it may be newer, and how a node is reached may depend on from where.
+    pub fn learn(&self, node: u64, address: &str) -> Result<(), Error> {
+        self.add(node, address, false)
+    }
+
+    fn add(&self, node: u64, address: &str, is_configured: bool) -> Result<(), Error> {
         if node == self.inner.identity.node_id {
             return Ok(());
         }
         let mut table = self.table();
-        if table.get(&node).is_some_and(|peer| peer.address == address) {
+        let stays = |peer: &Arc<Peer>| peer.address == address || (peer.is_configured && !is_configured);
+        if table.get(&node).is_some_and(stays) {
             return Ok(());
         }
         let channel = endpoint(address)?.connect_lazy();
@@ -193,7 +217,7 @@ impl Peers {
             self.inner.clock,
             self.inner.metrics.clone(),
         );
-        table.insert(node, Arc::new(Peer { address: address.to_owned(), channel, link }));
+        table.insert(node, Arc::new(Peer { address: address.to_owned(), is_configured, channel, link }));
         Ok(())
     }
 
@@ -220,7 +244,7 @@ impl Peers {
 
     fn handlers(&self) -> Result<Handlers, Status> {
         let handlers = self.inner.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
-        handlers.ok_or_else(|| Status::unavailable("this node is still starting, or about to stop"))
+        handlers.ok_or_else(|| not_applied("this node is still starting, or about to stop"))
     }
 
     /// One internal request to a node; this node answers its own requests without the network.
@@ -267,7 +291,7 @@ impl Peers {
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         connection::within(timeout, async {
-            client.ready().await.map_err(|error| Status::unavailable(format!("node {node}: {error}")))?;
+            client.ready().await.map_err(|error| not_applied(format!("node {node}: {error}")))?;
             client.unary(request, path, codec::Raw).await
         })
         .await

@@ -30,7 +30,7 @@ mod propose;
 mod snapshot;
 mod wire;
 
-pub use balance::{balance, hand_over};
+pub use balance::{balance, hand_over, willing};
 pub use bootstrap::{Bootstrap, bootstrap, check_memory};
 pub use group::{Group, Leadership, ReadError, TransferError};
 pub use propose::{Applied, Proposal, ProposeError};
@@ -61,6 +61,10 @@ pub enum Error {
     #[error(transparent)]
     Folder(#[from] crate::node::FolderError),
 }
+
+/// A leader without a quorum is silent for so many of the longest election timeouts. The library asks for
+/// two at least.
+const QUIET_ELECTIONS: u64 = 3;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -125,7 +129,6 @@ impl Groups {
         let groups = self.clone();
         let figures = metrics.raft.clone();
         metrics.on_scrape(move || {
-            figures.log_syncs.set(groups.store.metrics().log_syncs as i64);
             for group in groups.iter() {
                 let status = group.status();
                 let label = ShardLabel { shard: status.group };
@@ -166,6 +169,9 @@ fn library_config(config: &config::Raft) -> Result<openraft::Config, Error> {
         // A leader that starts again must be elected again: what it had applied may not have reached
         // its tables, and a new term makes it see all that is committed before it serves.
         enable_leader_restore: Some(false),
+        // A leader that has lost its quorum falls silent, or it would keep those who still hear it from
+        // electing another: for as long as an election takes, twice over. Then it tries again.
+        quorum_loss_probe_interval: Some(QUIET_ELECTIONS * config.election_max_ms),
         // Data that was once acknowledged may not go missing in silence.
         allow_log_reversion: Some(false),
         backoff: "50ms 100ms 200ms ...1s".to_owned(),

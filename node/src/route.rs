@@ -14,14 +14,15 @@ use everlog_engine::reject::Reject;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status, metadata::MetadataValue};
 
-use crate::frontend::{
-    backend::{CallError, Place},
-    call::Call,
-    status,
+use crate::{
+    frontend::{
+        backend::{CallError, Place},
+        call::Call,
+        status,
+    },
+    peer::{NOT_APPLIED, not_applied},
 };
 
-/// The metadata key of a refusal that is known to have changed nothing.
-pub const NOT_APPLIED: &str = "everlog-not-applied";
 /// The metadata key with the node that a refusing node takes for the leader.
 pub const LEADER: &str = "everlog-leader";
 
@@ -179,12 +180,5 @@ pub fn elsewhere(leader: Option<u64>) -> Status {
     if let Some(leader) = leader {
         status.metadata_mut().insert(LEADER, MetadataValue::from(leader));
     }
-    status
-}
-
-/// Marks a failed call as one that reached nobody, such as a connection that was refused.
-pub fn not_applied(message: impl Into<String>) -> Status {
-    let mut status = Status::unavailable(message);
-    status.metadata_mut().insert(NOT_APPLIED, MetadataValue::from_static("1"));
     status
 }

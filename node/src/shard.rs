@@ -10,7 +10,10 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -47,8 +50,19 @@ const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
 const IDLE_WAKE: Duration = Duration::from_secs(60);
 
 enum Message {
-    Request { workflow: WorkflowKey, request: Request, reply: oneshot::Sender<Result<Reply, Reject>> },
-    OfferRefused { run: RunKey },
+    Request {
+        call: Call,
+        workflow: WorkflowKey,
+        request: Request,
+        reply: oneshot::Sender<Result<Reply, Reject>>,
+    },
+    Forget {
+        call: Call,
+        workflow: WorkflowKey,
+    },
+    OfferRefused {
+        run: RunKey,
+    },
     QueuesMoved,
 }
 
@@ -56,13 +70,33 @@ enum Message {
 #[derive(Clone)]
 pub struct ShardHandle {
     inbox: mpsc::Sender<Message>,
+    next_call: Arc<AtomicU64>,
+}
+
+/// Lets the shard know that a caller went away before it was answered.
+struct Forgotten<'a> {
+    inbox: &'a mpsc::Sender<Message>,
+    call: Call,
+    workflow: Option<WorkflowKey>,
+}
+
+impl Drop for Forgotten<'_> {
+    fn drop(&mut self) {
+        if let Some(workflow) = self.workflow.take() {
+            // Without room for it the caller is forgotten when what it waits for is due.
+            let _ = self.inbox.try_send(Message::Forget { call: self.call, workflow });
+        }
+    }
 }
 
 impl ShardHandle {
     /// Asks a workflow of this shard. Refused with Unavailable if another node leads the shard.
     pub async fn call(&self, workflow: WorkflowKey, request: Request) -> Result<Reply, Reject> {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Request { workflow, request, reply };
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let mut forgotten = Forgotten { inbox: &self.inbox, call, workflow: None };
+        let key = workflow.clone();
+        let message = Message::Request { call, workflow, request, reply };
         match self.inbox.try_send(message) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -70,7 +104,10 @@ impl ShardHandle {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(stopped()),
         }
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+        forgotten.workflow = Some(key);
+        let answered = answer.await.unwrap_or_else(|_| Err(stopped()));
+        forgotten.workflow = None;
+        answered
     }
 
     /// A queue could not take a task of this run.
@@ -103,12 +140,11 @@ pub struct Surroundings {
 /// Starts the shard's task.
 pub fn start(context: Surroundings) -> ShardHandle {
     let (sender, inbox) = mpsc::channel(INBOX_MAX);
-    let handle = ShardHandle { inbox: sender };
+    let handle = ShardHandle { inbox: sender, next_call: Arc::new(AtomicU64::new(1)) };
     let shell = Shell {
         shard: Shard::new(context.slots.clone()),
         context,
         calls: BTreeMap::new(),
-        next_call: 1,
         proposals: FuturesOrdered::new(),
         reads: FuturesUnordered::new(),
         barriers: FuturesUnordered::new(),
@@ -122,7 +158,6 @@ struct Shell {
     shard: Shard,
     context: Surroundings,
     calls: BTreeMap<Call, oneshot::Sender<Result<Reply, Reject>>>,
-    next_call: Call,
     proposals: FuturesOrdered<Numbered<Proposal>>,
     reads: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
     /// Barriers behind a lost proposal: the term, and whether it is settled.
@@ -187,11 +222,13 @@ impl Shell {
             }
             for message in messages.drain(..) {
                 let input = match message {
-                    Message::Request { workflow, request, reply } => {
-                        let call = self.next_call;
-                        self.next_call += 1;
+                    Message::Request { call, workflow, request, reply } => {
                         self.calls.insert(call, reply);
                         Input::Request { call, workflow, request }
+                    }
+                    Message::Forget { call, workflow } => {
+                        self.calls.remove(&call);
+                        Input::Forget { call, workflow }
                     }
                     Message::OfferRefused { run } => Input::OfferRefused { run },
                     Message::QueuesMoved => Input::QueuesMoved,

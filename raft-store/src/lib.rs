@@ -35,8 +35,8 @@ pub use wal::WalOptions;
 /// Why the store cannot go on, or cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{path}: {source}")]
-    Io { path: String, source: std::io::Error },
+    #[error("{path}: {error}")]
+    Io { path: String, error: std::io::Error },
     #[error("another process uses the data folder {0}")]
     Locked(String),
     /// A record that was once good is not readable any more. Nothing is cut: the node must not vote as if
@@ -69,13 +69,13 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(path: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.into();
-        move |source| Error::Io { path, source }
+        move |error| Error::Io { path, error }
     }
 
     /// Whether it is only room on the disk that is missing.
     pub fn is_full(&self) -> bool {
         match self {
-            Error::Io { source, .. } => disk::is_full(source),
+            Error::Io { error, .. } => disk::is_full(error),
             Error::Checkpoint(error) => error.is_full(),
             _ => false,
         }
@@ -84,17 +84,18 @@ impl Error {
 
 /// Why an open store doesn't do what it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no room on the disk. It passes by itself when somebody has made some.
-    NoRoom(String),
-    /// Something failed for good: only a new start can tell what the disk holds.
-    Failed(String),
+pub struct Trouble {
+    pub why: String,
+    /// Room is missing on the disk.
+    pub is_full: bool,
+    /// It passes when somebody has made room. Otherwise only a new start can tell what the disk holds.
+    pub may_pass: bool,
 }
 
 impl From<Error> for std::io::Error {
     fn from(error: Error) -> std::io::Error {
         match error {
-            Error::Io { path, source } => std::io::Error::new(source.kind(), format!("{path}: {source}")),
+            Error::Io { path, error } => std::io::Error::new(error.kind(), format!("{path}: {error}")),
             other => std::io::Error::other(other),
         }
     }

@@ -26,6 +26,7 @@ use std::{
 
 pub(crate) use open::open;
 pub(crate) use queue::Batch;
+use queue::Refusal;
 pub(crate) use segment::Place;
 use segment::Segment;
 use writer::Standing;
@@ -164,8 +165,11 @@ impl Wal {
 
     /// Why the log takes nothing more, or why it can't grow at the moment.
     pub(crate) fn trouble(&self) -> Option<Trouble> {
-        let failed = self.shared.queue.refuses().map(|refusal| Trouble::Failed(refusal.why));
-        failed.or_else(|| self.shared.spares.short().map(Trouble::NoRoom))
+        if let Some(Refusal { why, kind }) = self.shared.queue.refuses() {
+            let is_full = kind == std::io::ErrorKind::StorageFull;
+            return Some(Trouble { why, is_full, may_pass: false });
+        }
+        self.shared.spares.short().map(|why| Trouble { why, is_full: true, may_pass: true })
     }
 
     /// From now on a full disk is not waited for: what needs room fails.

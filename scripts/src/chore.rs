@@ -1,6 +1,8 @@
 //! The chores, each in a file of its own and of the same shape: `run` does it and says how many tests ran.
 
 pub mod bench;
+pub mod bench_wal;
+pub mod client;
 pub mod cluster;
 pub mod conformance;
 pub mod deny;

@@ -16,6 +16,7 @@ use crate::{tally::Tally, workspace::Workspace};
 
 mod chore;
 mod process;
+mod server;
 mod tally;
 mod tools;
 mod workspace;
@@ -53,9 +54,19 @@ const CHORES: &[Chore] = &[
         run: chore::cluster::run,
     },
     Chore {
+        name: "client",
+        about: "the Rust client against three nodes [TEST ...]",
+        run: chore::client::run,
+    },
+    Chore {
         name: "conformance",
         about: "the official SDK, the CLI and the real server",
         run: chore::conformance::run,
+    },
+    Chore {
+        name: "bench-wal",
+        about: "the log beside a bare loop [FOLDER] [SECONDS]",
+        run: chore::bench_wal::run,
     },
     Chore { name: "bench", about: "speed, beside the peers (--help)", run: chore::bench::run },
 ];

@@ -72,6 +72,12 @@ impl<Out, E> Handle<Out, E> {
         self.run_id.as_deref()
     }
 
+    /// The same workflow, with [`Handle::result`], [`Handle::describe`] and [`Handle::history`] beginning
+    /// at another of its runs.
+    pub fn run(self, run_id: impl Into<String>) -> Self {
+        Self { run_id: Some(run_id.into()), ..self }
+    }
+
     /// Sends a message to the workflow's inbox; `.await` sends it.
     pub fn send(&self, message: impl Serialize) -> Signal {
         self.signal(INBOX_SIGNAL, message)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) queue: String,
     /// The queue of tasks for the runs that this worker has in its cache.
     pub(super) sticky_queue: Option<String>,
+    /// How long a task waits there before any worker may have it.
+    pub(super) sticky_timeout: Duration,
     /// Tells this worker from others of the same identity.
     pub(super) instance: String,
     /// The cluster answers the polls of a worker that stops, so that no task is lost on the way.

@@ -31,8 +31,6 @@ use crate::replay::run::Identity;
 use crate::time::to_wire;
 use crate::{SDK_NAME, SDK_VERSION};
 
-/// How long a task waits for the worker that has its run cached, before any worker may have it.
-const STICKY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a report is tried, and one attempt of it.
 const REPORT_TOTAL: Duration = Duration::from_secs(60);
 const REPORT_ATTEMPT: Duration = Duration::from_secs(5);
@@ -258,7 +256,7 @@ fn to_sticky(shared: &Shared, name: String) -> StickyExecutionAttributes {
             kind: TaskQueueKind::Sticky as i32,
             normal_name: shared.queue.clone(),
         }),
-        schedule_to_start_timeout: Some(to_wire(STICKY_TIMEOUT)),
+        schedule_to_start_timeout: Some(to_wire(shared.sticky_timeout)),
     }
 }
 

@@ -206,6 +206,7 @@ impl Shard {
             Input::Forget { call, workflow } => {
                 if let Some(actor) = self.actors.get_mut(&workflow) {
                     actor.forget(call);
+                    self.touch(now, &workflow);
                 }
             }
             Input::Committed { proposal } => self.committed(now, proposal),

@@ -201,8 +201,15 @@ async fn transfer(address: &str, shard: u64, to: Option<u64>) -> anyhow::Result<
         answers.iter().find(|answer| answer.node == leader).map_or(address, |answer| answer.address.as_str());
     let mut client = connect(at).await?;
     let request = proto::TransferLeaderRequest { group: shard, to: to.unwrap_or_default() };
+    if to == Some(leader) {
+        println!("shard {shard} is led by node {leader} already");
+        return Ok(());
+    }
     let reply = client.transfer_leader(request).await.map_err(plain)?.into_inner();
     println!("shard {shard} was led by node {leader}, and now is by node {}", reply.leader);
+    if let Some(to) = to {
+        anyhow::ensure!(reply.leader == to, "node {} was faster than node {to}", reply.leader);
+    }
     Ok(())
 }
 

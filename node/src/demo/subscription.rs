@@ -1,92 +1,83 @@
-//! The work: a subscription as a workflow, a charge as an activity, and the worker that runs them.
-
-use std::{path::Path, sync::Arc};
+//! The workflow of the demo: a subscription.
+//!
+//! It begins with a trial, is charged every period until it is cancelled, and its amount can be changed
+//! while it runs. Nothing in it speaks of failures: that a node or a worker may die at any `await` is the
+//! engine's business.
 
 use everlog_client::prelude::*;
 
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Charge, Ledger};
 
-pub(super) const QUEUE: &str = "subscriptions";
+/// The name of the workflow, for lists.
+pub(super) const WORKFLOW: &str = "subscription";
+/// The name of the activity, as histories have it.
+pub(super) const CHARGE: &str = "charge";
+/// The query that says how far a subscription is.
+pub(super) const PERIOD_QUERY: &str = "period";
 
-/// What a customer has agreed to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Terms {
-    pub(super) customer: String,
+/// A run is closed and continued as a new one after so many charges, so that the history of a
+/// subscription stays short however long it is kept.
+const CHARGES_PER_RUN: u32 = 8;
+/// How long the bank takes to answer. A worker that dies meanwhile has charged and will never say so.
+const BANK_TAKES: Duration = Duration::from_millis(60);
+
+/// What a subscription knows about itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Subscription {
     pub(super) cents: u64,
     pub(super) trial: Duration,
     pub(super) period: Duration,
+    pub(super) so_far: Summary,
 }
 
-/// What a subscription says of itself when it ends.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Receipt {
-    pub(super) charges: u64,
+/// What was charged, by the subscription's own account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Summary {
+    pub(super) charges: u32,
     pub(super) cents: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// What a customer may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Change {
     Amount(u64),
     Cancel,
 }
 
-#[derive(Debug, thiserror::Error, AppError, Serialize, Deserialize)]
-pub(super) enum SubscriptionError {
-    #[error("a charge failed")]
-    Charge(#[from] CallError<LedgerError>),
-    #[error("stopped by the operator")]
-    Stopped(#[from] Cancelled),
-}
-
-#[derive(Debug, thiserror::Error, AppError, Serialize, Deserialize)]
-pub(super) enum LedgerError {
-    #[error("the ledger cannot be written: {0}")]
-    Unwritten(String),
-}
-
-#[activity(start_to_close = "3s", retry(initial = "100ms", backoff = 1.5, max_interval = "1s"))]
-async fn charge(acx: &Acx, customer: String, period: u64, cents: u64) -> Result<(), LedgerError> {
-    let entry = Entry { key: acx.idempotency_key(), customer, period, cents, attempt: acx.attempt() };
-    let ledger = acx.dep::<Arc<Ledger>>().clone();
-    let written = tokio::task::spawn_blocking(move || ledger.append(&entry)).await;
-    let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    written.map_err(|error| LedgerError::Unwritten(error.to_string()))
-}
-
-/// A trial, then a charge every period until the customer cancels.
 #[workflow]
-pub(super) async fn subscription(cx: &Cx, mut terms: Terms) -> Result<Receipt, SubscriptionError> {
+pub(super) async fn subscription(cx: &Cx, mut sub: Subscription) -> Result<Summary> {
     let inbox = cx.inbox::<Change>();
-    cx.on_query("period", |terms: &Terms| terms.period);
-    cx.publish(&terms);
-    let mut receipt = Receipt { charges: 0, cents: 0 };
-    let mut due = cx.sleep(terms.trial);
+    cx.on_query(PERIOD_QUERY, |so_far: &Summary| so_far.charges);
+    let first_wait = if sub.so_far.charges == 0 { sub.trial } else { sub.period };
+    let mut due = cx.sleep(first_wait);
     loop {
-        loop {
-            select! { cx;
-                message = inbox.recv() => match message? {
-                    Change::Amount(cents) => {
-                        terms.cents = cents;
-                        cx.publish(&terms);
-                    }
-                    Change::Cancel => return Ok(receipt),
-                },
-                slept = &mut due => break slept?,
+        cx.publish(&sub.so_far);
+        select! { cx;
+            message = inbox.recv() => match message? {
+                Change::Amount(cents) => sub.cents = cents,
+                Change::Cancel => return Ok(sub.so_far),
+            },
+            slept = &mut due => {
+                slept?;
+                let period = sub.so_far.charges + 1;
+                cx.call(charge, (period, sub.cents)).await?;
+                sub.so_far.charges = period;
+                sub.so_far.cents += sub.cents;
+                if period.is_multiple_of(CHARGES_PER_RUN) {
+                    match cx.continue_as_new(subscription, &sub).await {}
+                }
+                due = cx.sleep(sub.period);
             }
         }
-        due = cx.sleep(terms.period);
-        cx.call(charge, (terms.customer.clone(), receipt.charges + 1, terms.cents)).await?;
-        receipt.charges += 1;
-        receipt.cents += terms.cents;
     }
 }
 
-/// Runs a worker until the standard input ends.
-pub(super) async fn work(addresses: &str, ledger: &Path) -> anyhow::Result<()> {
-    let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
-    let ledger = Arc::new(Ledger::open(ledger)?);
-    let client = Client::connect(addresses).lazy().await?;
-    let worker = Worker::new(&client, QUEUE).workflow(subscription).activity(charge).dep(ledger);
-    worker.run_until(crate::cli::stdin_ended()).await?;
+/// Charges a customer for a period. It may be attempted more than once; the bank knows by the key whether
+/// it has seen the charge before.
+#[activity(start_to_close = "3s", retry(initial = "100ms", backoff = 2.0, max_interval = "1s"))]
+pub(super) async fn charge(acx: &Acx, period: u32, cents: u64) -> Result<()> {
+    let key = Charge { workflow: acx.workflow_id().into(), run: acx.run_id().into(), period };
+    acx.dep::<Ledger>().charge(key, cents, acx.attempt()).await?;
+    tokio::time::sleep(BANK_TAKES).await;
     Ok(())
 }

@@ -15,11 +15,14 @@ use crate::node::risen;
 use crate::peer;
 
 /// The name of the configuration that is written for each node, next to its data.
-const CONFIG_FILE: &str = "everlog.toml";
+pub(crate) const CONFIG_FILE: &str = "everlog.toml";
 /// Pause before a dead node is started again; it grows while the node dies young.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 const RESTART_PAUSE_MAX: Duration = Duration::from_secs(10);
 const YOUNG: Duration = Duration::from_secs(5);
+/// A node that ended by itself so often in a row, and young each time, will not do better the next time.
+/// At the first start once is enough: a port that somebody else has, a folder of another node.
+const FAILURES_MAX: u32 = 3;
 /// How long a node may take to stop before it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 const READY_LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -88,18 +91,29 @@ async fn keep(
 ) -> anyhow::Result<()> {
     let node = config.node_id;
     let mut pause = RESTART_PAUSE;
+    let (mut starts, mut failures) = (0, 0);
     loop {
+        starts += 1;
         let started = Instant::now();
         let mut child = start(&config)?;
         // Waiting for a child closes its input, which would tell the node to stop.
         let pipe = child.stdin.take();
         tokio::select! {
             ended = child.wait() => {
-                println!("node {node} ended: {}", ended?);
+                let ended = ended?;
+                println!("node {node} ended: {ended}");
+                let is_young = started.elapsed() < YOUNG;
+                // Without a code it was killed, which is what it is started again for.
+                let has_failed = is_young && ended.code().is_some_and(|code| code != 0);
+                failures = if has_failed { failures + 1 } else { 0 };
+                anyhow::ensure!(
+                    failures < if starts == 1 { 1 } else { FAILURES_MAX },
+                    "node {node} cannot run; what it said is above"
+                );
                 if !restart {
                     return Ok(());
                 }
-                pause = if started.elapsed() < YOUNG { (pause * 2).min(RESTART_PAUSE_MAX) } else { RESTART_PAUSE };
+                pause = if is_young { (pause * 2).min(RESTART_PAUSE_MAX) } else { RESTART_PAUSE };
             }
             () = risen(&mut stopping) => return stop(node, child, pipe).await,
         }

@@ -43,7 +43,7 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<Reply, CallError>;
 
     /// Sends a call of the public API to another node as it came, and returns the encoded answer. An
-    /// error that is known to have changed nothing carries [`crate::route::NOT_APPLIED`].
+    /// error that is known to have changed nothing carries [`crate::peer::NOT_APPLIED`].
     async fn forward(
         &self,
         node: u64,

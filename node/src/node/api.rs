@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
+use super::leave::Leave;
 use crate::metrics::Health;
 use crate::node::risen;
 use crate::peer::{CLUSTER_ID, FORWARDED, FROM, TARGET};
@@ -31,11 +32,13 @@ pub(super) async fn bind(what: &str, listen: SocketAddr) -> anyhow::Result<TcpLi
         .map_err(|error| anyhow::anyhow!("cannot listen on {listen} ({what}): {error}"))
 }
 
-/// Serves the public API and its health until `stop` becomes true.
+/// Serves the public API and its health until `stop` becomes true, and ends what is in flight some time
+/// after `stopping` does.
 pub(super) async fn serve(
     listener: TcpListener,
     api: Routes,
     health: Health,
+    stopping: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
     let (reporter, service) = tonic_health::server::health_reporter();
@@ -54,6 +57,7 @@ pub(super) async fn serve(
     });
     let served = tonic::transport::Server::builder()
         .layer(Unmark)
+        .layer(Leave { stopping })
         .add_routes(routes)
         // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {

@@ -7,7 +7,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use super::{CLUSTER_ID, Error, FROM, Identity, MESSAGE_BYTES_MAX, TARGET};
+use super::{CLUSTER_ID, Error, FROM, Identity, MESSAGE_BYTES_MAX, TARGET, not_applied};
 
 /// How long a node may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(super) fn peer_client(channel: Channel) -> PeerClient<Channel> {
 /// Writes on a request which node of which cluster it is meant for.
 pub(super) fn address<T>(request: &mut Request<T>, me: &Identity, node: u64) -> Result<(), Status> {
     let cluster_id =
-        me.cluster_id().ok_or_else(|| Status::unavailable("this node does not belong to a cluster yet"))?;
+        me.cluster_id().ok_or_else(|| not_applied("this node does not belong to a cluster yet"))?;
     let cluster_id =
         cluster_id.parse().map_err(|_| Status::internal("the cluster id cannot be sent as metadata"))?;
     let metadata = request.metadata_mut();
@@ -68,14 +68,18 @@ pub(super) fn number(value: u64) -> MetadataValue<Ascii> {
     MetadataValue::from(value)
 }
 
-/// Ends a call after so long, and calls a broken connection what it is.
+/// Ends a call after so long, and calls a broken connection what it is. One that was never made is told
+/// from one that broke: only in the second case can the call have been carried out.
 pub(super) async fn within<T>(
     timeout: Duration,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
     match tokio::time::timeout(timeout, call).await {
+        Ok(Err(status)) if is_caused_by::<tonic::ConnectError>(&status) => {
+            Err(not_applied(format!("the node could not be reached: {}", root_cause(&status))))
+        }
         Ok(Err(status)) if is_transport(&status) => {
-            Err(Status::unavailable(format!("the node could not be reached: {}", root_cause(&status))))
+            Err(Status::unavailable(format!("the connection to the node broke: {}", root_cause(&status))))
         }
         Ok(outcome) => outcome,
         Err(_) => Err(Status::deadline_exceeded("the node did not answer in time")),
@@ -84,9 +88,13 @@ pub(super) async fn within<T>(
 
 /// Whether the status was made on this side because the connection failed.
 fn is_transport(status: &Status) -> bool {
+    is_caused_by::<tonic::transport::Error>(status) || is_caused_by::<std::io::Error>(status)
+}
+
+fn is_caused_by<E: std::error::Error + 'static>(status: &Status) -> bool {
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
-        if error.is::<tonic::transport::Error>() || error.is::<std::io::Error>() {
+        if error.is::<E>() {
             return true;
         }
         source = error.source();

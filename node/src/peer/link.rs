@@ -7,7 +7,9 @@
 //! that nobody answers ends with its own deadline.
 //!
 //! While the node cannot be reached requests fail at once: Raft has its own patience, and a queue of
-//! old messages would only delay the fresh ones.
+//! old messages would only delay the fresh ones. The same goes for a node that answers nothing at all, not
+//! even what needs no disk: a leader whose words still arrive while it hears nobody would keep its followers
+//! from electing one that can do its work.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 use everlog_proto::cluster::{LinkFrame, RaftMessage, raft_message::Body};
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
@@ -31,6 +34,9 @@ const FRAME_MESSAGES_MAX: usize = 128;
 const FRAME_BYTES: usize = 1 << 20;
 /// Frames handed to the transport and not yet taken by it.
 const FRAMES_MAX: usize = 4;
+/// A node that was sent something which needs no disk, and has been silent for so long, is taken for gone.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+const SILENCE_LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Requests without an answer above which those that were given up are swept out.
 const SWEEP_ABOVE: usize = 1_024;
 /// Pauses between two attempts to reach the node.
@@ -205,21 +211,17 @@ impl Task {
         // Requests are taken only when a frame can be handed on, so that answers are read meanwhile:
         // two nodes that each wait for the other to read would wait for ever.
         let mut room = None;
+        let mut silent_since: Option<Instant> = None;
+        let mut look = tokio::time::interval(SILENCE_LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                permit = frames.reserve(), if room.is_none() => match permit {
-                    Ok(permit) => room = Some(permit),
-                    Err(_) => return End::Lost("the stream was closed".to_owned()),
-                },
-                request = self.requests.recv(), if room.is_some() => {
-                    let Some(first) = request else { return End::Unused };
-                    let frame = self.gather(first, &mut next_id, &mut waiting);
-                    if let Some(room) = room.take() {
-                        room.send(frame);
-                    }
-                }
+                // What has arrived is heard before anything is said about silence: this process may
+                // itself have been stopped.
+                biased;
                 frame = answers.message() => match frame {
                     Ok(Some(frame)) => {
+                        silent_since = None;
                         for RaftMessage { id, body, .. } in frame.messages {
                             // An answer to a request that was given up finds nobody, and that is fine.
                             if let (Some(answer), Some(body)) = (waiting.remove(&id), body) {
@@ -230,6 +232,25 @@ impl Task {
                     Ok(None) => return End::Lost("the node closed the stream".to_owned()),
                     Err(status) => return End::Lost(reason(&status)),
                 },
+                permit = frames.reserve(), if room.is_none() => match permit {
+                    Ok(permit) => room = Some(permit),
+                    Err(_) => return End::Lost("the stream was closed".to_owned()),
+                },
+                request = self.requests.recv(), if room.is_some() => {
+                    let Some(first) = request else { return End::Unused };
+                    let frame = self.gather(first, &mut next_id, &mut waiting);
+                    if frame.messages.iter().any(|message| message.body.as_ref().is_some_and(needs_no_disk)) {
+                        silent_since.get_or_insert_with(Instant::now);
+                    }
+                    if let Some(room) = room.take() {
+                        room.send(frame);
+                    }
+                }
+                _ = look.tick() => {
+                    if silent_since.is_some_and(|since| since.elapsed() > SILENCE_MAX) {
+                        return End::Lost("the node answers nothing".to_owned());
+                    }
+                }
             }
             if waiting.len() > SWEEP_ABOVE {
                 waiting.retain(|_, answer| !answer.is_closed());
@@ -298,6 +319,15 @@ fn size(body: &Body) -> usize {
         Some(Payload::Blank(_)) | None => 0,
     };
     append.entries.iter().map(|entry| weigh(&entry.payload)).sum()
+}
+
+/// Whether the other node's disk has no part in the answer.
+fn needs_no_disk(body: &Body) -> bool {
+    match body {
+        Body::Append(append) => append.entries.is_empty(),
+        Body::Vote(vote) => vote.pre_vote,
+        _ => false,
+    }
 }
 
 fn kind(body: &Body) -> &'static str {

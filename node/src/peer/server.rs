@@ -16,9 +16,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{CLUSTER_ID, FORWARDED, FROM, Identity, MESSAGE_BYTES_MAX, Peers, TARGET};
+use super::{CLUSTER_ID, FORWARDED, FROM, Identity, MESSAGE_BYTES_MAX, Peers, TARGET, not_applied};
 use crate::node::risen;
 
 /// Requests of one stream that are being handled; then the stream is not read further.
@@ -121,23 +121,31 @@ async fn forwarded(
 fn check(me: &Identity, metadata: &MetadataMap) -> Result<u64, Status> {
     let text = |key| metadata.get(key).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(cluster_id) = me.cluster_id() else {
-        return Err(Status::unavailable(format!("node {} does not belong to a cluster yet", me.node_id)));
+        return Err(not_applied(format!("node {} does not belong to a cluster yet", me.node_id)));
     };
     if text(CLUSTER_ID) != cluster_id {
-        return Err(Status::failed_precondition(format!(
+        return Err(stranger(format!(
             "node {} belongs to cluster {cluster_id}, and the call is meant for cluster {}",
             me.node_id,
             text(CLUSTER_ID)
         )));
     }
     if text(TARGET).parse() != Ok(me.node_id) {
-        return Err(Status::failed_precondition(format!(
+        return Err(stranger(format!(
             "this is node {}, and the call is meant for node {}",
             me.node_id,
             text(TARGET)
         )));
     }
-    text(FROM).parse().map_err(|_| Status::failed_precondition("the call does not say which node calls"))
+    text(FROM).parse().map_err(|_| stranger("the call does not say which node calls".to_owned()))
+}
+
+/// The refusal of a call that came to the wrong place. It was not carried out, and whoever forwarded it
+/// must not take this for the answer.
+fn stranger(why: String) -> Status {
+    let mut status = not_applied("");
+    let metadata = std::mem::take(status.metadata_mut());
+    Status::with_metadata(Code::FailedPrecondition, why, metadata)
 }
 
 #[tonic::async_trait]

@@ -48,7 +48,12 @@ pub async fn balance(
             let to = preferred(group);
             let ripe =
                 since.elapsed() >= LEAD_MIN && paused_until[at].is_none_or(|until| Instant::now() >= until);
-            if to == me || to == 0 || !ripe || !peers.up_for(to, PEER_UP_MIN) || group.can_lead(to).is_err() {
+            if to == me
+                || to == 0
+                || !ripe
+                || !peers.up_for(to, PEER_UP_MIN)
+                || group.may_hand_over(to).is_err()
+            {
                 continue;
             }
             if !willing(&peers, to).await {
@@ -70,7 +75,7 @@ pub async fn hand_over(groups: &Groups, peers: &Peers) {
     let leading = groups.iter().filter(|group| group.leadership().borrow().is_me);
     futures::future::join_all(leading.map(|group| async move {
         for to in group.successors() {
-            if group.can_lead(to).is_err() || !willing(peers, to).await {
+            if group.may_hand_over(to).is_err() || !willing(peers, to).await {
                 continue;
             }
             match group.transfer_leader(to).await {
@@ -93,8 +98,8 @@ fn preferred(group: &Group) -> u64 {
     voters.get(group.id() as usize % voters.len().max(1)).copied().unwrap_or_default()
 }
 
-/// Whether the node answers, and does not intend to stop.
-async fn willing(peers: &Peers, node: u64) -> bool {
+/// Whether the node answers, belongs to the cluster, and does not intend to stop.
+pub async fn willing(peers: &Peers, node: u64) -> bool {
     match peers.status(node).await {
         Ok(status) => !status.draining && status.initialized,
         Err(_) => false,

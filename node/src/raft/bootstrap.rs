@@ -6,22 +6,29 @@
 //! group. Each step is on disk before the next, so it can be taken up after a crash; and as the node
 //! that forms the cluster gives every other node its id first, a node that finds its cluster formed
 //! and has no id itself has lost its data, and says so instead of voting.
+//!
+//! A node that was part of a cluster asks the others as well: most of them in another cluster means that
+//! this one was given the wrong folder or the wrong addresses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use everlog_proto::cluster as proto;
 use everlog_raft_store::Member;
 use tokio::sync::watch;
+use tonic::Status;
 
 use super::{Error, Groups};
 use crate::clock::Clock;
 use crate::config;
 use crate::node::Folder;
-use crate::peer::Peers;
+use crate::peer::{self, Peers};
 
 /// Pause between two looks at the other nodes.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// Pause between two looks for another node of this cluster.
+const FIND_EVERY: Duration = Duration::from_secs(1);
 /// How long to wait for the connections before the groups are formed without them.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 const CONNECT_LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -45,7 +52,7 @@ pub async fn bootstrap(task: Bootstrap) -> Result<(), Error> {
     loop {
         if task.formed() {
             task.folder.settle_initialized()?;
-            return Ok(());
+            return task.find_own_cluster().await;
         }
         let requested = *task.requested.borrow();
         match task.look().await? {
@@ -94,7 +101,52 @@ enum Found {
     Missing(String),
 }
 
+/// What the node at an address says of itself, whichever node of whichever cluster it is.
+async fn ask(address: &str) -> Result<proto::StatusReply, Status> {
+    let asked = async {
+        let mut client = peer::admin_client(address).await?;
+        Ok(client.status(proto::StatusRequest {}).await?.into_inner())
+    };
+    let silent = |_| Err(Status::deadline_exceeded("no answer"));
+    tokio::time::timeout(peer::STATUS_TIMEOUT, asked).await.unwrap_or_else(silent)
+}
+
 impl Bootstrap {
+    /// Returns when another node of this cluster was found, or with an error when most of the others belong
+    /// to another one. A single stranger is no reason to stop: it is the one in the wrong place.
+    async fn find_own_cluster(&self) -> Result<(), Error> {
+        let ours = self.folder.cluster_id().unwrap_or_default();
+        let mut strangers = BTreeMap::new();
+        loop {
+            // Where the configuration says that they are, which the log may know otherwise.
+            let others: Vec<_> = self.members.iter().filter(|member| member.id != self.me).collect();
+            let answers = others.iter().map(|member| async move { (member, ask(&member.peer).await) });
+            for (member, answer) in futures::future::join_all(answers).await {
+                match answer {
+                    Ok(status) if status.cluster_id == ours => return Ok(()),
+                    Ok(status) if !status.cluster_id.is_empty() => {
+                        strangers.insert(member.id, (&member.peer, status.cluster_id));
+                    }
+                    // Without a cluster yet, or without an answer: neither a friend nor a stranger.
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            if others.is_empty() {
+                return Ok(());
+            }
+            if let Some((id, (address, theirs))) = strangers.first_key_value()
+                && strangers.len() * 2 > others.len()
+            {
+                return Err(Error::Refused(format!(
+                    "the data folder {} belongs to cluster {ours}, and node {id} at {address} to cluster \
+                     {theirs}: the folder or the addresses are not those of this node",
+                    self.folder.path().display()
+                )));
+            }
+            tokio::time::sleep(FIND_EVERY).await;
+        }
+    }
+
     /// Whether every group knows its members.
     fn formed(&self) -> bool {
         self.groups.iter().all(|group| !group.voters().is_empty())

@@ -85,6 +85,8 @@ pub enum TransferError {
     Behind { group: u64, to: u64, lag: u64 },
     #[error("node {to} was not heard of lately")]
     Silent { to: u64 },
+    #[error("node {to} does not answer, or is about to stop")]
+    Unwilling { to: u64 },
     #[error("node {to} did not take over group {group} in time")]
     Timeout { group: u64, to: u64 },
     #[error("group {group} has stopped on this node")]
@@ -190,15 +192,10 @@ impl Group {
     pub async fn transfer_leader(&self, to: u64) -> Result<(), TransferError> {
         let group = self.inner.id;
         let seen = *self.inner.leadership.borrow();
-        if seen.leader != Some(self.inner.me) {
-            return Err(TransferError::NotLeader { group, leader: seen.leader });
-        }
+        self.may_hand_over(to)?;
         if to == self.inner.me {
             return Ok(());
         }
-        // The library stops writing and sending heartbeats as soon as a transfer starts, and does not
-        // take that back: whoever could not take over costs the group an election. So look first.
-        self.can_lead(to)?;
         self.inner.raft.trigger().transfer_leader(to).await.map_err(|_| TransferError::Fatal { group })?;
         let mut leadership = self.inner.leadership.clone();
         let moved = leadership.wait_for(|now| now.term > seen.term && now.leader.is_some());
@@ -210,13 +207,23 @@ impl Group {
         }
     }
 
-    /// Whether a voter is close enough to take the leadership without a pause.
-    pub fn can_lead(&self, to: u64) -> Result<(), TransferError> {
+    /// Whether this node leads and a voter is close enough to take the leadership without a pause.
+    ///
+    /// The library stops writing and sending heartbeats as soon as a transfer starts, and does not take
+    /// that back: whoever could not take over costs the group an election. So look first.
+    pub fn may_hand_over(&self, to: u64) -> Result<(), TransferError> {
         let group = self.inner.id;
+        let leader = self.inner.leadership.borrow().leader;
+        if leader != Some(self.inner.me) {
+            return Err(TransferError::NotLeader { group, leader });
+        }
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         if !metrics.membership_config.membership().voter_ids().any(|voter| voter == to) {
             return Err(TransferError::NotAVoter { group, to });
+        }
+        if to == self.inner.me {
+            return Ok(());
         }
         let last = metrics.last_log_index.unwrap_or_default();
         let matched = metrics.replication.as_ref().and_then(|all| all.get(&to)).cloned().flatten();

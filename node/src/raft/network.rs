@@ -54,7 +54,7 @@ impl RaftNetworkFactory<C> for Network {
     type Network = Connection;
 
     async fn new_client(&mut self, target: u64, node: &Member) -> Connection {
-        if let Err(error) = self.peers.add(target, &node.peer_address) {
+        if let Err(error) = self.peers.learn(target, &node.peer_address) {
             tracing::error!(group = self.group, target, %error, "the member's address cannot be used");
         }
         Connection { group: self.group, target, peers: self.peers.clone() }

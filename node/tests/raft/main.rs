@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use everlog_node::node::bare::{count_key, number};
+use everlog_node::peer::NOT_APPLIED;
 use everlog_node::raft::{ProposeError, ReadError};
 use everlog_proto::cluster as proto;
 use harness::{Cluster, PATIENCE, payload, wait_until};
@@ -98,6 +99,32 @@ fn leadership_can_be_handed_over() {
     assert!(new_term > old_term);
     assert!(cluster.propose(old, 1, old_term, "no").is_err());
     cluster.propose(new, 1, new_term, "yes").expect("taken");
+}
+
+/// A transfer that fails costs an election, so the target is looked at before.
+#[test]
+fn leadership_is_not_given_to_who_cannot_take_it() {
+    let mut cluster = Cluster::start(3, |_| {});
+    let (leader, term) = cluster.leader(1);
+    let transfer = |cluster: &Cluster, to: u64| {
+        let address = cluster.configs[leader as usize - 1].peer.listen.to_string();
+        cluster.on(leader, async move {
+            let mut client = everlog_node::peer::admin_client(&address).await?;
+            client.transfer_leader(proto::TransferLeaderRequest { group: 1, to }).await
+        })
+    };
+    let refused = transfer(&cluster, 9).expect_err("there is no such node");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
+    assert_eq!(transfer(&cluster, leader).expect("nothing to do").into_inner().leader, leader);
+
+    let dead = cluster.ids().into_iter().find(|id| *id != leader).expect("there are three");
+    cluster.kill(dead);
+    let refused = transfer(&cluster, dead).expect_err("it is dead");
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused}");
+    assert_eq!(cluster.leader(1), (leader, term), "and nobody was elected for it");
+
+    let other = cluster.ids().into_iter().find(|id| *id != leader).expect("two are left");
+    assert_eq!(transfer(&cluster, 0).expect("to whoever is ready").into_inner().leader, other);
 }
 
 #[test]
@@ -229,6 +256,7 @@ fn calls_for_another_cluster_or_node_are_refused() {
     let refused = call("another", "1").expect_err("another cluster");
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
     assert!(refused.message().contains(&ours), "{}", refused.message());
+    assert!(refused.metadata().contains_key(NOT_APPLIED));
     let refused = call(&ours, "7").expect_err("another node");
     assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
 }
@@ -264,10 +292,15 @@ fn internal_requests_reach_their_node() {
         assert_eq!(internal(&cluster, node).expect("answered"), Bytes::from("hello"));
     }
     cluster.kill(3);
-    let refused = internal(&cluster, 3).expect_err("it is gone");
-    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    // The first call may find the old connection before it is known to be broken.
+    wait_until("a call to a dead node is known to have reached nobody", || {
+        let refused = internal(&cluster, 3).expect_err("it is gone");
+        assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+        refused.metadata().contains_key(NOT_APPLIED)
+    });
     let refused = internal(&cluster, 9).expect_err("there is no such node");
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    assert!(refused.metadata().contains_key(NOT_APPLIED));
 }
 
 #[test]

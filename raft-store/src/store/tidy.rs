@@ -27,7 +27,9 @@ impl Inner {
     fn drop_segments(&self) -> Result<(), Error> {
         let needs = self.needs();
         // That entries were purged must be durable before they go, or they would be missed.
-        self.wal.barrier()?;
+        if !cfg!(planted = "early_purge") {
+            self.wal.barrier()?;
+        }
         self.wal.drop_before(needs.oldest)?;
         Ok(())
     }

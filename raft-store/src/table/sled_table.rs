@@ -1,9 +1,10 @@
 //! sled 0.34.7 as the durable map behind the tables.
 //!
-//! Three of its habits are worked around here. Its `flush` writes but does not sync the file, so we sync it
+//! Four of its habits are worked around here. Its `flush` writes but does not sync the file, so we sync it
 //! through a handle of our own. Values that outgrow a page go to files of their own that it never syncs, so
-//! large values are cut into pieces. And it panics on some damaged files, so it is opened under
-//! `catch_unwind`.
+//! large values are cut into pieces. It panics on some damaged files, so it is opened under `catch_unwind`.
+//! And its threads may hold the lock of its file for a moment after it was dropped, so that moment is waited
+//! for; other processes are kept out by the store's own lock.
 //!
 //! ```text
 //! key                                                  0 | value
@@ -15,9 +16,12 @@
 //! replaced never mixes two of them.
 
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -31,8 +35,12 @@ use crate::Error;
 const INLINE_BYTES_MAX: usize = 24 << 10;
 /// Its file grows by so much.
 const SEGMENT_BYTES: usize = 8 << 20;
-/// Its file, for messages.
+/// Its file, in its folder.
+const DB_FILE: &str = "db";
+/// The same, for messages.
 const FILE: &str = "tables/db";
+/// How long an earlier sled of this process may take to let go of its file.
+const LET_GO_LIMIT: Duration = Duration::from_secs(10);
 const PIECE_PREFIX: u8 = b'p';
 const INLINE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -45,6 +53,7 @@ pub struct SledTable {
 
 impl SledTable {
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<SledTable, Error> {
+        wait_until_let_go(&folder.join(DB_FILE))?;
         let config = sled::Config::new()
             .path(folder)
             .segment_size(SEGMENT_BYTES)
@@ -56,7 +65,7 @@ impl SledTable {
             Ok(Err(error)) => return Err(failed(error)),
             Err(_) => return Err(Error::Tables("sled can't make sense of its file".to_owned())),
         };
-        let path = folder.join("db");
+        let path = folder.join(DB_FILE);
         let file = File::open(&path).map_err(Error::io(path.display().to_string()))?;
         for folder in [Some(folder), folder.parent()].into_iter().flatten() {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
@@ -174,6 +183,19 @@ impl OrderedTable for SledTable {
     }
 }
 
+/// If it is never free, sled says so itself.
+fn wait_until_let_go(path: &Path) -> Result<(), Error> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.map_err(Error::io(path.display().to_string()))?,
+    };
+    let deadline = Instant::now() + LET_GO_LIMIT;
+    while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// Where the pieces of a large value are.
 struct Pieces {
     version: u64,
@@ -202,7 +224,7 @@ impl Pieces {
 
 fn failed(error: sled::Error) -> Error {
     match error {
-        sled::Error::Io(source) => Error::Io { path: FILE.to_owned(), source },
+        sled::Error::Io(error) => Error::Io { path: FILE.to_owned(), error },
         damaged => Error::Tables(damaged.to_string()),
     }
 }
@@ -235,6 +257,20 @@ mod tests {
         table.write(&[(key.clone(), Some(vec![1; 1 << 20].into())), (key.clone(), None)]).expect("it writes");
         assert_eq!((table.get(&key).expect("it reads"), table.db.len()), (None, 0));
         assert!(!folder.path().join("blobs").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
+    }
+
+    #[test]
+    fn a_file_that_is_let_go_of_late_is_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(open(folder.path()));
+        let file = File::open(folder.path().join(DB_FILE)).expect("it opens");
+        file.lock().expect("it locks");
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| open(folder.path()));
+            thread::sleep(Duration::from_millis(50));
+            drop(file);
+            opening.join().expect("it opens");
+        });
     }
 
     #[test]

@@ -44,6 +44,39 @@ fn a_power_cut_at_any_point_loses_nothing_that_was_acknowledged() {
     }
 }
 
+/// Segments go when their entries are purged, and that they are must be durable before.
+#[test]
+fn a_power_cut_behind_a_removed_segment_leaves_a_log_that_knows_why() {
+    const ENTRIES: u64 = 400;
+    // What was not synced may survive all the same, so one cut would prove little.
+    const CUTS: u64 = 8;
+    for seed in 0..CUTS {
+        run(async {
+            let world = World::new(seed);
+            let store = world.open().expect("it opens");
+            let mut group = Group::open(&store, 3).expect("a group");
+            for index in 0..ENTRIES {
+                group.append_durably(index, &[7; 300]).await;
+            }
+            group.apply(0, ENTRIES).await.expect("it applies");
+            store.tables().checkpoint().expect("it is made");
+            let before = store.metrics().log_segments;
+            assert!(before > 3, "{before} segments");
+            // The disk is slow, so whoever does not wait for it is early.
+            world.disk.slow_syncs(Duration::from_millis(200));
+            group.log.purge(log_id(1, ENTRIES - 2)).await.expect("it is left with the writer");
+            while store.metrics().log_segments == before {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            world.disk.cut();
+            drop((group, store));
+            let store = world.cut().open().expect("it opens");
+            let mut group = Group::open(&store, 3).expect("nothing is missed");
+            assert_eq!(group.last().await, Some(ENTRIES - 1));
+        });
+    }
+}
+
 /// What happened, so that a test that proves nothing is noticed.
 #[derive(Debug, Default)]
 struct Seen {

@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::support::{Folding, Group, Model, World, entry, folded, options, payload, rows, run};
 use crate::{
-    Batch, Deferred, Error, KeyRange, Machine, Payload, StateMachine, Store, Trouble, Value,
+    Batch, Deferred, Error, KeyRange, Machine, Payload, StateMachine, Store, Value,
     table::{OrderedTable, Row, memory_table::MemoryTable, sled_table::SledTable},
 };
 
@@ -327,7 +327,7 @@ fn a_checkpoint_that_finds_the_disk_full_is_made_when_there_is_room() {
         while store.metrics().checkpoints_failed == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        assert!(matches!(store.trouble(), Some(Trouble::NoRoom(_))), "{:?}", store.trouble());
+        assert!(store.trouble().is_some_and(|trouble| trouble.is_full && trouble.may_pass));
         told.apply(|batch| batch.put(b"other".to_vec(), Value::Bytes("more".into()))).await;
         world.disk.limit(None);
         made.join().expect("no panic").expect("it is made");
@@ -347,7 +347,7 @@ fn rows_that_can_not_be_read_are_trouble_for_good() {
         let tables = store.tables();
         let read = std::thread::spawn(move || tables.get(b"key")).join();
         assert!(read.is_err(), "there is no answer");
-        assert!(matches!(store.trouble(), Some(Trouble::Failed(_))), "{:?}", store.trouble());
+        assert!(store.trouble().is_some_and(|trouble| !trouble.is_full && !trouble.may_pass));
         assert!(store.close().is_err());
     });
 }

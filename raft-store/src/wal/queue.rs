@@ -56,7 +56,7 @@ impl Waiting {
 /// Why the log takes nothing more.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    kind: io::ErrorKind,
+    pub(crate) kind: io::ErrorKind,
     pub(crate) why: String,
 }
 

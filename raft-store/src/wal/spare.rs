@@ -37,6 +37,12 @@ struct State {
     is_closing: bool,
 }
 
+impl State {
+    fn has_work(&self) -> bool {
+        self.is_wanted && self.failed.is_none()
+    }
+}
+
 /// An error that several are told of.
 struct Failure {
     kind: io::ErrorKind,
@@ -131,7 +137,7 @@ pub(crate) fn start(
 /// Makes one spare when it is wanted; false when the log is being closed.
 fn make_next(spares: &Spares, disk: &dyn Disk, segment_bytes: u64) -> bool {
     let mut state = spares.lock();
-    while !(state.is_closing || state.is_wanted && state.failed.is_none()) {
+    while !state.has_work() && !state.is_closing {
         state = spares.wait(state);
     }
     if state.is_closing {

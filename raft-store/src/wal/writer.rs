@@ -43,6 +43,16 @@ impl Standing {
     }
 }
 
+/// Closes the log when the writer ends, also by a panic.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.queue.refuse(&Refusal::closed());
+        self.0.spares.close();
+    }
+}
+
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// The segment that is written to, and where it goes on. None before the first write.
@@ -56,6 +66,8 @@ impl Writer {
     }
 
     fn run(mut self) {
+        // However this thread ends, nobody may wait for it any longer.
+        let _closing = Closing(self.shared.clone());
         let mut waiting = Waiting::default();
         let mut wanted_bytes = 0;
         let mut patience = Duration::ZERO;
@@ -84,8 +96,6 @@ impl Writer {
             patience = PATIENCE_MAX.min(began.elapsed() / PATIENCE_PART);
             waiting.clear();
         }
-        self.shared.queue.refuse(&Refusal::closed());
-        self.shared.spares.close();
     }
 
     /// Writes everything that waited, syncs once, and says where it is.
@@ -96,8 +106,11 @@ impl Writer {
             Some((segment, at)) => (segment, at, at),
             None => self.roll(bytes)?,
         };
-        self.seal(&mut waiting.records, batch);
+        self.seal(&mut waiting.records, batch)?;
         segment.file.write_at(base, &waiting.records)?;
+        if cfg!(planted = "early_ack") {
+            tell(waiting, segment.number, base);
+        }
         self.sync(&segment)?;
         if batch == segment::HEADER_BYTES {
             // Only now may older segments go: where every group stands is durable in this one.
@@ -117,7 +130,7 @@ impl Writer {
     }
 
     /// Gives all records their places in the chains of their groups.
-    fn seal(&mut self, mut records: &mut [u8], batch: u64) {
+    fn seal(&mut self, mut records: &mut [u8], batch: u64) -> io::Result<()> {
         while let Some(size) = record::size(records) {
             let (sealed, rest) = records.split_at_mut(size);
             if let Some(head) = record::head(sealed) {
@@ -127,7 +140,11 @@ impl Writer {
             }
             records = rest;
         }
-        debug_assert!(records.is_empty(), "what waits is a sequence of records");
+        if !records.is_empty() {
+            // What is not sealed would be taken for damage when it is read again.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "what waits is no sequence of records"));
+        }
+        Ok(())
     }
 
     /// Goes on in the next segment, which begins with where every group stands. That beginning and the
@@ -155,7 +172,7 @@ impl Writer {
         };
         for (&group, standing) in &mut self.standing {
             put(group, Kind::Begin, 0, &[], standing.chain);
-            if let Some(vote) = &standing.vote {
+            if let Some(vote) = standing.vote.as_ref().filter(|_| !cfg!(planted = "forgotten_vote")) {
                 standing.chain = put(group, Kind::Vote, 0, vote, standing.chain);
             }
             if let Some((index, body)) = &standing.purged {

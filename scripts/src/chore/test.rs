@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::{
-    chore::{cluster, conformance, deny, lint, planted, purity, sim, tidy, unit},
+    chore::{client, cluster, conformance, deny, lint, planted, purity, sim, tidy, unit},
     tally::Tally,
     workspace::Workspace,
 };
@@ -28,6 +28,7 @@ const PARTS: &[Part] = &[
     Part { name: "sim", present: |workspace| workspace.has(sim::FOLDER), run: sim::run },
     Part { name: "planted", present: planted::present, run: planted::run },
     Part { name: "cluster", present: |workspace| workspace.has(cluster::FOLDER), run: cluster::run },
+    Part { name: "client", present: |workspace| workspace.has(client::FOLDER), run: client::run },
     Part {
         name: "conformance",
         present: |workspace| workspace.has(conformance::FOLDER),

@@ -5,7 +5,9 @@
 //! nor a refusal for good leaves the outcome unknown until a repetition is acknowledged.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,6 +41,7 @@ pub type Client = WorkflowServiceClient<Channel>;
 #[derive(Clone, Debug)]
 pub struct Api {
     clients: Vec<Client>,
+    errors: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 /// What came of a write that was repeated until it had an answer, or time was up.
@@ -61,7 +64,7 @@ impl Api {
                 .keep_alive_while_idle(true);
             Ok(WorkflowServiceClient::new(endpoint.connect_lazy()))
         };
-        Ok(Self { clients: addresses.iter().map(connect).collect::<Result<_>>()? })
+        Ok(Self { clients: addresses.iter().map(connect).collect::<Result<_>>()?, errors: Arc::default() })
     }
 
     pub fn nodes(&self) -> usize {
@@ -73,6 +76,17 @@ impl Api {
         self.clients[index % self.clients.len()].clone()
     }
 
+    /// Writes down an error, whether or not the call is repeated.
+    pub fn note(&self, status: &Status) {
+        let what = format!("{:?}: {}", status.code(), status.message());
+        *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    /// How often each error was met that a call ended with, also where its repetition succeeded.
+    pub fn errors(&self) -> BTreeMap<String, usize> {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Repeats a write on one node after the other until it is answered or `deadline` has passed.
     pub async fn persist<T, F, Called>(&self, first: usize, deadline: Instant, call: F) -> Answer<T>
     where
@@ -81,7 +95,11 @@ impl Api {
     {
         let mut may_have_happened = false;
         for node in first.. {
-            match limited(CALL_TIMEOUT, call(self.node(node))).await {
+            let answer = limited(CALL_TIMEOUT, call(self.node(node))).await;
+            if let Err(status) = &answer {
+                self.note(status);
+            }
+            match answer {
                 Ok(response) => return Answer::Done(response.into_inner()),
                 Err(status) if is_final(status.code()) && !may_have_happened => {
                     return Answer::Refused(status);

@@ -13,10 +13,14 @@ use crate::{api::Api, unique::unique};
 
 pub mod admin;
 pub mod metrics;
+pub mod network;
 pub mod node;
 mod ports;
+pub mod small_disk;
 
+pub use network::Network;
 pub use node::Node;
+pub use small_disk::SmallDisk;
 
 pub const NODES: usize = 3;
 /// From the start of the processes to the first request they serve.
@@ -37,42 +41,71 @@ impl Cluster {
     /// Starts and waits until every node leads its part, as in a cluster that has been up for a while.
     pub async fn start() -> Result<Self> {
         let cluster = Self::start_with(&[]).await?;
+        cluster.wait_spread().await?;
+        Ok(cluster)
+    }
+
+    /// Starts at once, with a network between the nodes that can be cut.
+    pub async fn start_over_network(settings: &[&str]) -> Result<(Self, Network)> {
+        let members = addresses()?;
+        let network = Network::start(&members).await?;
+        let mut cluster = Self::prepare(&members, |node| network.seen_from(node, &members), settings)?;
+        cluster.launch().await?;
+        Ok((cluster, network))
+    }
+
+    /// Starts at once, with some keys of the configuration set, each as `key=value`.
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        let members = addresses()?;
+        let mut cluster = Self::prepare(&members, |_| members.clone(), settings)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// Until every node leads something.
+    pub async fn wait_spread(&self) -> Result<()> {
         let deadline = Instant::now() + SPREAD_LIMIT;
         loop {
-            let leaders: BTreeSet<usize> = cluster.leaders().await.into_values().collect();
+            let leaders: BTreeSet<usize> = self.leaders().await.into_values().collect();
             if leaders.len() == NODES {
-                return Ok(cluster);
+                return Ok(());
             }
             ensure!(Instant::now() < deadline, "after {SPREAD_LIMIT:?} only nodes {leaders:?} lead anything");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Starts at once, with some keys of the configuration set, each as `key=value`.
-    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+    /// Starts at once, with the data of one node on a disk of its own.
+    pub async fn start_on_disk(id: usize, disk: &Path, settings: &[&str]) -> Result<Self> {
+        let members = addresses()?;
+        let mut cluster = Self::prepare(&members, |_| members.clone(), settings)?;
+        cluster.node(id).put_data_in(disk, &members, settings)?;
+        cluster.launch().await?;
+        Ok(cluster)
+    }
+
+    /// Writes what the nodes need, each of which finds the others where `seen_from` says.
+    fn prepare(
+        members: &[node::Addresses],
+        seen_from: impl Fn(usize) -> Vec<node::Addresses>,
+        settings: &[&str],
+    ) -> Result<Self> {
         let binary = binary()?;
         let folder = TempDir::with_prefix("everlog-cluster-")?;
-        let ports = ports::free(NODES * 3)?;
-        let members: Vec<node::Addresses> = ports
-            .chunks(3)
-            .map(|ports| node::Addresses {
-                api: local(ports[0]),
-                peer: local(ports[1]),
-                metrics: local(ports[2]),
-            })
-            .collect();
         let mut nodes = Vec::new();
-        for id in 1..=NODES {
+        for (addresses, id) in members.iter().zip(1..) {
             let folder = folder.path().join(format!("node-{id}"));
-            nodes.push(Node::new(id, &binary, folder, &members, settings)?);
+            nodes.push(Node::new(id, addresses, &binary, folder, &seen_from(id), settings)?);
         }
-        let mut cluster = Self { nodes, folder: Some(folder) };
-        for node in &mut cluster.nodes {
+        Ok(Self { nodes, folder: Some(folder) })
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
             node.start()?;
         }
-        cluster.wait_ready().await?;
-        cluster.ensure_namespace().await?;
-        Ok(cluster)
+        self.wait_ready().await?;
+        self.ensure_namespace().await
     }
 
     pub fn api(&self) -> Result<Api> {
@@ -212,6 +245,16 @@ pub fn binary() -> Result<PathBuf> {
         .into_iter()
         .find(|path| path.is_file())
         .context("there is no server to test: run `cargo x cluster`, or set EVERLOG_BIN")
+}
+
+/// Three free ports for each node.
+fn addresses() -> Result<Vec<node::Addresses>> {
+    let addresses = |ports: &[u16]| node::Addresses {
+        api: local(ports[0]),
+        peer: local(ports[1]),
+        metrics: local(ports[2]),
+    };
+    Ok(ports::free(NODES * 3)?.chunks(3).map(addresses).collect())
 }
 
 fn local(port: u16) -> String {

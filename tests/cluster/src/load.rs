@@ -3,7 +3,7 @@
 mod clients;
 mod workers;
 
-pub use clients::{Clients, signal, signal_request, start, start_request};
+pub use clients::{Clients, signal, signal_request, start, start_request, start_unattended};
 pub use workers::Workers;
 
 /// The one queue of all workflows and activities of a test.

@@ -2,7 +2,8 @@
 //! and a code, and damages nothing.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -87,11 +88,68 @@ async fn a_file_in_the_place_of_the_folder_is_refused() -> Result<()> {
     cluster.passed()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_folder_of_another_cluster_is_refused() -> Result<()> {
+    let (mut ours, mut theirs) = (Cluster::start().await?, Cluster::start().await?);
+    ours.node(3).kill();
+    theirs.node(3).kill();
+    let aside = ours.node(3).folder.join("aside");
+    fs::rename(ours.node(3).data_dir(), &aside)?;
+    fs::rename(theirs.node(3).data_dir(), ours.node(3).data_dir())?;
+    let third = refused(&ours, 3, &[])?;
+    ensure!(said(&third).contains("belongs to cluster"), "the refusal does not say why: {}", said(&third));
+
+    // Each gets its own again, and all is as it was.
+    fs::rename(ours.node(3).data_dir(), theirs.node(3).data_dir())?;
+    fs::rename(aside, ours.node(3).data_dir())?;
+    for cluster in [&mut ours, &mut theirs] {
+        cluster.node(3).start()?;
+        cluster.wait_ready().await?;
+        accepts_writes(cluster).await?;
+    }
+    theirs.passed()?;
+    ours.passed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_can_not_be_read_is_refused() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    cluster.node(2).kill();
+    let data = cluster.node(2).data_dir();
+    for unreadable in [data.clone(), data.join("log"), data.join("tables").join("db")] {
+        let before = fs::metadata(&unreadable)?.permissions();
+        fs::set_permissions(&unreadable, Permissions::from_mode(0o000))?;
+        let second = refused(&cluster, 2, &[]);
+        fs::set_permissions(&unreadable, before)?;
+        let second = second?;
+        ensure!(
+            said(&second).contains("Permission denied"),
+            "the refusal does not say why: {}",
+            said(&second)
+        );
+        ensure!(!said(&second).contains("damaged"), "nothing is damaged: {}", said(&second));
+    }
+    cluster.node(2).start()?;
+    cluster.wait_ready().await?;
+    accepts_writes(&cluster).await?;
+    cluster.passed()
+}
+
+/// The server, without the right of the superuser to read what is forbidden.
+fn bound_by_permissions() -> Result<Command> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(Command::new(binary()?));
+    }
+    let mut command = Command::new("setpriv");
+    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(binary()?);
+    Ok(command)
+}
+
 /// Runs a node's command, with free ports for the named sections, and expects it to end by itself with a
 /// failure and a message.
 fn refused(cluster: &Cluster, id: usize, other_ports: &[&str]) -> Result<Output> {
     let node = &cluster.nodes[id - 1];
-    let mut command = Command::new(binary()?);
+    let mut command = bound_by_permissions()?;
     command.arg("server").arg("--config").arg(node.config_file());
     for section in other_ports {
         command.args(["--set", &format!("{section}.listen=\"127.0.0.1:0\"")]);

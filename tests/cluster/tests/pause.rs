@@ -1,31 +1,25 @@
 //! SIGSTOP: a leader that sleeps and wakes must not answer from the past.
 //!
 //! A stopped process believes on waking that no time has passed: it may still think that it leads, and its
-//! memory is as it was. Requests that piled up in its sockets are the first thing it sees. Each answer
-//! must show every write that was acknowledged before the request was sent, or be a refusal.
+//! memory is as it was. Requests that piled up in its sockets are the first thing it sees.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use everlog_cluster_tests::{
-    api::{Api, CALL_TIMEOUT, NAMESPACE, execution, history, limited},
+    api::Api,
     cluster::{Cluster, NODES},
-    history::Run,
     load,
+    past::{Tally, count, observe, signals_seen},
     program::Program,
     record::Recorder,
     scenario::Load,
     unique::unique,
 };
 use futures::future::join_all;
-use temporalio_protos::temporal::api::{
-    enums::v1::EventType,
-    workflowservice::v1::{CountWorkflowExecutionsRequest, DescribeWorkflowExecutionRequest},
-};
-use tonic::{Code, Status};
 
 const STOPPED: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,59 +116,4 @@ async fn a_leader_that_wakes_does_not_answer_from_the_past() -> Result<()> {
     );
     ensure!(answers.right > 0, "the node never answered again, which proves nothing");
     cluster.passed()
-}
-
-#[derive(Default)]
-struct Tally {
-    right: usize,
-    refused: usize,
-}
-
-impl Tally {
-    fn add(&mut self, answered: bool) {
-        if answered {
-            self.right += 1;
-        } else {
-            self.refused += 1;
-        }
-    }
-}
-
-/// Asks in two ways how far a workflow is. True if both answers were right, false if there was no answer.
-async fn observe(api: Api, id: String, signals: usize) -> Result<bool> {
-    match signals_seen(&api, &id).await {
-        Ok(seen) => {
-            ensure!(
-                seen >= signals,
-                "{id}: of {signals} signals acknowledged before the question {seen} were shown"
-            );
-        }
-        Err(status) if status.code() == Code::NotFound => {
-            bail!("{id}: was acknowledged before the question and is said not to exist")
-        }
-        Err(_) => return Ok(false),
-    }
-    let request =
-        DescribeWorkflowExecutionRequest { namespace: NAMESPACE.into(), execution: Some(execution(&id, "")) };
-    let described = limited(CALL_TIMEOUT, api.node(0).describe_workflow_execution(request)).await;
-    let Ok(described) = described else { return Ok(false) };
-    let length = described.into_inner().workflow_execution_info.map_or(0, |info| info.history_length);
-    // Started and scheduled come before the signals.
-    ensure!(
-        length >= 2 + signals as i64,
-        "{id}: described with {length} events, and {signals} signals are in it"
-    );
-    Ok(true)
-}
-
-/// How many signals the history shows.
-async fn signals_seen(api: &Api, id: &str) -> Result<usize, Status> {
-    let run = Run::new(id, "", &history(api.node(0), id, "").await?);
-    Ok(run.events.iter().filter(|event| event.kind == EventType::WorkflowExecutionSignaled).count())
-}
-
-async fn count(api: Api) -> Result<Option<i64>> {
-    let request = CountWorkflowExecutionsRequest { namespace: NAMESPACE.into(), ..Default::default() };
-    let counted = limited(CALL_TIMEOUT, api.node(0).count_workflow_executions(request)).await;
-    Ok(counted.ok().map(|answer| answer.into_inner().count))
 }

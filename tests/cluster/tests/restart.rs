@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use everlog_cluster_tests::{
     cluster::{Cluster, NODES},
     scenario::Load,
@@ -10,6 +10,17 @@ use everlog_cluster_tests::{
 
 /// A node hands over its leaderships, ends its polls, flushes and is gone.
 const TERMINATE_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a client may meet while a node that it uses is stopped with care. A client repeats all of it.
+const EXPECTED: [&str; 4] = [
+    "Unavailable",
+    // Said by the client's own library of a call that it had not sent when the connection was closed.
+    "Cancelled: operation was canceled",
+    // The old leader handed the task out and did not write that down. It is offered again.
+    "NotFound: Workflow task not found",
+    // A completion that was repeated, because the answer to the first got lost.
+    "NotFound: invalid activityID",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_after_the_other() -> Result<()> {
@@ -24,6 +35,11 @@ async fn one_node_after_the_other() -> Result<()> {
         load.run(Duration::from_secs(1)).await;
     }
     println!("{}", load.slowest_write());
+    let errors = load.api.errors();
+    println!("{errors:#?}");
+    for error in errors.keys() {
+        ensure!(EXPECTED.iter().any(|expected| error.starts_with(expected)), "a client met: {error}");
+    }
     load.conclude(Some(&cluster)).await?;
     cluster.passed()
 }

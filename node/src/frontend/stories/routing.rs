@@ -25,7 +25,8 @@ use crate::{
         backend::{CallError, Place},
         testing::{Fake, NAMESPACE, done},
     },
-    route::{LEADER, NOT_APPLIED, not_applied},
+    peer::{NOT_APPLIED, not_applied},
+    route::LEADER,
 };
 
 fn started(_: &Request) -> Reply {

@@ -2,26 +2,22 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::peers::Peers;
-use crate::process::end;
+use crate::{
+    process::end,
+    server::{self, SETTLE, START_LIMIT, free_ports},
+};
 
-const START_LIMIT: Duration = Duration::from_secs(90);
-/// A peer whose port is open is not yet at rest.
-const SETTLE: Duration = Duration::from_secs(4);
 const RESTATE_SETTLE: Duration = Duration::from_secs(8);
-/// Ports that a subject may use, counted from its first.
-const PORTS: u16 = 500;
 
 /// Limits that a default installation sets on one client, which would be measured instead of the server.
 /// Ours takes the names it knows.
@@ -116,48 +112,20 @@ pub fn start(kind: Kind, everlog: Option<&Path>, peers: &Peers, data: &Path) -> 
     }
 }
 
-/// It prints a line for each node, `node N pid PID api ADDRESS ...`, and then `ready`.
 fn start_everlog(program: &Path, nodes: u16, port: u16, data: &Path) -> Result<Subject> {
-    let mut command = Command::new(program);
-    command.args(["dev", "--port", &port.to_string(), "--nodes", &nodes.to_string(), "--no-restart"]);
-    command.arg("--data-dir").arg(data.join("data"));
-    for (key, value) in LIFTED.iter().filter(|(key, _)| LIFTED_OURS.contains(key)) {
-        command.args(["--dynamic-config-value", &format!("{key}={value}")]);
-    }
-    let log = File::create(data.join("log"))?;
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
-    let stdout = child.stdout.take().context("no stdout")?;
-    let mut subject = Subject {
+    let lifted: Vec<String> = LIFTED
+        .iter()
+        .filter(|(key, _)| LIFTED_OURS.contains(key))
+        .map(|(key, value)| format!("--dynamic-config-value={key}={value}"))
+        .collect();
+    let server = server::start(program, nodes, port, data, &lifted)?;
+    Ok(Subject {
         kind: Kind::Everlog { nodes },
-        addresses: Vec::new(),
-        pids: Vec::new(),
+        addresses: server.addresses,
+        pids: server.pids,
         load_arguments: Vec::new(),
-        processes: vec![child],
-    };
-    let (sender, lines) = mpsc::channel();
-    // Reads to the end, or the server would block on a full pipe.
-    thread::spawn(move || {
-        BufReader::new(stdout).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
-    });
-    let deadline = Instant::now() + START_LIMIT;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let Ok(line) = lines.recv_timeout(left) else {
-            bail!("it is not ready: {}", fs::read_to_string(data.join("log")).unwrap_or_default().trim());
-        };
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if line == "ready" {
-            break;
-        }
-        if let ["node", _, "pid", pid, "api", address, ..] = words.as_slice() {
-            subject.pids.push(pid.parse()?);
-            subject.addresses.push((*address).to_owned());
-        }
-    }
-    ensure!(subject.pids.len() == usize::from(nodes), "it names {} nodes", subject.pids.len());
-    // Leadership is spread after the start.
-    thread::sleep(SETTLE);
-    Ok(subject)
+        processes: vec![server.process],
+    })
 }
 
 fn start_temporal(program: &Path, port: u16, data: &Path) -> Result<Subject> {
@@ -249,17 +217,6 @@ fn wait_open(port: u16) -> Result<()> {
         thread::sleep(Duration::from_millis(100));
     }
     Ok(())
-}
-
-/// The first of a row of ports, none of which is in use where servers will look.
-fn free_ports() -> Result<u16> {
-    let used_offsets = [0, 1, 2, 9, 10, 11, 12, 20, 30, 100, 101, 102, 200, 201, 202];
-    (20..60u16)
-        .map(|block| block * PORTS)
-        .find(|first| {
-            used_offsets.iter().all(|offset| TcpListener::bind(("127.0.0.1", first + offset)).is_ok())
-        })
-        .context("no free ports")
 }
 
 impl Drop for Subject {

@@ -26,6 +26,7 @@ pub struct Node {
     pub id: usize,
     pub addresses: Addresses,
     pub folder: PathBuf,
+    data_dir: PathBuf,
     binary: PathBuf,
     process: Option<Child>,
 }
@@ -34,16 +35,29 @@ impl Node {
     /// Writes the configuration; `start` starts it.
     pub(super) fn new(
         id: usize,
+        addresses: &Addresses,
         binary: &Path,
         folder: PathBuf,
         members: &[Addresses],
         settings: &[&str],
     ) -> Result<Self> {
         fs::create_dir_all(&folder)?;
-        let node =
-            Self { id, addresses: members[id - 1].clone(), folder, binary: binary.to_owned(), process: None };
+        let (addresses, binary) = (addresses.clone(), binary.to_owned());
+        let data_dir = folder.join("data");
+        let node = Self { id, addresses, folder, data_dir, binary, process: None };
         fs::write(node.config_file(), config(&node, members, settings)?)?;
         Ok(node)
+    }
+
+    /// Puts the data elsewhere. To be called before the first start.
+    pub(super) fn put_data_in(
+        &mut self,
+        folder: &Path,
+        members: &[Addresses],
+        settings: &[&str],
+    ) -> Result<()> {
+        self.data_dir = folder.join("data");
+        Ok(fs::write(self.config_file(), config(self, members, settings)?)?)
     }
 
     pub fn config_file(&self) -> PathBuf {
@@ -51,7 +65,7 @@ impl Node {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.join("data")
+        self.data_dir.clone()
     }
 
     pub fn start(&mut self) -> Result<()> {

@@ -83,9 +83,35 @@ pub async fn start(
     program: &Program,
     patience: Duration,
 ) -> Option<String> {
-    let mark = unique("start");
-    let request = start_request(workflow_id, program, &mark);
-    let under_way = recorder.invoke(workflow_id, Kind::Start { program: program.clone() }, &mark);
+    let request = start_request(workflow_id, program, &unique("start"));
+    started(api, recorder, node, program, request, patience).await
+}
+
+/// Starts a workflow on a queue of which nobody takes anything, so that nothing happens to it but what the
+/// test does.
+pub async fn start_unattended(
+    api: &Api,
+    recorder: &Recorder,
+    node: usize,
+    workflow_id: &str,
+    patience: Duration,
+) -> Option<String> {
+    let program = Program { steps: Vec::new() };
+    let mut request = start_request(workflow_id, &program, &unique("start"));
+    request.task_queue = Some(TaskQueue { name: "unattended".into(), ..Default::default() });
+    started(api, recorder, node, &program, request, patience).await
+}
+
+async fn started(
+    api: &Api,
+    recorder: &Recorder,
+    node: usize,
+    program: &Program,
+    request: StartWorkflowExecutionRequest,
+    patience: Duration,
+) -> Option<String> {
+    let kind = Kind::Start { program: program.clone() };
+    let under_way = recorder.invoke(&request.workflow_id, kind, &request.request_id);
     let answer = api
         .persist(node, Instant::now() + patience, |mut client| {
             let request = with_deadline(request.clone(), CALL_TIMEOUT);

@@ -78,7 +78,8 @@ impl Worker {
             let poll = client.poll_workflow_task_queue(with_deadline(request, POLL_TIMEOUT));
             match limited(POLL_TIMEOUT, poll).await {
                 Ok(task) => self.workflow_task(node, task.into_inner()).await,
-                Err(_) => {
+                Err(status) => {
+                    self.api.note(&status);
                     node += 1;
                     tokio::time::sleep(POLL_RETRY_PAUSE).await;
                 }
@@ -170,7 +171,8 @@ impl Worker {
             match limited(POLL_TIMEOUT, poll).await {
                 Ok(_) if chance.below(FORGET_ONE_IN) == 0 => {}
                 Ok(task) => self.activity(node, task.into_inner()).await,
-                Err(_) => {
+                Err(status) => {
+                    self.api.note(&status);
                     node += 1;
                     tokio::time::sleep(POLL_RETRY_PAUSE).await;
                 }
