@@ -3,7 +3,7 @@
 pub(crate) const USAGE: &str = "\
 usage: everlog-sim [--seeds N] [--first S] [--threads T] [--coverage]
        everlog-sim --seed S [--whole] [--planted NAME]
-       everlog-sim --planted NAME [--first S] [--threads T]
+       everlog-sim --planted NAME [--seeds N] [--first S] [--threads T]
        everlog-sim --list-planted
 
 Planted bugs need a build with `--features planted`.";
@@ -32,6 +32,7 @@ pub(crate) enum Mode {
     /// Runs seeds until one of them finds the planted bug.
     Catch {
         first: u64,
+        count: u64,
     },
     ListPlanted,
 }
@@ -59,7 +60,7 @@ impl Arguments {
         let mode = match seed {
             _ if list => Mode::ListPlanted,
             Some(seed) => Mode::One { seed },
-            None if planted.is_some() => Mode::Catch { first },
+            None if planted.is_some() => Mode::Catch { first, count },
             None => Mode::Many { first, count },
         };
         Ok(Arguments { mode, threads: threads.max(1), whole, coverage, planted })
