@@ -23,11 +23,7 @@ use super::{
     journal::Journal,
     pin::{Gate, Moving},
 };
-use crate::{
-    Error, Trouble,
-    disk::Disk,
-    keys,
-};
+use crate::{Error, Trouble, disk::Disk, keys};
 
 /// Rows are moved in pieces of this size, and others get a chance in between.
 const PIECE_BYTES: usize = 256 << 10;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Call, ENTRY_FACTS_MAX, Output, Shard, World,
+    Call, ENTRY_BYTES_MAX, ENTRY_FACTS_MAX, Output, Shard, World,
     actor::{Actor, Run, Watcher},
 };
 use crate::{
@@ -33,11 +33,15 @@ struct Batch {
     replies: Vec<(Call, Result<Reply, Reject>)>,
     /// Answers that tell nothing that was not said before: they need no barrier.
     at_once: Vec<(Call, Result<Reply, Reject>)>,
+    /// What `changes` weigh.
+    facts: usize,
+    bytes: usize,
 }
 
 impl Shard {
     pub(super) fn decide_ready(&mut self, now: Time, world: &dyn World) {
         let mut entry = Entry::default();
+        let (mut facts, mut bytes) = (0, 0);
         let mut kinds = Vec::new();
         let mut members = Vec::new();
         for workflow in std::mem::take(&mut self.ready) {
@@ -59,12 +63,19 @@ impl Shard {
             } else {
                 actor.in_flight = true;
                 actor.replies = batch.replies;
+                facts += batch.facts;
+                bytes += batch.bytes;
                 entry.changes.extend(batch.changes);
                 members.push(workflow.clone());
             }
+            let is_settled = !actor.in_flight;
             self.actors.insert(workflow.clone(), actor);
+            if is_settled {
+                self.let_go_of_old_runs(&workflow);
+            }
             self.touch(now, &workflow);
-            if entry.changes.iter().map(|change| change.facts.len()).sum::<usize>() >= ENTRY_FACTS_MAX {
+            if facts >= ENTRY_FACTS_MAX || bytes >= ENTRY_BYTES_MAX {
+                (facts, bytes) = (0, 0);
                 self.propose(
                     std::mem::take(&mut entry),
                     std::mem::take(&mut kinds),
@@ -94,7 +105,11 @@ impl Shard {
     ) -> Batch {
         let limits = world.limits(&actor.workflow.namespace_id);
         let mut batch = Batch::default();
-        while let Some((call, request)) = actor.waiting.pop_front() {
+        // What does not fit into this entry waits until it is committed.
+        while batch.facts < ENTRY_FACTS_MAX
+            && batch.bytes < ENTRY_BYTES_MAX
+            && let Some((call, request)) = actor.waiting.pop_front()
+        {
             self.decisions += 1;
             let seed = self.seed ^ self.decisions.wrapping_mul(0xD6E8_FEB8_6659_FD93);
             let stamp = Stamp::new(now, seed, &limits);
@@ -226,7 +241,8 @@ impl Batch {
     }
 
     fn take_start(&mut self, actor: &mut Actor, decided: StartDecided<'_>) -> Reply {
-        if let Some(turn) = decided.current {
+        if let Some(mut turn) = decided.current {
+            decide::settle(&mut turn);
             self.take(actor, turn, false);
         }
         if let Some(new) = decided.new {
@@ -279,9 +295,12 @@ impl Batch {
             self.changes.len() - 1
         });
         let change = &mut self.changes[position];
+        let added = change.facts.len();
         change.facts.append(&mut run.soft);
         run.soft_since = None;
         change.facts.extend(facts);
+        self.facts += change.facts.len() - added;
+        self.bytes += change.facts[added..].iter().map(Fact::weight_bytes).sum::<usize>();
         if execution.version == change.version {
             execution.version += 1;
             execution.state_transitions += 1;

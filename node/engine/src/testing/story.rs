@@ -78,8 +78,9 @@ pub struct Story {
     queries: BTreeMap<String, Call>,
     /// Names of the queries that the last task carried.
     carried: Vec<String>,
-    /// Entries that were proposed.
+    /// Entries that were proposed, and the bytes of each.
     pub entries: u64,
+    pub sizes: Vec<usize>,
     hold: bool,
     held: Vec<(u64, crate::fact::Entry)>,
     told: String,
@@ -100,6 +101,7 @@ impl Story {
             queries: BTreeMap::new(),
             carried: Vec::new(),
             entries: 0,
+            sizes: Vec::new(),
             hold: false,
             held: Vec::new(),
             told: String::new(),
@@ -263,6 +265,7 @@ impl Story {
             match output {
                 Output::Propose { proposal, entry, .. } => {
                     self.entries += 1;
+                    self.sizes.push(entry.encode().len());
                     if self.hold {
                         self.held.push((proposal, entry));
                     } else {
