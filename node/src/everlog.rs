@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use everlog_raft_store::Machine;
+use futures::FutureExt as _;
 use tonic::Status;
 
 use crate::{
@@ -81,9 +82,26 @@ impl Application for Everlog {
                 internal: Arc::new(Answers { router }),
                 forward: Arc::new(frontend.forwarded_routes()),
             },
+            died: Box::pin(died(shards, queues.clone())),
             drain: Box::new(move || Box::pin(async move { queues.drain().await })),
         })
     }
+}
+
+/// A shard without its task would lead and answer nothing, for ever.
+async fn died(shards: Vec<shard::ShardHandle>, queues: queue::QueuesHandle) -> String {
+    let shards = shards.into_iter().enumerate().map(|(id, shard)| {
+        async move {
+            shard.ended().await;
+            format!("shard {id}")
+        }
+        .boxed()
+    });
+    let queues = async move {
+        queues.ended().await;
+        "the task of the queues".to_owned()
+    };
+    futures::future::select_all(shards.chain([queues.boxed()])).await.0
 }
 
 /// The settings under the names that users know. An unknown one is no error: it may be another server's.

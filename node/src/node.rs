@@ -25,8 +25,8 @@ use crate::raft::{self, Bootstrap, Group, Groups};
 
 mod api;
 pub mod bare;
+mod edge;
 mod folder;
-mod leave;
 
 pub use folder::{Error as FolderError, Folder};
 
@@ -78,6 +78,8 @@ pub struct Services {
     pub handlers: Handlers,
     /// Ends the polls that wait here with empty answers. Called once, on a stop.
     pub drain: Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>,
+    /// Resolves with what has died, if something does without which the node must not go on.
+    pub died: BoxFuture<'static, String>,
 }
 
 /// Where a node can be reached, once it is up.
@@ -212,6 +214,7 @@ pub async fn run(
         () = balancing => None,
         error = watch_store(&store, folder.path()) => Some(error),
         why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
+        what = services.died => Some(anyhow::anyhow!("{what} has died, and its panic is in the log")),
     };
     // A group dies of what happened to its log, and that is the better reason.
     let failed = match (failed, store.trouble()) {

@@ -159,6 +159,11 @@ impl QueuesHandle {
         let _ = self.inbox.try_send(Message::Moved);
     }
 
+    /// Returns when the task of the queues is gone, which it is on a stop, or after a panic.
+    pub async fn ended(&self) {
+        self.inbox.closed().await;
+    }
+
     /// Ends all polls with empty answers.
     pub async fn drain(&self) {
         let _ = self.inbox.send(Message::Drain).await;

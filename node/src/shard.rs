@@ -116,6 +116,11 @@ impl ShardHandle {
         let _ = self.inbox.try_send(Message::OfferRefused { run });
     }
 
+    /// Returns when the shard's task is gone, which it is on a stop, or after a panic.
+    pub async fn ended(&self) {
+        self.inbox.closed().await;
+    }
+
     /// Queues may have moved to other nodes.
     pub fn queues_moved(&self) {
         let _ = self.inbox.try_send(Message::QueuesMoved);

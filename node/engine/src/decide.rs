@@ -101,8 +101,16 @@ fn cause_name(cause: WorkflowTaskFailedCause) -> String {
     name.split('_').map(word).collect()
 }
 
-/// What every turn owes the limits before it ends: a buffer or a history that grew too large.
+/// What every turn owes before it ends: to the limits, if a buffer or a history grew too large; to the
+/// callers of queries, if the run has closed and no workflow task will come to carry them.
 pub fn settle(turn: &mut Turn<'_>) {
+    keep_limits(turn);
+    if !turn.execution.is_running() {
+        query::unblock(turn);
+    }
+}
+
+fn keep_limits(turn: &mut Turn<'_>) {
     let limits = turn.stamp.limits;
     let execution = &turn.execution;
     if !execution.is_running() {

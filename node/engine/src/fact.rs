@@ -31,6 +31,26 @@ pub enum Fact {
     Flushed(Event),
 }
 
+/// What a record weighs beside the payloads in it, about.
+const RECORD_BYTES: usize = 64;
+
+impl Fact {
+    /// How much room the fact takes in an entry, about: exact where it can be much.
+    pub fn weight_bytes(&self) -> usize {
+        match self {
+            Fact::Event(event) | Fact::Flushed(event) => event.bytes.len(),
+            Fact::Record(Record::Buffered(event)) => event.encoded_len(),
+            Fact::Record(Record::ActivityRetry { failure: Some(failure), .. }) => {
+                RECORD_BYTES + failure.encoded_len()
+            }
+            Fact::Record(Record::ActivityHeartbeat { details: Some(details), .. }) => {
+                RECORD_BYTES + details.encoded_len()
+            }
+            Fact::Record(_) => RECORD_BYTES,
+        }
+    }
+}
+
 /// A history event with its protobuf bytes: encoded once, then hashed, logged, stored and served as such.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
@@ -43,24 +63,6 @@ impl Event {
     pub fn new(event: HistoryEvent) -> Event {
         let bytes = event.encode_to_vec().into();
         Event { event: Box::new(event), bytes }
-    }
-}
-
-impl Fact {
-    /// Roughly the bytes that this fact takes in the log: exact for what can be large.
-    pub fn approximate_bytes(&self) -> usize {
-        const SMALL_RECORD_BYTES: usize = 64;
-        match self {
-            Fact::Event(event) | Fact::Flushed(event) => event.bytes.len(),
-            Fact::Record(Record::Buffered(event)) => event.encoded_len(),
-            Fact::Record(Record::ActivityHeartbeat { details, .. }) => {
-                SMALL_RECORD_BYTES + details.as_ref().map_or(0, |details| details.encoded_len())
-            }
-            Fact::Record(Record::ActivityRetry { failure, .. }) => {
-                SMALL_RECORD_BYTES + failure.as_ref().map_or(0, |failure| failure.encoded_len())
-            }
-            Fact::Record(_) => SMALL_RECORD_BYTES,
-        }
     }
 }
 

@@ -10,7 +10,7 @@ mod actor;
 mod decide;
 mod offers;
 #[cfg(test)]
-mod tests;
+mod stories;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -44,8 +44,8 @@ pub const ACTORS_IDLE_MAX: usize = 512;
 pub const WAKES_PER_TURN_MAX: usize = 512;
 /// Facts in one entry, roughly; a turn with more to decide proposes several entries.
 pub const ENTRY_FACTS_MAX: usize = 4096;
-/// Bytes of an entry after which nothing more is decided into it. One request more may fit on top: far less
-/// than what the log takes as a record and nodes take as a message.
+/// The same in bytes. An entry ends with the request that crosses the bound, so that requests of a few
+/// megabytes each, however many wait, never add up to an entry that no log or network would take.
 pub const ENTRY_BYTES_MAX: usize = 4 << 20;
 
 /// What a shard may ask of its surroundings: the applied state and the settings.
@@ -385,16 +385,17 @@ impl Shard {
             let all = runs.len() < budget;
             for run in runs {
                 budget = budget.saturating_sub(1);
-                if self.actors.contains_key(&run.workflow) {
+                let known = self.actors.get(&run.workflow);
+                if known.is_some_and(|actor| actor.runs.contains_key(&run.run_id)) {
                     continue;
                 }
-                let run_id = run.run_id.clone();
+                // Its workflow may be in memory with a later run.
                 let actor = self.activate(&run.workflow, world);
-                actor.load(&run_id, world);
+                actor.load(&run.run_id, world);
                 actor.waiting.push_back((None, Request::Wake));
                 self.touch(now, &run.workflow);
             }
-            // Rows up to now belong to actors that are in memory from here on.
+            // Rows up to now belong to runs that are in memory from here on.
             let next = if all { world.first_wake(slot, Time(now.0 + 1)) } else { Some(now) };
             match next {
                 Some(time) => self.sleeping.insert(slot, time),
@@ -412,14 +413,20 @@ impl Shard {
             actor.in_flight = false;
             let mut replies = std::mem::take(&mut actor.replies);
             replies.extend(actor.watched(now));
-            for due in actor.drop_finished_runs() {
-                let known = self.sleeping.entry(workflow.slot()).or_insert(due);
-                *known = due.min(*known);
-            }
             for (call, reply) in replies {
                 self.outputs.push_back(Output::Reply { call, reply });
             }
+            self.let_go_of_old_runs(&workflow);
             self.touch(now, &workflow);
+        }
+    }
+
+    /// Earlier runs of a chain need no memory: their rows wake them.
+    fn let_go_of_old_runs(&mut self, workflow: &WorkflowKey) {
+        let Some(actor) = self.actors.get_mut(workflow) else { return };
+        for due in actor.drop_finished_runs() {
+            let known = self.sleeping.entry(workflow.slot()).or_insert(due);
+            *known = due.min(*known);
         }
     }
 

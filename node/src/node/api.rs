@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
-use super::leave::Leave;
+use super::edge::Edge;
 use crate::metrics::Health;
 use crate::node::risen;
 use crate::peer::{CLUSTER_ID, FORWARDED, FROM, TARGET};
@@ -57,7 +57,7 @@ pub(super) async fn serve(
     });
     let served = tonic::transport::Server::builder()
         .layer(Unmark)
-        .layer(Leave { stopping })
+        .layer(Edge { stopping })
         .add_routes(routes)
         // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {

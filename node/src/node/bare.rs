@@ -77,6 +77,7 @@ impl Application for Bare {
                 forward: Arc::new(Routes::new(tonic_health::server::health_reporter().1)),
             },
             drain: Box::new(|| Box::pin(async {})),
+            died: Box::pin(std::future::pending()),
         })
     }
 }

@@ -2,13 +2,17 @@
 
 mod harness;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use everlog_node::node::bare::{count_key, number};
+use everlog_node::config::Config;
+use everlog_node::node::bare::{Bare, count_key, number};
+use everlog_node::node::{self, Application, Node, Services};
 use everlog_node::peer::NOT_APPLIED;
 use everlog_node::raft::{ProposeError, ReadError};
 use everlog_proto::cluster as proto;
+use everlog_raft_store::Machine;
 use harness::{Cluster, PATIENCE, payload, wait_until};
 use tonic::metadata::MetadataMap;
 
@@ -301,6 +305,35 @@ fn internal_requests_reach_their_node() {
     let refused = internal(&cluster, 9).expect_err("there is no such node");
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
     assert!(refused.metadata().contains_key(NOT_APPLIED));
+}
+
+/// A guest whose only part dies.
+struct Mortal(Bare);
+
+impl Application for Mortal {
+    fn machine(&self, config: &Config) -> Arc<dyn Machine> {
+        self.0.machine(config)
+    }
+
+    fn start(&self, node: Node) -> anyhow::Result<Services> {
+        Ok(Services { died: Box::pin(async { "the heart".to_owned() }), ..self.0.start(node)? })
+    }
+}
+
+#[test]
+fn a_node_does_not_outlive_its_guest() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut config = Config { data_dir: data.path().to_owned(), bootstrap_expect: 1, ..Config::default() };
+    for listen in [&mut config.api.listen, &mut config.peer.listen, &mut config.metrics.listen] {
+        listen.set_port(0);
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let ran = runtime.block_on(async {
+        let node = node::run(config, Arc::new(Mortal(Bare::default())), |_, _| {}, std::future::pending());
+        tokio::time::timeout(PATIENCE, node).await.expect("it ends")
+    });
+    let why = ran.expect_err("it must not go on").to_string();
+    assert!(why.contains("the heart has died"), "{why}");
 }
 
 #[test]

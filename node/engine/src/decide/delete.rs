@@ -2,10 +2,11 @@
 
 use crate::{
     decide::{
-        Decided,
+        Decided, query,
         terminate::{self, SERVER_IDENTITY},
     },
     fact::Record,
+    reject::Reject,
     reply::Reply,
     turn::Turn,
 };
@@ -15,6 +16,13 @@ pub fn delete(turn: &mut Turn<'_>) -> Decided {
     if turn.execution.is_running() {
         terminate::end(turn, "Delete workflow execution", None, SERVER_IDENTITY, Vec::new());
     }
-    turn.record(Record::Deleted);
+    erase(turn);
     Ok(Some(Reply::Done))
+}
+
+/// The run goes, and with it whatever was asked of it.
+pub(super) fn erase(turn: &mut Turn<'_>) {
+    let gone = Reject::workflow_not_found(turn.execution.workflow_id());
+    turn.record(Record::Deleted);
+    query::give_up(turn, &gone);
 }

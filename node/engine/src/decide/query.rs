@@ -274,6 +274,12 @@ pub fn to_normal_queue(turn: &mut Turn<'_>, id: u64) {
     }
 }
 
+/// Nobody will ever be able to answer.
+pub fn give_up(turn: &mut Turn<'_>, reason: &Reject) {
+    let queries = std::mem::take(&mut turn.volatile.queries);
+    turn.answers.extend(queries.into_values().map(|query| (query.call, Err(reason.clone()))));
+}
+
 /// Ends queries that nobody answered in time, and gives up on sticky workers that do not take theirs.
 pub fn wake(turn: &mut Turn<'_>) {
     let now = turn.stamp.now;

@@ -2,6 +2,8 @@
 
 use expect_test::expect;
 
-use crate::testing::check;
+use crate::testing::{check, check_with};
 
+mod closed;
 mod core;
+mod sticky;

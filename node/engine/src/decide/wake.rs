@@ -8,12 +8,11 @@ use everlog_proto::api::{
 
 use crate::{
     decide::{
-        Decided, activity, continue_as_new, query,
+        Decided, activity, continue_as_new, delete, query,
         retry::{self, Next},
         terminate::{self, SERVER_IDENTITY},
         timer, workflow_task,
     },
-    fact::Record,
     reply::Reply,
     time::Time,
     turn::Turn,
@@ -21,9 +20,13 @@ use crate::{
 
 pub fn wake(turn: &mut Turn<'_>) -> Decided {
     query::wake(turn);
+    if turn.execution.deleted {
+        // It is gone from the tables, and only in memory until the next turn of its workflow.
+        return Ok(Some(Reply::Done));
+    }
     if !turn.execution.is_running() {
         if turn.execution.retain_until.is_some_and(|until| until <= turn.stamp.now) {
-            turn.record(Record::Deleted);
+            delete::erase(turn);
         }
         return Ok(Some(Reply::Done));
     }

@@ -37,11 +37,12 @@ struct Batch {
     by_run: BTreeMap<RunKey, usize>,
     /// The states that this batch began with.
     bases: BTreeMap<Arc<str>, Base>,
-    /// Roughly, as they will be in the log.
-    bytes: usize,
     replies: Vec<(Call, Result<Reply, Reject>)>,
     /// Answers that tell nothing that was not said before: they need no barrier.
     at_once: Vec<(Call, Result<Reply, Reject>)>,
+    /// What `changes` weigh.
+    facts: usize,
+    bytes: usize,
 }
 
 /// A run before a batch's first request to it.
@@ -57,9 +58,9 @@ static LENT: LazyLock<Shared<Execution>> = LazyLock::new(|| Execution::default()
 impl Shard {
     pub(super) fn decide_ready(&mut self, now: Time, world: &dyn World) {
         let mut entry = Entry::default();
+        let (mut facts, mut bytes) = (0, 0);
         let mut kinds = Vec::new();
         let mut members = Vec::new();
-        let mut bytes = 0;
         for workflow in std::mem::take(&mut self.ready) {
             let Some(mut actor) = self.actors.remove(&workflow) else { continue };
             let mut batch = self.decide_actor(now, &mut actor, &mut kinds, world);
@@ -79,15 +80,19 @@ impl Shard {
             } else {
                 actor.in_flight = true;
                 actor.replies = batch.replies;
-                entry.changes.extend(batch.changes);
+                facts += batch.facts;
                 bytes += batch.bytes;
+                entry.changes.extend(batch.changes);
                 members.push(workflow.clone());
             }
+            let is_settled = !actor.in_flight;
             self.actors.insert(workflow.clone(), actor);
+            if is_settled {
+                self.let_go_of_old_runs(&workflow);
+            }
             self.touch(now, &workflow);
-            let facts = entry.changes.iter().map(|change| change.facts.len()).sum::<usize>();
             if facts >= ENTRY_FACTS_MAX || bytes >= ENTRY_BYTES_MAX {
-                bytes = 0;
+                (facts, bytes) = (0, 0);
                 self.propose(
                     std::mem::take(&mut entry),
                     std::mem::take(&mut kinds),
@@ -117,8 +122,9 @@ impl Shard {
     ) -> Batch {
         let limits = world.limits(&actor.workflow.namespace_id);
         let mut batch = Batch::default();
-        // What finds no room waits for the next batch of this actor.
-        while batch.bytes < ENTRY_BYTES_MAX
+        // What does not fit into this entry waits until it is committed.
+        while batch.facts < ENTRY_FACTS_MAX
+            && batch.bytes < ENTRY_BYTES_MAX
             && let Some((call, request)) = actor.waiting.pop_front()
         {
             self.decisions += 1;
@@ -279,7 +285,8 @@ impl Batch {
     fn seal(&mut self, actor: &mut Actor) {
         for change in &mut self.changes {
             let Some(run) = actor.runs.get_mut(&change.run.run_id) else { continue };
-            self.bytes += run.soft.iter().map(Fact::approximate_bytes).sum::<usize>();
+            self.facts += run.soft.len();
+            self.bytes += run.soft.iter().map(Fact::weight_bytes).sum::<usize>();
             change.facts.append(&mut run.soft);
             run.soft_since = None;
             change.prepared = Some(run.execution.arc());
@@ -309,7 +316,8 @@ impl Batch {
     }
 
     fn take_start(&mut self, actor: &mut Actor, decided: StartDecided<'_>) -> Reply {
-        if let Some(turn) = decided.current {
+        if let Some(mut turn) = decided.current {
+            decide::settle(&mut turn);
             self.take(actor, turn, false);
         }
         if let Some(new) = decided.new {
@@ -368,10 +376,12 @@ impl Batch {
             self.changes.len() - 1
         });
         let change = &mut self.changes[position];
-        self.bytes += run.soft.iter().chain(&facts).map(Fact::approximate_bytes).sum::<usize>();
+        let added = change.facts.len();
         change.facts.append(&mut run.soft);
         run.soft_since = None;
         change.facts.extend(facts);
+        self.facts += change.facts.len() - added;
+        self.bytes += change.facts[added..].iter().map(Fact::weight_bytes).sum::<usize>();
         if execution.version == change.version {
             execution.version += 1;
             execution.state_transitions += 1;

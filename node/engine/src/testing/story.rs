@@ -78,8 +78,9 @@ pub struct Story {
     queries: BTreeMap<String, Call>,
     /// Names of the queries that the last task carried.
     carried: Vec<String>,
-    /// Entries that were proposed.
+    /// Entries that were proposed, and the bytes of each.
     pub entries: u64,
+    pub sizes: Vec<usize>,
     hold: bool,
     held: Vec<(u64, crate::fact::Entry)>,
     told: String,
@@ -100,6 +101,7 @@ impl Story {
             queries: BTreeMap::new(),
             carried: Vec::new(),
             entries: 0,
+            sizes: Vec::new(),
             hold: false,
             held: Vec::new(),
             told: String::new(),
@@ -263,6 +265,7 @@ impl Story {
             match output {
                 Output::Propose { proposal, entry, .. } => {
                     self.entries += 1;
+                    self.sizes.push(entry.encode().len());
                     if self.hold {
                         self.held.push((proposal, entry));
                     } else {
@@ -340,7 +343,7 @@ impl Story {
                 let mut ids: Vec<_> = task.response.queries.keys().cloned().collect();
                 ids.sort();
                 self.carried = ids.clone();
-                self.say(&format!("  {id}: task carries {} queries", ids.len()));
+                self.say(&format!("{id}: task carries {} queries", ids.len()));
             }
         }
         Ok(reply)
@@ -469,7 +472,7 @@ impl Story {
         };
         let reply = self.request(id, request)?;
         if let Reply::Heartbeat { cancel_requested: true } = reply {
-            self.say(&format!("  {id}/{name}: asked to stop"));
+            self.say(&format!("{id}/{name}: asked to stop"));
         }
         Ok(reply)
     }
@@ -506,10 +509,10 @@ impl Story {
             match reply {
                 Ok(Reply::QueryAnswer { result }) => {
                     let text = result.map(|result| text_of(&result)).unwrap_or_default();
-                    self.say(&format!("  query {name}: {text}"));
+                    self.say(&format!("query {name}: {text}"));
                 }
-                Ok(other) => self.say(&format!("  query {name}: {other:?}")),
-                Err(reject) => self.say(&format!("  query {name}: ! {}", shown_reject(&reject))),
+                Ok(other) => self.say(&format!("query {name}: {other:?}")),
+                Err(reject) => self.say(&format!("query {name}: ! {}", shown_reject(&reject))),
             }
         }
     }
@@ -523,7 +526,7 @@ impl Story {
         let take = TakeQuery { run_id, query, queue: offer.queue, identity: WORKER.into() };
         let reply = self.request(id, Request::TakeQuery(take))?;
         if let Reply::WorkflowTask(task) = &reply {
-            self.say(&format!("  {id}: query with events {}..={}", task.history.from, task.history.to));
+            self.say(&format!("{id}: query with events {}..={}", task.history.from, task.history.to));
             self.tokens.insert(format!("{id}?"), task.response.task_token.clone());
         }
         Ok(reply)

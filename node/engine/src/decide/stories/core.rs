@@ -318,10 +318,10 @@ fn queries_travel_with_the_pending_task_or_go_directly() {
         answer-query order late
         ",
         expect![[r#"
-              order: task carries 1 queries
-              query order state: early
-              order: query with events 1..=4
-              query order state: late
+            order: task carries 1 queries
+            query order state: early
+            order: query with events 1..=4
+            query order state: late
             1 WorkflowExecutionStarted
             2 WorkflowTaskScheduled on q
             3 WorkflowTaskStarted

@@ -115,17 +115,19 @@ pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTas
     if let TaskEnd::Failed { cause } = end {
         turn.record(Record::TaskFailure { cause: cause as i32 });
     }
-    count_attempt(turn, task.attempt);
+    let off_sticky = started.is_some_and(|started| !started.sticky);
+    count_attempt(turn, task.attempt, off_sticky);
 }
 
-/// A failure on the sticky queue may be the cache's fault: it costs the stickiness, not an attempt.
-fn count_attempt(turn: &mut Turn<'_>, attempt: i32) {
-    if turn.execution.sticky.is_some() {
+/// A failure on the sticky queue may be the cache's fault: it costs the stickiness, not an attempt. A worker
+/// of the normal queue has no such excuse, though the workflow may be sticky to one that is gone.
+fn count_attempt(turn: &mut Turn<'_>, attempt: i32, off_sticky: bool) {
+    let was_sticky = turn.execution.sticky.is_some();
+    if was_sticky {
         turn.record(Record::Sticky(None));
-        turn.record(Record::NextAttempt(1));
-    } else {
-        turn.record(Record::NextAttempt(attempt + 1));
     }
+    let next = if was_sticky && !off_sticky { 1 } else { attempt + 1 };
+    turn.record(Record::NextAttempt(next));
 }
 
 /// The sticky queue has had no poller for a while: the same task goes to the normal queue, unwritten.

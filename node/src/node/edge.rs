@@ -1,18 +1,22 @@
-//! Calls that are in flight when the node stops: each gets an answer, and no connection breaks under it.
+//! The edge where calls come in: each gets an answer, also when the node stops, and also when it has a bug.
 //!
-//! A poll waits for a minute, here or at the node where its queue lives. It ends empty, as it would have at
-//! its end, and the worker polls another node. Whatever else is still under way after a moment ends with
-//! UNAVAILABLE, which clients repeat elsewhere. A connection that is cut instead is an error that not every
-//! client knows how to take.
+//! A poll waits for a minute, here or at the node where its queue lives. When the node stops it ends empty, as
+//! it would have at its end, and the worker polls another node. Whatever else is still under way after a
+//! moment ends with UNAVAILABLE, which clients repeat elsewhere. A connection that is cut instead is an error
+//! that not every client knows how to take.
+//!
+//! A panic concerns the one call in which it happened, which ends with INTERNAL. What shards and groups do
+//! is done elsewhere: their panics end the node.
 
 use std::{
     convert::Infallible,
+    panic::AssertUnwindSafe,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::watch;
@@ -27,27 +31,27 @@ const CALLS_END_AFTER: Duration = Duration::from_secs(1);
 /// Calls whose empty answer says that there was nothing to do.
 const POLLS: [&str; 3] = ["PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue"];
 
-/// Ends calls when the node stops.
+/// Sees to it that each call is answered.
 #[derive(Clone, Debug)]
-pub(super) struct Leave {
+pub(super) struct Edge {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Leaving<S> {
+pub(super) struct Answering<S> {
     inner: S,
     stopping: watch::Receiver<bool>,
 }
 
-impl<S> tower::Layer<S> for Leave {
-    type Service = Leaving<S>;
+impl<S> tower::Layer<S> for Edge {
+    type Service = Answering<S>;
 
-    fn layer(&self, inner: S) -> Leaving<S> {
-        Leaving { inner, stopping: self.stopping.clone() }
+    fn layer(&self, inner: S) -> Answering<S> {
+        Answering { inner, stopping: self.stopping.clone() }
     }
 }
 
-impl<S, B> tower::Service<http::Request<B>> for Leaving<S>
+impl<S, B> tower::Service<http::Request<B>> for Answering<S>
 where
     S: tower::Service<http::Request<B>, Response = http::Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -65,14 +69,14 @@ where
         let mut stopping = self.stopping.clone();
         // A poll that comes now would only come again at once.
         let is_late = *stopping.borrow();
-        let answer = self.inner.call(request);
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
             let over = async {
                 risen(&mut stopping).await;
                 tokio::time::sleep(if is_poll { POLLS_END_AFTER } else { CALLS_END_AFTER }).await;
             };
             tokio::select! {
-                answer = answer => answer,
+                answer = answer => answer.unwrap_or_else(|_| Ok(panicked())),
                 () = over => Ok(if is_poll && !is_late { empty() } else { stopped() }),
             }
         })
@@ -81,6 +85,11 @@ where
 
 fn stopped() -> http::Response<Body> {
     Status::unavailable("this node is stopping, try another one").into_http()
+}
+
+/// What went wrong is in the log, where the panic was reported.
+fn panicked() -> http::Response<Body> {
+    Status::internal("this is a bug of the server").into_http()
 }
 
 /// A message without fields, and the status that says that all is well.
@@ -105,7 +114,7 @@ mod tests {
     async fn call(path: &str, stop_before: bool) -> http::Response<Body> {
         let (stop, stopping) = watch::channel(stop_before);
         let never = tower::service_fn(|_: http::Request<Body>| std::future::pending());
-        let mut service = Leave { stopping }.layer(never);
+        let mut service = Edge { stopping }.layer(never);
         let request = http::Request::builder().uri(path).body(Body::empty()).expect("a request");
         let call = tokio::spawn(service.call(request));
         tokio::task::yield_now().await;
@@ -133,5 +142,14 @@ mod tests {
             let status = call(path, stop_before).await.headers()[&Status::GRPC_STATUS].clone();
             assert_eq!(status, "14", "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_too() {
+        let (_stop, stopping) = watch::channel(false);
+        let panics = tower::service_fn(|_: http::Request<Body>| async { panic!("as it is meant to") });
+        let mut service = Edge { stopping }.layer(panics);
+        let response = service.call(http::Request::new(Body::empty())).await.expect("an answer");
+        assert_eq!(response.headers()[&Status::GRPC_STATUS], "13");
     }
 }
