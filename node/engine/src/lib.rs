@@ -15,6 +15,7 @@ pub mod fact;
 pub mod go_duration;
 pub mod key;
 pub mod limits;
+pub mod message;
 pub mod planted;
 pub mod queue;
 pub mod reject;

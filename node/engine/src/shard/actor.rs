@@ -12,6 +12,7 @@ use crate::{
     execution::Execution,
     fact::Fact,
     key::WorkflowKey,
+    message::{Message, Subject},
     reject::Reject,
     reply::{Reply, StateReply},
     request::Request,
@@ -50,6 +51,8 @@ pub(super) struct Run {
     pub(super) soft_since: Option<Time>,
     /// Tasks that a queue has been told of: when, and how often.
     pub(super) offered: BTreeMap<OfferedTask, Offered>,
+    /// The same for messages that were sent to other workflows.
+    pub(super) sent: BTreeMap<Subject, Offered>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,14 @@ pub(super) struct Watcher {
 
 impl Run {
     pub(super) fn new(execution: Arc<Execution>, volatile: Volatile) -> Run {
-        Run { execution, volatile, soft: Vec::new(), soft_since: None, offered: BTreeMap::new() }
+        Run {
+            execution,
+            volatile,
+            soft: Vec::new(),
+            soft_since: None,
+            offered: BTreeMap::new(),
+            sent: BTreeMap::new(),
+        }
     }
 }
 
@@ -146,6 +156,8 @@ impl Actor {
         self.runs.retain(|id, run| {
             let keep = current.as_ref() == Some(id)
                 || !run.volatile.queries.is_empty()
+                || !run.soft.is_empty()
+                || !todo::messages(&run.execution).is_empty()
                 || self.watchers.iter().any(|watcher| watcher.run_id == *id);
             if !keep {
                 due.extend(todo::wake_at(&run.execution));
@@ -159,7 +171,7 @@ impl Actor {
         let runs = self.runs.values().flat_map(|run| {
             let due = todo::wake_at_of_leader(&run.execution, &run.volatile, now);
             let soft = run.soft_since.map(|since| since + SOFT_FACTS_DELAY);
-            let offers = run.offered.values().map(|offered| offered.again_at).min();
+            let offers = run.offered.values().chain(run.sent.values()).map(|offered| offered.again_at).min();
             [due, soft, offers].into_iter().flatten()
         });
         runs.chain(self.watchers.iter().map(|watcher| watcher.deadline)).min()
@@ -175,6 +187,7 @@ impl Actor {
                     && run.volatile.started.is_none()
                     && run.volatile.queries.is_empty()
                     && run.offered.is_empty()
+                    && run.sent.is_empty()
             })
     }
 
@@ -197,5 +210,10 @@ impl Actor {
     pub(super) fn offers(&mut self, now: Time) -> Vec<Offer> {
         let key = self.workflow.clone();
         self.runs.iter_mut().flat_map(|(id, run)| run.offers(key.run(id), now)).collect()
+    }
+
+    /// The messages that are to be sent now.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        self.runs.values_mut().flat_map(|run| run.messages(now)).collect()
     }
 }

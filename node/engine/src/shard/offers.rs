@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     key::RunKey,
+    message::{self, Message, Subject},
     time::Time,
     todo::{self, Todo},
     volatile::QueryState,
@@ -20,6 +21,16 @@ const OFFER_INTERVAL_MIN: Duration = Duration::from_secs(2);
 const OFFER_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How soon a task is offered again after a queue refused it.
 const OFFER_AFTER_REFUSAL: Duration = Duration::from_millis(200);
+/// How long a child waits for its release before it asks for it.
+const ASK_AFTER: Duration = Duration::from_secs(2);
+
+impl Offered {
+    /// Made now, after so many times before.
+    fn again(now: Time, times: u32) -> Offered {
+        let interval = OFFER_INTERVAL_MIN.saturating_mul(1 << times.min(10)).min(OFFER_INTERVAL_MAX);
+        Offered { again_at: now + interval, times: times + 1 }
+    }
+}
 
 impl Run {
     pub(super) fn offers(&mut self, key: RunKey, now: Time) -> Vec<Offer> {
@@ -30,10 +41,8 @@ impl Run {
             let before = self.offered.get(&task).copied();
             let due = before.is_none_or(|offered| offered.again_at <= now);
             let state = if due {
-                let times = before.map_or(0, |offered| offered.times);
-                let interval = OFFER_INTERVAL_MIN.saturating_mul(1 << times.min(10)).min(OFFER_INTERVAL_MAX);
                 offers.push(Offer { run: key.clone(), queue, task: task.clone(), scheduled_time, priority });
-                Offered { again_at: now + interval, times: times + 1 }
+                Offered::again(now, before.map_or(0, |offered| offered.times))
             } else {
                 before.unwrap_or(Offered { again_at: now, times: 0 })
             };
@@ -41,6 +50,30 @@ impl Run {
         }
         self.offered = offered;
         offers
+    }
+
+    /// Messages are repeated like offers: their receiver or its answer may have been lost.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        let subjects = todo::messages(&self.execution);
+        if subjects.is_empty() && self.sent.is_empty() {
+            return Vec::new();
+        }
+        let mut sent = BTreeMap::new();
+        let mut messages = Vec::new();
+        for subject in subjects {
+            let state = match self.sent.get(&subject) {
+                // The parent's word is on its way, most likely.
+                None if subject == Subject::Release => Offered { again_at: now + ASK_AFTER, times: 0 },
+                Some(before) if before.again_at > now => *before,
+                before => {
+                    messages.extend(message::compose(&self.execution, subject));
+                    Offered::again(now, before.map_or(0, |sent| sent.times))
+                }
+            };
+            sent.insert(subject, state);
+        }
+        self.sent = sent;
+        messages
     }
 
     fn owed(&self, now: Time) -> Vec<(OfferedTask, String, Time, i32)> {
@@ -76,7 +109,7 @@ impl Actor {
     /// A queue refused a task of this run.
     pub(super) fn offer_again(&mut self, now: Time, key: &RunKey) {
         if let Some(run) = self.runs.get_mut(&key.run_id) {
-            for offered in run.offered.values_mut() {
+            for offered in run.offered.values_mut().chain(run.sent.values_mut()) {
                 offered.again_at = offered.again_at.min(now + OFFER_AFTER_REFUSAL);
             }
         }
@@ -85,6 +118,7 @@ impl Actor {
     pub(super) fn forget_offers(&mut self) {
         for run in self.runs.values_mut() {
             run.offered.clear();
+            run.sent.clear();
         }
     }
 }
