@@ -3,6 +3,8 @@
 //! Nothing here may depend on limits, clocks or taste, since a replica of a later release folds the same
 //! entries and must reach the same bytes.
 
+use std::collections::BTreeMap;
+
 use everlog_proto::api::{
     enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
     history::v1::{
@@ -21,6 +23,7 @@ use crate::{
         event_type,
     },
     fact::{Change, Event, Fact, Record},
+    shared::Shared,
     time::{Time, duration, set_duration},
 };
 
@@ -106,7 +109,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
                 attempt: 1,
                 ..Activity::default()
             };
-            execution.activities.insert(event.event_id, activity);
+            execution.activities.insert(event.event_id, activity.into());
         }
         Attributes::ActivityTaskCancelRequestedEventAttributes(a) => {
             if let Some(activity) = execution.activities.get_mut(&a.scheduled_event_id) {
@@ -139,7 +142,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
                 user_metadata: event.user_metadata.clone().map(Proto),
                 ..Child::default()
             };
-            execution.children.insert(event.event_id, child);
+            execution.children.insert(event.event_id, child.into());
         }
         Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => {
             if let Some(child) = execution.children.get_mut(&a.initiated_event_id) {
@@ -241,28 +244,35 @@ fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEvent
     if !runs_again {
         kept.input = None;
     }
-    execution.memo =
-        kept.memo.take().into_iter().flat_map(|m| m.fields).map(|(k, v)| (k, Proto(v))).collect();
+    execution.memo = kept
+        .memo
+        .take()
+        .into_iter()
+        .flat_map(|m| m.fields)
+        .map(|(k, v)| (k, Proto(v)))
+        .collect::<BTreeMap<_, _>>()
+        .into();
     execution.search_attributes = kept
         .search_attributes
         .take()
         .into_iter()
         .flat_map(|s| s.indexed_fields)
         .map(|(k, v)| (k, Proto(v)))
-        .collect();
-    execution.reset_points =
-        kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points).map(Proto).collect();
+        .collect::<BTreeMap<_, _>>()
+        .into();
+    let points = kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points);
+    execution.reset_points = points.map(Proto).collect::<Vec<_>>().into();
     execution.status = WorkflowExecutionStatus::Running as i32;
     execution.start_time = at;
     execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
     execution.run_expiration =
         set_duration(kept.workflow_run_timeout.as_ref()).map(|timeout| execution.execution_time + timeout);
-    execution.start = Proto(kept);
+    execution.start = Proto(kept).into();
 }
 
 /// A payload that says "null" removes the key.
 fn merge(
-    map: &mut std::collections::BTreeMap<String, Proto<everlog_proto::api::common::v1::Payload>>,
+    map: &mut BTreeMap<String, Proto<everlog_proto::api::common::v1::Payload>>,
     name: &str,
     payload: &everlog_proto::api::common::v1::Payload,
 ) {
@@ -308,12 +318,12 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     // What was pending stays to be seen: descriptions of closed runs show it.
     execution.timers.clear();
     execution.buffered.clear();
-    execution.external_signals.clear();
-    execution.external_cancels.clear();
+    execution.external_signals = Shared::default();
+    execution.external_cancels = Shared::default();
     execution.held_by_parent = false;
     execution.sticky = None;
     if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
-        execution.report = Some(Proto(event.clone()));
+        execution.report = Some(Proto(event.clone()).into());
     }
 }
 
@@ -343,7 +353,7 @@ fn keep(execution: &mut Execution, record: &Record) {
     match record {
         Record::Created { request_id, user_metadata } => {
             execution.create_request_id = request_id.clone();
-            execution.user_metadata = user_metadata.clone();
+            execution.user_metadata = user_metadata.clone().map(Shared::from);
             let attached =
                 AttachedRequest { event_type: EventType::WorkflowExecutionStarted as i32, event_id: 1 };
             execution.request_ids.insert(request_id.clone(), attached);

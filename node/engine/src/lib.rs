@@ -23,6 +23,7 @@ pub mod reply;
 pub mod request;
 pub mod rows;
 pub mod shard;
+pub mod shared;
 pub mod stamp;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

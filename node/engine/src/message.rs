@@ -159,7 +159,7 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
                 initiated_event_id: execution.start.parent_initiated_event_id,
                 first_run_id: execution.start.first_execution_run_id.clone(),
                 child: Proto(itself(execution)),
-                event: Box::new(execution.report.clone()?),
+                event: Box::new((**execution.report.as_ref()?).clone()),
             };
             let parent = parent_of(execution)?;
             Some(message(from, subject, parent.workflow, parent.run_id.to_string(), body))

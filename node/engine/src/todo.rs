@@ -15,17 +15,23 @@ use crate::{
 /// Something to be done for a run. Doing it twice is harmless: every effect is keyed by the run, the
 /// event id and the attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Todo {
+pub enum Todo<'a> {
     /// A workflow task waits for a worker of this queue.
-    WorkflowTask { queue: String, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
+    WorkflowTask { queue: &'a str, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
     /// An attempt of an activity waits for a worker of this queue.
-    ActivityTask { queue: String, scheduled_event_id: i64, attempt: i32, scheduled_time: Time, priority: i32 },
+    ActivityTask {
+        queue: &'a str,
+        scheduled_event_id: i64,
+        attempt: i32,
+        scheduled_time: Time,
+        priority: i32,
+    },
     /// Look at this run again at this moment.
     Wake(Time),
 }
 
 /// The tasks that wait for a worker at `now`.
-pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo> {
+pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Todo<'a>> {
     let mut tasks = Vec::new();
     if !execution.is_running() {
         return tasks;
@@ -34,7 +40,7 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
         && volatile.started.is_none()
     {
         let sticky = task.sticky_timeout.is_some() && !volatile.moved_to_normal;
-        let queue = if sticky { task.queue.clone() } else { execution.task_queue().to_owned() };
+        let queue = if sticky { &task.queue } else { execution.task_queue() };
         tasks.push(Todo::WorkflowTask {
             queue,
             sticky,
@@ -46,7 +52,7 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
     for (id, activity) in &execution.activities {
         if activity.started.is_none() && activity.scheduled_time <= now {
             tasks.push(Todo::ActivityTask {
-                queue: activity.queue().to_owned(),
+                queue: activity.queue(),
                 scheduled_event_id: *id,
                 attempt: activity.attempt,
                 scheduled_time: activity.scheduled_time,

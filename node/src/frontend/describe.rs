@@ -115,7 +115,7 @@ fn info(state: &StateReply) -> WorkflowExecutionInfo {
         state_transition_count: execution.state_transitions,
         parent_namespace_id: start.parent_workflow_namespace_id.clone(),
         parent_execution: start.parent_workflow_execution.clone(),
-        memo: Some(Memo { fields: payloads(&execution.memo) }),
+        memo: Some(Memo { fields: payloads(execution.memo.iter()) }),
         search_attributes: Some(SearchAttributes {
             indexed_fields: payloads(&execution.shown_search_attributes()),
         }),

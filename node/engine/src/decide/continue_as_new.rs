@@ -156,7 +156,7 @@ fn begin(
     started.original_execution_run_id = new_run_id.clone();
     started.first_workflow_task_backoff = (!backoff.is_zero()).then(|| proto_duration(backoff));
     let create_request_id = turn.stamp.uuid();
-    let metadata = turn.execution.user_metadata.clone().map(|metadata| metadata.0);
+    let metadata = turn.execution.user_metadata.as_ref().map(|metadata| metadata.0.clone());
     let key = turn.execution.key().workflow.run(&new_run_id);
     let run = start::begin(turn.stamp, key, started, create_request_id, metadata, Vec::new());
     turn.successor = Some(Box::new(run));

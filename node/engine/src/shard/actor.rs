@@ -16,6 +16,7 @@ use crate::{
     reject::Reject,
     reply::{Reply, StateReply},
     request::Request,
+    shared::Shared,
     time::Time,
     todo,
     volatile::Volatile,
@@ -44,7 +45,7 @@ pub(super) struct Actor {
 #[derive(Debug)]
 pub(super) struct Run {
     /// The state with everything decided so far, committed or on its way.
-    pub(super) execution: Arc<Execution>,
+    pub(super) execution: Shared<Execution>,
     pub(super) volatile: Volatile,
     /// Facts already in `execution` that wait for a change to travel with.
     pub(super) soft: Vec<Fact>,
@@ -72,9 +73,9 @@ pub(super) struct Watcher {
 }
 
 impl Run {
-    pub(super) fn new(execution: Arc<Execution>, volatile: Volatile) -> Run {
+    pub(super) fn new(execution: impl Into<Shared<Execution>>, volatile: Volatile) -> Run {
         Run {
-            execution,
+            execution: execution.into(),
             volatile,
             soft: Vec::new(),
             soft_since: None,
@@ -111,7 +112,7 @@ impl Actor {
     pub(super) fn state(&self, run_id: &str) -> Option<StateReply> {
         let run = self.runs.get(run_id)?;
         Some(StateReply {
-            execution: run.execution.clone(),
+            execution: run.execution.arc(),
             started: run.volatile.started.clone(),
             is_current: self.current.as_deref() == Some(run_id),
         })

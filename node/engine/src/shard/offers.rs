@@ -10,11 +10,12 @@ use super::{
     actor::{Actor, Offered, Run},
 };
 use crate::{
+    execution::Execution,
     key::RunKey,
     message::{self, Message, Subject},
     time::Time,
     todo::{self, Todo},
-    volatile::QueryState,
+    volatile::{QueryState, Volatile},
 };
 
 const OFFER_INTERVAL_MIN: Duration = Duration::from_secs(2);
@@ -34,21 +35,21 @@ impl Offered {
 
 impl Run {
     pub(super) fn offers(&mut self, key: RunKey, now: Time) -> Vec<Offer> {
-        let owed = self.owed(now);
-        let mut offered = BTreeMap::new();
-        let mut offers = Vec::new();
-        for (task, queue, scheduled_time, priority) in owed {
-            let before = self.offered.get(&task).copied();
-            let due = before.is_none_or(|offered| offered.again_at <= now);
-            let state = if due {
-                offers.push(Offer { run: key.clone(), queue, task: task.clone(), scheduled_time, priority });
-                Offered::again(now, before.map_or(0, |offered| offered.times))
-            } else {
-                before.unwrap_or(Offered { again_at: now, times: 0 })
-            };
-            offered.insert(task, state);
+        let owed = owed(&self.execution, &self.volatile, now);
+        if !self.offered.is_empty() {
+            self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
-        self.offered = offered;
+        let mut offers = Vec::new();
+        for Owed { task, queue, scheduled_time, priority } in owed {
+            let before = self.offered.get(&task);
+            if before.is_some_and(|offered| offered.again_at > now) {
+                continue;
+            }
+            let made = Offered::again(now, before.map_or(0, |offered| offered.times));
+            self.offered.insert(task.clone(), made);
+            let queue = queue.to_owned();
+            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority });
+        }
         offers
     }
 
@@ -75,34 +76,45 @@ impl Run {
         self.sent = sent;
         messages
     }
+}
 
-    fn owed(&self, now: Time) -> Vec<(OfferedTask, String, Time, i32)> {
-        let mut owed: Vec<_> = todo::tasks(&self.execution, &self.volatile, now)
-            .into_iter()
-            .filter_map(|todo| match todo {
-                Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
-                    let priority = self.execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
-                    let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
-                    Some((task, queue, scheduled_time, priority))
-                }
-                Todo::ActivityTask { queue, scheduled_event_id, attempt, scheduled_time, priority } => {
-                    let task = OfferedTask::Activity { scheduled_event_id, attempt };
-                    Some((task, queue, scheduled_time, priority))
-                }
-                Todo::Wake(_) => None,
-            })
-            .collect();
-        for (id, query) in &self.volatile.queries {
-            if let QueryState::Direct { sticky } = query.state {
-                let queue = match (&self.execution.sticky, sticky) {
-                    (Some(sticky), true) => sticky.queue.clone(),
-                    _ => self.execution.task_queue().to_owned(),
-                };
-                owed.push((OfferedTask::Query { id: *id, sticky }, queue, query.offered, 0));
+/// A task that a queue is to be told of.
+struct Owed<'a> {
+    task: OfferedTask,
+    queue: &'a str,
+    scheduled_time: Time,
+    priority: i32,
+}
+
+fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owed<'a>> {
+    let mut owed: Vec<Owed<'_>> = todo::tasks(execution, volatile, now)
+        .into_iter()
+        .filter_map(|todo| match todo {
+            Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
+                let priority = execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
+                let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
+                Some(Owed { task, queue, scheduled_time, priority })
             }
+            Todo::ActivityTask { queue, scheduled_event_id, attempt, scheduled_time, priority } => {
+                let task = OfferedTask::Activity { scheduled_event_id, attempt };
+                Some(Owed { task, queue, scheduled_time, priority })
+            }
+            Todo::Wake(_) => None,
+        })
+        .collect();
+    for (id, query) in &volatile.queries {
+        if let QueryState::Direct { sticky } = query.state {
+            let queue = match (&execution.sticky, sticky) {
+                (Some(sticky), true) => &sticky.queue,
+                _ => execution.task_queue(),
+            };
+            let task = OfferedTask::Query { id: *id, sticky };
+            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0 });
         }
-        owed
     }
+    // In the order of tasks, so that one is found among many.
+    owed.sort_unstable_by(|one, other| one.task.cmp(&other.task));
+    owed
 }
 
 impl Actor {

@@ -42,6 +42,7 @@ use crate::{
     reject::Reject,
     reply::{CompletedReply, Reply},
     request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeWorkflowTask},
+    shared::Shared,
     stamp::Stamp,
     time::{Time, proto_duration},
     todo::{self, Todo},
@@ -57,7 +58,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// One workflow, one moment, and what was decided so far.
 struct Story {
-    execution: Execution,
+    execution: Shared<Execution>,
     volatile: Volatile,
     limits: Limits,
     now: Time,
