@@ -78,6 +78,9 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
         subjects.extend(execution.held_by_parent.then_some(Subject::Release));
         return subjects;
     }
+    if planted::is("messages_of_closed_run_forgotten") {
+        return subjects;
+    }
     let left = execution.children.iter().filter(|(_, child)| {
         !child.told_of_close && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
     });
@@ -118,7 +121,8 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
         return None;
     }
     if !execution.is_running() {
-        return execution.retain_until;
+        // What it still has to say keeps it, and wakes it by itself.
+        return execution.retain_until.filter(|_| messages(execution).is_empty());
     }
     let mut due: Vec<Option<Time>> = vec![execution.run_expiration, execution.expiration()];
     if execution.is_backing_off() {

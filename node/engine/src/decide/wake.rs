@@ -15,6 +15,7 @@ use crate::{
     },
     reply::Reply,
     time::Time,
+    todo,
     turn::Turn,
 };
 
@@ -25,7 +26,8 @@ pub fn wake(turn: &mut Turn<'_>) -> Decided {
         return Ok(Some(Reply::Done));
     }
     if !turn.execution.is_running() {
-        if turn.execution.retain_until.is_some_and(|until| until <= turn.stamp.now) {
+        let is_over = turn.execution.retain_until.is_some_and(|until| until <= turn.stamp.now);
+        if is_over && todo::messages(&turn.execution).is_empty() {
             delete::erase(turn);
         }
         return Ok(Some(Reply::Done));

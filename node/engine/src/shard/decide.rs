@@ -308,7 +308,8 @@ impl Batch {
     ) -> Result<Option<Reply>, Reject> {
         let outcome = |outcome| Ok(Some(Reply::Message(outcome)));
         if let Body::StartChild(start) = &message.body {
-            if actor.load(&start.run_id, world).is_some() {
+            let is_there = actor.load(&start.run_id, world).is_some();
+            if is_there && !planted::is("child_started_twice") {
                 return outcome(Outcome::Started { run_id: start.run_id.clone() });
             }
             let current = current_turn(actor, stamp);
@@ -468,7 +469,7 @@ fn was_heard(actor: &Actor, run_id: &str, message: &Message, world: &dyn World) 
         Body::Cancel { request, since, .. } => (&request.request_id, *since),
         _ => return false,
     };
-    if !message.to_run.is_empty() {
+    if !message.to_run.is_empty() || planted::is("message_heard_twice") {
         return false;
     }
     let Some(mut run) = actor.runs.get(run_id).map(|run| run.execution.arc()) else { return false };

@@ -433,3 +433,45 @@ fn starting_and_cancelling_a_child_at_once_is_refused() {
         "#]],
     );
 }
+
+#[test]
+fn a_deleted_parent_tells_its_children_before_it_goes() {
+    check(
+        "
+        start  order
+        take   order
+        finish order child=pay
+        delete order
+        wait   1s
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionTerminated "by parent close policy"
+        "#]],
+    );
+}
+
+#[test]
+fn a_deleted_child_tells_its_parent_before_it_goes() {
+    check(
+        "
+        start  order
+        take   order
+        finish order child=pay
+        delete pay
+        wait   1s
+        ",
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated pay
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 ChildWorkflowExecutionTerminated 5 started 6
+            todo: workflow task on q
+        "#]],
+    );
+}
