@@ -21,6 +21,7 @@ pub mod reject;
 pub mod reply;
 pub mod request;
 pub mod rows;
+pub mod schedule;
 pub mod shard;
 pub mod stamp;
 #[cfg(any(test, feature = "testing"))]
