@@ -3,6 +3,8 @@
 //! Nothing here may depend on limits, clocks or taste, since a replica of a later release folds the same
 //! entries and must reach the same bytes.
 
+use std::collections::BTreeMap;
+
 use everlog_proto::api::{
     enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
     history::v1::{
@@ -15,9 +17,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     codec::Proto,
-    event::is_close,
-    execution::{Activity, AttachedRequest, Execution, Timer, WorkflowTask, event_type},
+    event::{finished_child, is_close},
+    execution::{
+        Activity, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer, WorkflowTask,
+        event_type,
+    },
     fact::{Change, Event, Fact, Record},
+    shared::Shared,
     time::{Time, duration, set_duration},
 };
 
@@ -46,6 +52,7 @@ pub fn evolve(execution: &mut Execution, fact: &Fact) {
         Fact::Flushed(event) => {
             // A flush writes the whole buffer, so its first event empties it.
             execution.buffered.clear();
+            note_started_child(execution, &event.event);
             note_request_id(execution, &event.event);
             append(execution, event);
         }
@@ -102,7 +109,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
                 attempt: 1,
                 ..Activity::default()
             };
-            execution.activities.insert(event.event_id, activity);
+            execution.activities.insert(event.event_id, activity.into());
         }
         Attributes::ActivityTaskCancelRequestedEventAttributes(a) => {
             if let Some(activity) = execution.activities.get_mut(&a.scheduled_event_id) {
@@ -129,6 +136,45 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
         Attributes::TimerCanceledEventAttributes(a) => {
             execution.timers.remove(&a.timer_id);
         }
+        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a) => {
+            let child = Child {
+                initiated: Proto(a.clone()),
+                user_metadata: event.user_metadata.clone().map(Proto),
+                ..Child::default()
+            };
+            execution.children.insert(event.event_id, child.into());
+        }
+        Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => {
+            if let Some(child) = execution.children.get_mut(&a.initiated_event_id) {
+                child.run_id = a.workflow_execution.as_ref().map_or("", |child| &child.run_id).to_owned();
+                child.started_event_id = event.event_id;
+                // What the start alone needed.
+                child.initiated.0.input = None;
+                child.initiated.0.header = None;
+                child.initiated.0.memo = None;
+                child.user_metadata = None;
+            }
+        }
+        Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+            let signal = ExternalSignal { initiated: Proto(a.clone()), since: at };
+            execution.external_signals.insert(event.event_id, signal);
+        }
+        Attributes::ExternalWorkflowExecutionSignaledEventAttributes(a) => {
+            execution.external_signals.remove(&a.initiated_event_id);
+        }
+        Attributes::SignalExternalWorkflowExecutionFailedEventAttributes(a) => {
+            execution.external_signals.remove(&a.initiated_event_id);
+        }
+        Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+            let cancel = ExternalCancel { initiated: Proto(a.clone()), since: at };
+            execution.external_cancels.insert(event.event_id, cancel);
+        }
+        Attributes::ExternalWorkflowExecutionCancelRequestedEventAttributes(a) => {
+            execution.external_cancels.remove(&a.initiated_event_id);
+        }
+        Attributes::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => {
+            execution.external_cancels.remove(&a.initiated_event_id);
+        }
         Attributes::WorkflowExecutionSignaledEventAttributes(_) => execution.signal_count += 1,
         Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => execution.cancel_requested = true,
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
@@ -142,6 +188,9 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             }
         }
         _ => {}
+    }
+    if let Some(initiated_event_id) = finished_child(event) {
+        execution.children.remove(&initiated_event_id);
     }
     if is_close(event_type(event)) {
         close(execution, event, at);
@@ -195,28 +244,35 @@ fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEvent
     if !runs_again {
         kept.input = None;
     }
-    execution.memo =
-        kept.memo.take().into_iter().flat_map(|m| m.fields).map(|(k, v)| (k, Proto(v))).collect();
+    execution.memo = kept
+        .memo
+        .take()
+        .into_iter()
+        .flat_map(|m| m.fields)
+        .map(|(k, v)| (k, Proto(v)))
+        .collect::<BTreeMap<_, _>>()
+        .into();
     execution.search_attributes = kept
         .search_attributes
         .take()
         .into_iter()
         .flat_map(|s| s.indexed_fields)
         .map(|(k, v)| (k, Proto(v)))
-        .collect();
-    execution.reset_points =
-        kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points).map(Proto).collect();
+        .collect::<BTreeMap<_, _>>()
+        .into();
+    let points = kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points);
+    execution.reset_points = points.map(Proto).collect::<Vec<_>>().into();
     execution.status = WorkflowExecutionStatus::Running as i32;
     execution.start_time = at;
     execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
     execution.run_expiration =
         set_duration(kept.workflow_run_timeout.as_ref()).map(|timeout| execution.execution_time + timeout);
-    execution.start = Proto(kept);
+    execution.start = Proto(kept).into();
 }
 
 /// A payload that says "null" removes the key.
 fn merge(
-    map: &mut std::collections::BTreeMap<String, Proto<everlog_proto::api::common::v1::Payload>>,
+    map: &mut BTreeMap<String, Proto<everlog_proto::api::common::v1::Payload>>,
     name: &str,
     payload: &everlog_proto::api::common::v1::Payload,
 ) {
@@ -262,7 +318,22 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     // What was pending stays to be seen: descriptions of closed runs show it.
     execution.timers.clear();
     execution.buffered.clear();
+    execution.external_signals = Shared::default();
+    execution.external_cancels = Shared::default();
+    execution.held_by_parent = false;
     execution.sticky = None;
+    if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
+        execution.report = Some(Proto(event.clone()).into());
+    }
+}
+
+/// The event that tells of a child's start has its id only now.
+fn note_started_child(execution: &mut Execution, event: &HistoryEvent) {
+    if let Some(Attributes::ChildWorkflowExecutionStartedEventAttributes(a)) = &event.attributes
+        && let Some(child) = execution.children.get_mut(&a.initiated_event_id)
+    {
+        child.started_event_id = event.event_id;
+    }
 }
 
 /// Events that answer a request are found again by the request's id.
@@ -282,7 +353,7 @@ fn keep(execution: &mut Execution, record: &Record) {
     match record {
         Record::Created { request_id, user_metadata } => {
             execution.create_request_id = request_id.clone();
-            execution.user_metadata = user_metadata.clone();
+            execution.user_metadata = user_metadata.clone().map(Shared::from);
             let attached =
                 AttachedRequest { event_type: EventType::WorkflowExecutionStarted as i32, event_id: 1 };
             execution.request_ids.insert(request_id.clone(), attached);
@@ -360,5 +431,13 @@ fn keep(execution: &mut Execution, record: &Record) {
         Record::RetainUntil(time) => execution.retain_until = Some(*time),
         Record::Deleted => execution.deleted = true,
         Record::TaskEnded => execution.workflow_task = None,
+        Record::HeldByParent(held) => execution.held_by_parent = *held,
+        Record::Follows(run_id) => execution.previous_run_id = run_id.clone(),
+        Record::ChildTold { initiated_event_id } => {
+            if let Some(child) = execution.children.get_mut(initiated_event_id) {
+                child.told_of_close = true;
+            }
+        }
+        Record::ParentTold => execution.report = None,
     }
 }

@@ -13,14 +13,17 @@ use everlog_proto::api::{
     enums::v1::{EventType, WorkflowExecutionStatus},
     failure::v1::Failure,
     history::v1::{
-        ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes,
+        ActivityTaskScheduledEventAttributes, HistoryEvent,
+        RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+        SignalExternalWorkflowExecutionInitiatedEventAttributes,
+        StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
     workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Proto, key::RunKey, time::Time};
+use crate::{codec::Proto, key::RunKey, shared::Shared, time::Time};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -28,7 +31,7 @@ pub struct Execution {
     /// How many batches of facts this state has folded. An entry names the version it follows.
     pub version: u64,
     /// Attributes of the first event. `input` is kept only where a retry or cron may need it again.
-    pub start: Proto<WorkflowExecutionStartedEventAttributes>,
+    pub start: Shared<Proto<WorkflowExecutionStartedEventAttributes>>,
     pub create_request_id: String,
     pub start_time: Time,
     /// When the first workflow task may run: later than the start by its back-off.
@@ -64,27 +67,38 @@ pub struct Execution {
     pub cause_of_last_task_failure: i32,
 
     /// By scheduled event id.
-    pub activities: BTreeMap<i64, Activity>,
+    pub activities: BTreeMap<i64, Shared<Activity>>,
     /// By timer id.
-    pub timers: BTreeMap<String, Timer>,
+    pub timers: Shared<BTreeMap<String, Timer>>,
+    /// Child workflows, by initiated event id. Those of a closed run have not heard of it yet.
+    pub children: BTreeMap<i64, Shared<Child>>,
+    /// Signals and cancel requests on their way to other workflows, by initiated event id.
+    pub external_signals: Shared<BTreeMap<i64, ExternalSignal>>,
+    pub external_cancels: Shared<BTreeMap<i64, ExternalCancel>>,
+    /// A child run that waits for its parent to write down that it was started.
+    pub held_by_parent: bool,
+    /// The event that closed a child run, until its parent has heard of it.
+    pub report: Option<Shared<Proto<HistoryEvent>>>,
+    /// The run that was the workflow's latest before this one.
+    pub previous_run_id: String,
     /// Events that happened while a workflow task was running; they have no id yet.
-    pub buffered: Vec<Proto<HistoryEvent>>,
+    pub buffered: Vec<Shared<Proto<HistoryEvent>>>,
 
     pub signal_count: i64,
-    pub signal_request_ids: BTreeSet<String>,
+    pub signal_request_ids: Shared<BTreeSet<String>>,
     /// Request ids attached to this run, with the event that tells of them.
-    pub request_ids: BTreeMap<String, AttachedRequest>,
+    pub request_ids: Shared<BTreeMap<String, AttachedRequest>>,
     pub cancel_requested: bool,
     pub cancel_request_id: String,
 
     /// Where the run may be reset to: the first task completed by each build of the worker.
-    pub reset_points: Vec<Proto<ResetPointInfo>>,
+    pub reset_points: Shared<Vec<Proto<ResetPointInfo>>>,
     /// Builds that completed tasks of this run, as the search attribute `BuildIds` has them.
-    pub build_ids: Vec<String>,
+    pub build_ids: Shared<Vec<String>>,
 
-    pub memo: BTreeMap<String, Proto<Payload>>,
-    pub search_attributes: BTreeMap<String, Proto<Payload>>,
-    pub user_metadata: Option<Proto<UserMetadata>>,
+    pub memo: Shared<BTreeMap<String, Proto<Payload>>>,
+    pub search_attributes: Shared<BTreeMap<String, Proto<Payload>>>,
+    pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -140,6 +154,31 @@ pub struct ActivityStart {
 pub struct Timer {
     pub started_event_id: i64,
     pub fire_at: Time,
+}
+
+/// A child workflow. Its input goes from the state once it is started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    pub initiated: Proto<StartChildWorkflowExecutionInitiatedEventAttributes>,
+    pub user_metadata: Option<Proto<UserMetadata>>,
+    /// Its first run, once it is known to be started.
+    pub run_id: String,
+    /// 0 while the event is buffered.
+    pub started_event_id: i64,
+    /// The parent has closed, and the child has been dealt with as its policy says.
+    pub told_of_close: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExternalSignal {
+    pub initiated: Proto<SignalExternalWorkflowExecutionInitiatedEventAttributes>,
+    pub since: Time,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExternalCancel {
+    pub initiated: Proto<RequestCancelExternalWorkflowExecutionInitiatedEventAttributes>,
+    pub since: Time,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -198,7 +237,7 @@ impl Execution {
 
     /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
     pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
-        let mut shown = self.search_attributes.clone();
+        let mut shown = (*self.search_attributes).clone();
         if !self.build_ids.is_empty() {
             let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
             shown.insert("BuildIds".into(), Proto(keywords(&names)));
@@ -224,12 +263,19 @@ impl Execution {
     /// bytes on every member, and the hash of the history stands for what is left out.
     pub fn comparable(&self) -> Execution {
         let mut bare = self.clone();
-        bare.start = Proto::default();
+        bare.start = Shared::default();
         bare.user_metadata = None;
-        bare.buffered = vec![Proto::default(); self.buffered.len()];
+        bare.buffered = vec![Shared::default(); self.buffered.len()];
         for payload in bare.memo.values_mut().chain(bare.search_attributes.values_mut()) {
             *payload = Proto::default();
         }
+        for child in bare.children.values_mut() {
+            (child.initiated, child.user_metadata) = Default::default();
+        }
+        for signal in bare.external_signals.values_mut() {
+            signal.initiated = Proto::default();
+        }
+        bare.report = None;
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();
             activity.heartbeat_details = None;

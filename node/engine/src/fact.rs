@@ -17,6 +17,7 @@ use crate::{
     codec::{self, CodecError, Proto},
     execution::{ActivityStart, Execution, Sticky},
     key::RunKey,
+    shared::Shared,
     time::Time,
 };
 
@@ -53,14 +54,15 @@ impl Fact {
 /// A history event with its protobuf bytes: encoded once, then hashed, logged, stored and served as such.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    pub event: HistoryEvent,
+    /// Boxed, because an event takes two kilobytes whatever it says, and facts are moved about.
+    pub event: Box<HistoryEvent>,
     pub bytes: Bytes,
 }
 
 impl Event {
     pub fn new(event: HistoryEvent) -> Event {
         let bytes = event.encode_to_vec().into();
-        Event { event, bytes }
+        Event { event: Box::new(event), bytes }
     }
 }
 
@@ -74,7 +76,7 @@ impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
         let bytes = Bytes::from(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec());
         let event = HistoryEvent::decode(bytes.clone()).map_err(serde::de::Error::custom)?;
-        Ok(Event { event, bytes })
+        Ok(Event { event: Box::new(event), bytes })
     }
 }
 
@@ -86,7 +88,7 @@ pub enum Record {
         user_metadata: Option<Proto<UserMetadata>>,
     },
     /// An event that happened while a workflow task was running.
-    Buffered(Proto<HistoryEvent>),
+    Buffered(Shared<Proto<HistoryEvent>>),
     /// A buffered event was taken back (a timer cancelled before its firing was shown).
     Unbuffered {
         index: u32,
@@ -141,6 +143,16 @@ pub enum Record {
     Deleted,
     /// An attempt of a transient task ended; nothing is written of it.
     TaskEnded,
+    /// Whether this child run waits for its parent to write down that it was started.
+    HeldByParent(bool),
+    /// The run that was the workflow's latest before this one.
+    Follows(String),
+    /// A child of this closed run has been dealt with.
+    ChildTold {
+        initiated_event_id: i64,
+    },
+    /// The parent of this closed run has heard of it.
+    ParentTold,
 }
 
 /// What happened to one run in one entry.

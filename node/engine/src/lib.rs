@@ -15,6 +15,7 @@ pub mod fact;
 pub mod go_duration;
 pub mod key;
 pub mod limits;
+pub mod message;
 pub mod planted;
 pub mod queue;
 pub mod reject;
@@ -23,6 +24,7 @@ pub mod request;
 pub mod rows;
 pub mod schedule;
 pub mod shard;
+pub mod shared;
 pub mod stamp;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

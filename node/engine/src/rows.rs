@@ -94,7 +94,7 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
     if let Some(first) = events.first() {
         rows.put(history_key(run, first.event.event_id), history_bytes(&events));
     }
-    let owed = (before.is_some_and(todo::owes_tasks), todo::owes_tasks(after));
+    let owed = (before.is_some_and(todo::owes), todo::owes(after));
     match owed {
         (false, true) if !planted::is("owed_row_missing") => rows.put(run_row(Kind::Owed, run), Vec::new()),
         (true, false) => rows.delete(run_row(Kind::Owed, run)),
@@ -111,14 +111,16 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
             rows.put(wake_key(new, run), Vec::new());
         }
     }
-    let row = Row::of(after);
-    let key = visibility_key(run, &row);
-    if let Some(old) = before.map(|before| visibility_key(run, &Row::of(before)))
-        && old != key
-    {
-        rows.delete(old);
+    if !before.is_some_and(|before| Row::is_same(before, after)) {
+        let row = Row::of(after);
+        let key = visibility_key(run, &row);
+        if let Some(old) = before.map(|before| visibility_key(run, &Row::of(before)))
+            && old != key
+        {
+            rows.delete(old);
+        }
+        rows.put(key, row.encode());
     }
-    rows.put(key, row.encode());
     rows.put_execution(run_row(Kind::Execution, run), after.clone());
 }
 

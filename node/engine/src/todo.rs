@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use everlog_proto::api::enums::v1::ParentClosePolicy;
+
 use crate::{
     execution::{Activity, Execution},
+    message::Subject,
     planted,
     time::{Time, set_duration},
     volatile::Volatile,
@@ -12,17 +15,23 @@ use crate::{
 /// Something to be done for a run. Doing it twice is harmless: every effect is keyed by the run, the
 /// event id and the attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Todo {
+pub enum Todo<'a> {
     /// A workflow task waits for a worker of this queue.
-    WorkflowTask { queue: String, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
+    WorkflowTask { queue: &'a str, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
     /// An attempt of an activity waits for a worker of this queue.
-    ActivityTask { queue: String, scheduled_event_id: i64, attempt: i32, scheduled_time: Time, priority: i32 },
+    ActivityTask {
+        queue: &'a str,
+        scheduled_event_id: i64,
+        attempt: i32,
+        scheduled_time: Time,
+        priority: i32,
+    },
     /// Look at this run again at this moment.
     Wake(Time),
 }
 
 /// The tasks that wait for a worker at `now`.
-pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo> {
+pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Todo<'a>> {
     let mut tasks = Vec::new();
     if !execution.is_running() {
         return tasks;
@@ -31,7 +40,7 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
         && volatile.started.is_none()
     {
         let sticky = task.sticky_timeout.is_some() && !volatile.moved_to_normal;
-        let queue = if sticky { task.queue.clone() } else { execution.task_queue().to_owned() };
+        let queue = if sticky { &task.queue } else { execution.task_queue() };
         tasks.push(Todo::WorkflowTask {
             queue,
             sticky,
@@ -43,7 +52,7 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
     for (id, activity) in &execution.activities {
         if activity.started.is_none() && activity.scheduled_time <= now {
             tasks.push(Todo::ActivityTask {
-                queue: activity.queue().to_owned(),
+                queue: activity.queue(),
                 scheduled_event_id: *id,
                 attempt: activity.attempt,
                 scheduled_time: activity.scheduled_time,
@@ -55,9 +64,36 @@ pub fn tasks(execution: &Execution, volatile: &Volatile, now: Time) -> Vec<Todo>
     tasks
 }
 
+/// What the run has to say to other workflows.
+pub fn messages(execution: &Execution) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    if execution.deleted {
+        return subjects;
+    }
+    if execution.is_running() {
+        let unstarted = execution.children.iter().filter(|(_, child)| !child.is_started());
+        subjects.extend(unstarted.map(|(id, _)| Subject::Child(*id)));
+        subjects.extend(execution.external_signals.keys().map(|id| Subject::Signal(*id)));
+        subjects.extend(execution.external_cancels.keys().map(|id| Subject::Cancel(*id)));
+        subjects.extend(execution.held_by_parent.then_some(Subject::Release));
+        return subjects;
+    }
+    let left = execution.children.iter().filter(|(_, child)| {
+        !child.told_of_close && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
+    });
+    subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
+    subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));
+    subjects
+}
+
+/// Whether the run owes something to the world: a task, now or as soon as a back-off passes, or a message.
+pub fn owes(execution: &Execution) -> bool {
+    owes_tasks(execution) || !messages(execution).is_empty()
+}
+
 /// Whether the run owes a task now or will as soon as a back-off passes. Runs that only wait for time or
 /// for the world are not looked at by a new leader.
-pub fn owes_tasks(execution: &Execution) -> bool {
+fn owes_tasks(execution: &Execution) -> bool {
     execution.is_running()
         && (execution.workflow_task.is_some() || execution.activities.values().any(|a| a.started.is_none()))
 }

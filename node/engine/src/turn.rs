@@ -13,13 +13,14 @@ use everlog_proto::api::{
 
 use crate::{
     codec::Proto,
-    event::{is_completion, type_of, waits_for_task, wire_started_id},
+    event::{is_completion, started_of, type_of, waits_for_task, wire_started_id},
     evolve::evolve,
-    execution::{Execution, event_type},
+    execution::Execution,
     fact::{Event, Fact, Record},
     planted,
     reject::Reject,
     reply::Reply,
+    shared::Shared,
     stamp::Stamp,
     time::Time,
     volatile::Volatile,
@@ -31,7 +32,7 @@ const TASK_ID_BASE: i64 = 1 << 20;
 #[derive(Debug)]
 pub struct Turn<'a> {
     pub stamp: &'a Stamp<'a>,
-    pub execution: Execution,
+    pub execution: Shared<Execution>,
     pub volatile: Volatile,
     pub facts: Vec<Fact>,
     /// Answers to callers who waited: queries that a worker has answered or that cannot be answered.
@@ -48,7 +49,7 @@ pub struct Turn<'a> {
 /// A state of a turn that can be returned to.
 #[derive(Debug)]
 pub struct Checkpoint {
-    execution: Execution,
+    execution: Shared<Execution>,
     volatile: Volatile,
     facts: usize,
     answers: usize,
@@ -57,13 +58,18 @@ pub struct Checkpoint {
 /// A run that begins in the same entry in which its predecessor ends.
 #[derive(Debug)]
 pub struct NewRun {
-    pub execution: Execution,
+    pub execution: Shared<Execution>,
     pub volatile: Volatile,
     pub facts: Vec<Fact>,
 }
 
 impl<'a> Turn<'a> {
-    pub fn new(stamp: &'a Stamp<'a>, execution: Execution, volatile: Volatile) -> Turn<'a> {
+    pub fn new(
+        stamp: &'a Stamp<'a>,
+        execution: impl Into<Shared<Execution>>,
+        volatile: Volatile,
+    ) -> Turn<'a> {
+        let execution = execution.into();
         let unseen = execution.buffered.len();
         Turn {
             unseen,
@@ -107,7 +113,7 @@ impl<'a> Turn<'a> {
             ..HistoryEvent::default()
         };
         if waits_for_task(kind) && (self.holding || self.volatile.started.is_some()) {
-            self.record(Record::Buffered(Proto(event)));
+            self.record(Record::Buffered(Proto(event).into()));
             return 0;
         }
         self.number(&mut event);
@@ -152,18 +158,16 @@ impl<'a> Turn<'a> {
         if self.execution.buffered.is_empty() || self.volatile.started.is_some() {
             return;
         }
-        let buffered: Vec<HistoryEvent> =
-            self.execution.buffered.iter().map(|event| event.0.clone()).collect();
+        let buffered = self.execution.buffered.clone();
         let (completions, others): (Vec<_>, Vec<_>) =
-            buffered.into_iter().partition(|event| is_completion(event) != planted::is("flush_misordered"));
+            buffered.iter().partition(|event| is_completion(event) != planted::is("flush_misordered"));
         let mut started = Vec::new();
         let lost = usize::from(planted::is("flush_loses_event") && self.execution.buffered.len() > 1);
-        for mut event in others.into_iter().chain(completions).skip(lost) {
+        for event in others.into_iter().chain(completions).skip(lost) {
+            let mut event = event.0.clone();
             self.number(&mut event);
-            if event_type(&event) == EventType::ActivityTaskStarted
-                && let Some(Attributes::ActivityTaskStartedEventAttributes(a)) = &event.attributes
-            {
-                started.push((a.scheduled_event_id, event.event_id));
+            if let Some(what) = started_of(&event) {
+                started.push((what, event.event_id));
             }
             wire_started_id(&mut event, &started);
             self.fact(Fact::Flushed(Event::new(event)));

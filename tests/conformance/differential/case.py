@@ -179,6 +179,7 @@ class Case:
             history = History(events=events)
             self.record(heading, self.renderer.history(history, 0))
             queue += [(namespace, workflow_id, run) for run in successors(events[-1])]
+            queue += [(namespace, *child) for child in children(events)]
 
     def clean_up(self):
         """Ends what the script left running, so that it disturbs nobody."""
@@ -384,6 +385,14 @@ class Pending:
 
 def token_of(task) -> bytes:
     return task if isinstance(task, bytes) else task.task_token
+
+
+def children(events):
+    """The workflow ids and run ids of children that a history says were started."""
+    for event in events:
+        if event.HasField("child_workflow_execution_started_event_attributes"):
+            execution = event.child_workflow_execution_started_event_attributes.workflow_execution
+            yield execution.workflow_id, execution.run_id
 
 
 def successors(event):

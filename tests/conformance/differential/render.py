@@ -25,7 +25,7 @@ MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execu
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities"}
+UNORDERED = {"pending_activities", "pending_children"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.

@@ -124,6 +124,11 @@ fn inherited(turn: &Turn<'_>) -> WorkflowExecutionStartedEventAttributes {
         workflow_execution_expiration_time: old.start.workflow_execution_expiration_time,
         cron_schedule: old.start.cron_schedule.clone(),
         completion_callbacks: old.start.completion_callbacks.clone(),
+        parent_workflow_namespace: old.start.parent_workflow_namespace.clone(),
+        parent_workflow_namespace_id: old.start.parent_workflow_namespace_id.clone(),
+        parent_workflow_execution: old.start.parent_workflow_execution.clone(),
+        parent_initiated_event_id: old.start.parent_initiated_event_id,
+        parent_initiated_event_version: old.start.parent_initiated_event_version,
         root_workflow_execution: old.start.root_workflow_execution.clone(),
         priority: old.start.priority.clone(),
         prev_auto_reset_points: Some(reset_points(turn)),
@@ -151,7 +156,7 @@ fn begin(
     started.original_execution_run_id = new_run_id.clone();
     started.first_workflow_task_backoff = (!backoff.is_zero()).then(|| proto_duration(backoff));
     let create_request_id = turn.stamp.uuid();
-    let metadata = turn.execution.user_metadata.clone().map(|metadata| metadata.0);
+    let metadata = turn.execution.user_metadata.as_ref().map(|metadata| metadata.0.clone());
     let key = turn.execution.key().workflow.run(&new_run_id);
     let run = start::begin(turn.stamp, key, started, create_request_id, metadata, Vec::new());
     turn.successor = Some(Box::new(run));

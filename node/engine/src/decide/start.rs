@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use everlog_proto::api::{
-    common::v1::{Link, Payload, Payloads},
+    common::v1::{Link, Payload, Payloads, WorkflowExecution},
     enums::v1::{
         EventType, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -35,6 +35,7 @@ use crate::{
     fact::Record,
     key::{RunKey, WorkflowKey},
     limits::Limits,
+    message::{Message, Outcome, StartChild},
     planted,
     reject::Reject,
     reply::{Reply, Started},
@@ -122,12 +123,60 @@ pub fn signal_with_start<'a>(
             return Ok(StartDecided { current: None, new: None, reply });
         }
         signal::check_room(&current)?;
-        signal::add(&mut current, &signal);
+        signal::add(&mut current, &signal, None);
         workflow_task::schedule_even_backing_off(&mut current);
         return Ok(StartDecided { current: Some(current), new: None, reply });
     }
     check_reuse(&current.execution, reuse)?;
     Ok(create(stamp, key, None, &start, Some(&signal)))
+}
+
+/// A child is created without its first workflow task, which comes when its parent has written down that it
+/// was started.
+pub fn start_child<'a>(
+    stamp: &'a Stamp<'a>,
+    key: &WorkflowKey,
+    current: Option<Turn<'a>>,
+    message: &Message,
+    start: &StartChild,
+) -> Result<StartDecided<'a>, Reject> {
+    let request = &start.request;
+    let (reuse, conflict) =
+        policies(request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy(), Conflict::Fail);
+    let replaced = match current {
+        Some(current) if !current.execution.is_running() => {
+            check_reuse(&current.execution, reuse)?;
+            None
+        }
+        Some(current) if conflict == Conflict::TerminateExisting => {
+            check_interval(&current)?;
+            Some(current)
+        }
+        Some(current) => return Err(already_running(&current.execution)),
+        None => None,
+    };
+    let mut replaced = replaced;
+    if let Some(old) = &mut replaced {
+        end_replaced(old, &start.run_id);
+    }
+    let parent = WorkflowExecution {
+        workflow_id: message.from.workflow.workflow_id.to_string(),
+        run_id: message.from.run_id.to_string(),
+    };
+    let attributes = WorkflowExecutionStartedEventAttributes {
+        parent_workflow_namespace: message.from_namespace.clone(),
+        parent_workflow_namespace_id: message.from.workflow.namespace_id.to_string(),
+        parent_workflow_execution: Some(parent),
+        parent_initiated_event_id: start.initiated_event_id,
+        root_workflow_execution: Some(start.root.0.clone()),
+        ..attributes(stamp, key, &start.run_id, request, false)
+    };
+    let run = key.run(&start.run_id);
+    let metadata = request.user_metadata.clone();
+    let mut turn = open(stamp, run, attributes, request.request_id.clone(), metadata, Vec::new());
+    turn.record(Record::HeldByParent(true));
+    let reply = Reply::Message(Outcome::Started { run_id: start.run_id.clone() });
+    Ok(StartDecided { current: replaced, new: Some(close(turn)), reply })
 }
 
 /// The deprecated reuse policy "terminate if running" is a conflict policy in truth.
@@ -258,9 +307,7 @@ fn create<'a>(
 ) -> StartDecided<'a> {
     let run_id = stamp.uuid();
     if let Some(old) = &mut replaced {
-        let reason = "TerminateIfRunning WorkflowIdReusePolicy";
-        let details = text_payloads(&format!("terminated by new runID: {run_id}"));
-        terminate::end(old, reason, Some(details), SERVER_IDENTITY, Vec::new());
+        end_replaced(old, &run_id);
     }
     let backoff = duration(request.workflow_start_delay.as_ref());
     let eager = request.request_eager_execution
@@ -277,7 +324,7 @@ fn create<'a>(
         request.links.clone(),
     );
     if let Some(signal) = signal {
-        signal::add(&mut turn, signal);
+        signal::add(&mut turn, signal, None);
     }
     if signal.is_none() || backoff.is_zero() {
         workflow_task::schedule_if_needed(&mut turn);
@@ -288,6 +335,12 @@ fn create<'a>(
             Some(workflow_task::take_eagerly(&mut turn, &request.identity, &request.request_id));
     }
     StartDecided { current: replaced, new: Some(close(turn)), reply: Reply::Started(reply) }
+}
+
+fn end_replaced(old: &mut Turn<'_>, new_run_id: &str) {
+    let reason = "TerminateIfRunning WorkflowIdReusePolicy";
+    let details = text_payloads(&format!("terminated by new runID: {new_run_id}"));
+    terminate::end(old, reason, Some(details), SERVER_IDENTITY, Vec::new());
 }
 
 /// Opens a run: its first event, and its first workflow task unless that has to wait.

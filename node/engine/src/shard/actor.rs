@@ -12,9 +12,11 @@ use crate::{
     execution::Execution,
     fact::Fact,
     key::WorkflowKey,
+    message::{Message, Subject},
     reject::Reject,
     reply::{Reply, StateReply},
     request::Request,
+    shared::Shared,
     time::Time,
     todo,
     volatile::Volatile,
@@ -43,13 +45,15 @@ pub(super) struct Actor {
 #[derive(Debug)]
 pub(super) struct Run {
     /// The state with everything decided so far, committed or on its way.
-    pub(super) execution: Arc<Execution>,
+    pub(super) execution: Shared<Execution>,
     pub(super) volatile: Volatile,
     /// Facts already in `execution` that wait for a change to travel with.
     pub(super) soft: Vec<Fact>,
     pub(super) soft_since: Option<Time>,
     /// Tasks that a queue has been told of: when, and how often.
     pub(super) offered: BTreeMap<OfferedTask, Offered>,
+    /// The same for messages that were sent to other workflows.
+    pub(super) sent: BTreeMap<Subject, Offered>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +73,15 @@ pub(super) struct Watcher {
 }
 
 impl Run {
-    pub(super) fn new(execution: Arc<Execution>, volatile: Volatile) -> Run {
-        Run { execution, volatile, soft: Vec::new(), soft_since: None, offered: BTreeMap::new() }
+    pub(super) fn new(execution: impl Into<Shared<Execution>>, volatile: Volatile) -> Run {
+        Run {
+            execution: execution.into(),
+            volatile,
+            soft: Vec::new(),
+            soft_since: None,
+            offered: BTreeMap::new(),
+            sent: BTreeMap::new(),
+        }
     }
 }
 
@@ -101,7 +112,7 @@ impl Actor {
     pub(super) fn state(&self, run_id: &str) -> Option<StateReply> {
         let run = self.runs.get(run_id)?;
         Some(StateReply {
-            execution: run.execution.clone(),
+            execution: run.execution.arc(),
             started: run.volatile.started.clone(),
             is_current: self.current.as_deref() == Some(run_id),
         })
@@ -146,6 +157,8 @@ impl Actor {
         self.runs.retain(|id, run| {
             let keep = current.as_ref() == Some(id)
                 || !run.volatile.queries.is_empty()
+                || !run.soft.is_empty()
+                || !todo::messages(&run.execution).is_empty()
                 || self.watchers.iter().any(|watcher| watcher.run_id == *id);
             if !keep {
                 due.extend(todo::wake_at(&run.execution));
@@ -159,7 +172,7 @@ impl Actor {
         let runs = self.runs.values().flat_map(|run| {
             let due = todo::wake_at_of_leader(&run.execution, &run.volatile, now);
             let soft = run.soft_since.map(|since| since + SOFT_FACTS_DELAY);
-            let offers = run.offered.values().map(|offered| offered.again_at).min();
+            let offers = run.offered.values().chain(run.sent.values()).map(|offered| offered.again_at).min();
             [due, soft, offers].into_iter().flatten()
         });
         runs.chain(self.watchers.iter().map(|watcher| watcher.deadline)).min()
@@ -175,6 +188,7 @@ impl Actor {
                     && run.volatile.started.is_none()
                     && run.volatile.queries.is_empty()
                     && run.offered.is_empty()
+                    && run.sent.is_empty()
             })
     }
 
@@ -197,5 +211,10 @@ impl Actor {
     pub(super) fn offers(&mut self, now: Time) -> Vec<Offer> {
         let key = self.workflow.clone();
         self.runs.iter_mut().flat_map(|(id, run)| run.offers(key.run(id), now)).collect()
+    }
+
+    /// The messages that are to be sent now.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        self.runs.values_mut().flat_map(|run| run.messages(now)).collect()
     }
 }

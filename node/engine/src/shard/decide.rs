@@ -1,6 +1,10 @@
 //! A turn: every ready actor decides what waits for it, and all of it becomes one entry.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use super::{
     Call, ENTRY_BYTES_MAX, ENTRY_FACTS_MAX, Output, Shard, World,
@@ -8,16 +12,19 @@ use super::{
 };
 use crate::{
     decide::{
-        self,
+        self, deliver,
         start::{self, StartDecided},
     },
+    evolve::evolve,
     execution::Execution,
-    fact::{Change, Entry, Fact},
+    fact::{Change, Entry, Fact, Record},
     key::{RunKey, WorkflowKey},
+    message::{Body, Message, Outcome, Subject},
     planted,
     reject::Reject,
     reply::Reply,
     request::{ActivityRef, Request},
+    shared::Shared,
     stamp::Stamp,
     time::Time,
     turn::{NewRun, Turn},
@@ -30,6 +37,8 @@ struct Batch {
     changes: Vec<Change>,
     /// Position in `changes` by run, so that each run has one change.
     by_run: BTreeMap<RunKey, usize>,
+    /// The states that this batch began with.
+    bases: BTreeMap<Arc<str>, Base>,
     replies: Vec<(Call, Result<Reply, Reject>)>,
     /// Answers that tell nothing that was not said before: they need no barrier.
     at_once: Vec<(Call, Result<Reply, Reject>)>,
@@ -37,6 +46,16 @@ struct Batch {
     facts: usize,
     bytes: usize,
 }
+
+/// A run before a batch's first request to it.
+struct Base {
+    execution: Shared<Execution>,
+    /// So many of the run's facts, kept for the change or waiting for one, are folded already.
+    folded: usize,
+}
+
+/// Stands in for a state that is being decided on.
+static LENT: LazyLock<Shared<Execution>> = LazyLock::new(|| Execution::default().into());
 
 impl Shard {
     pub(super) fn decide_ready(&mut self, now: Time, world: &dyn World) {
@@ -115,7 +134,7 @@ impl Shard {
             let stamp = Stamp::new(now, seed, &limits);
             let had = batch.changes.len();
             let outcome = batch.decide(actor, call, &request, &stamp, world);
-            if batch.changes.len() > had || request.kind() == "signal" {
+            if request.is_waited_for() && (batch.changes.len() > had || request.kind() == "signal") {
                 kinds.push(request.kind());
             }
             let Some(call) = call else { continue };
@@ -135,6 +154,7 @@ impl Shard {
                 Err(reject) => batch.replies.push((call, Err(reject))),
             }
         }
+        batch.seal(actor);
         batch
     }
 }
@@ -186,6 +206,7 @@ impl Batch {
                 actor.watchers.push(watcher);
                 Ok(None)
             }
+            Request::Message(message) => self.deliver(actor, call, message, stamp, world),
             Request::Wake => {
                 // All runs in memory: an old one may be kept for a query or for its retention.
                 for run_id in actor.runs.keys().cloned().collect::<Vec<_>>() {
@@ -209,13 +230,107 @@ impl Batch {
         request: &Request,
         stamp: &Stamp<'_>,
     ) -> Result<Option<Reply>, Reject> {
-        let Some(run) = actor.runs.get(run_id) else { return Err(Reject::execution_not_found()) };
-        let mut turn = Turn::new(stamp, (*run.execution).clone(), run.volatile.clone());
-        let reply = decide::decide(&mut turn, call, request)?;
-        decide::settle(&mut turn);
-        let soft = matches!(reply, Some(Reply::ActivityTask(_))) && is_soft(request, &run.execution);
-        self.take(actor, turn, soft);
-        Ok(reply)
+        let Some(run) = actor.runs.get_mut(run_id) else { return Err(Reject::execution_not_found()) };
+        let may_be_soft = is_soft(request, &run.execution);
+        let mut turn = self.turn(run_id, run, stamp);
+        match decide::decide(&mut turn, call, request) {
+            Ok(reply) => {
+                decide::settle(&mut turn);
+                let soft = may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_)));
+                self.take(actor, turn, soft);
+                debug_assert!(self.is_replayed(actor, run_id), "a batch's facts make its states");
+                Ok(reply)
+            }
+            Err(reject) => {
+                // A verb refuses before it adds anything. One that does not is a bug, and must not leave
+                // behind what is in no entry.
+                let as_it_was = if turn.facts.is_empty() { turn.execution } else { self.replay(run_id, run) };
+                run.execution = as_it_was;
+                Err(reject)
+            }
+        }
+    }
+
+    /// A scratch copy to decide on. The batch's first is a copy indeed; those that follow go on with it, so
+    /// that a thousand requests in one batch do not copy a growing state a thousand times.
+    fn turn<'a>(&mut self, run_id: &Arc<str>, run: &mut Run, stamp: &'a Stamp<'a>) -> Turn<'a> {
+        if !self.bases.contains_key(run_id) {
+            let folded = self.change(run_id).map_or(0, |change| change.facts.len()) + run.soft.len();
+            self.bases.insert(run_id.clone(), Base { execution: run.execution.clone(), folded });
+        }
+        let lent = std::mem::replace(&mut run.execution, LENT.clone());
+        Turn::new(stamp, lent, run.volatile.clone())
+    }
+
+    /// The state as this batch's facts have it so far.
+    fn replay(&self, run_id: &str, run: &Run) -> Shared<Execution> {
+        let Some(base) = self.bases.get(run_id) else { return run.execution.clone() };
+        let mut execution = base.execution.clone();
+        let change = self.change(run_id);
+        let kept = change.map_or(&[][..], |change| &change.facts);
+        kept.iter().chain(&run.soft).skip(base.folded).for_each(|fact| evolve(&mut execution, fact));
+        if change.is_some_and(|change| change.version == execution.version) {
+            execution.version += 1;
+            execution.state_transitions += 1;
+        }
+        execution
+    }
+
+    fn is_replayed(&self, actor: &Actor, run_id: &str) -> bool {
+        actor.runs.get(run_id).is_none_or(|run| self.replay(run_id, run) == run.execution)
+    }
+
+    fn change(&self, run_id: &str) -> Option<&Change> {
+        self.changes.iter().find(|change| *change.run.run_id == *run_id)
+    }
+
+    /// Gives each change the state that it leads to. Facts that waited travel with it.
+    fn seal(&mut self, actor: &mut Actor) {
+        for change in &mut self.changes {
+            let Some(run) = actor.runs.get_mut(&change.run.run_id) else { continue };
+            self.facts += run.soft.len();
+            self.bytes += run.soft.iter().map(Fact::weight_bytes).sum::<usize>();
+            change.facts.append(&mut run.soft);
+            run.soft_since = None;
+            change.prepared = Some(run.execution.arc());
+        }
+        self.bases.clear();
+    }
+
+    /// A message of another workflow. What only a repetition of it can tell is found out first.
+    fn deliver(
+        &mut self,
+        actor: &mut Actor,
+        call: Option<Call>,
+        message: &Message,
+        stamp: &Stamp<'_>,
+        world: &dyn World,
+    ) -> Result<Option<Reply>, Reject> {
+        let outcome = |outcome| Ok(Some(Reply::Message(outcome)));
+        if let Body::StartChild(start) = &message.body {
+            if actor.load(&start.run_id, world).is_some() {
+                return outcome(Outcome::Started { run_id: start.run_id.clone() });
+            }
+            let current = current_turn(actor, stamp);
+            return match start::start_child(stamp, &actor.workflow, current, message, start) {
+                Ok(decided) => Ok(Some(self.take_start(actor, decided))),
+                Err(reject) => deliver::lasting(message, &reject).map_or(Err(reject), outcome),
+            };
+        }
+        let is_external = matches!(message.body, Body::Signal { .. } | Body::Cancel { .. });
+        if is_external && message.from.workflow == actor.workflow {
+            return outcome(deliver::unreachable(message));
+        }
+        let run_id = match find_run(actor, &message.to_run, world) {
+            Ok(run_id) => run_id,
+            Err(Reject::NotFound(_)) => return outcome(deliver::unreachable(message)),
+            Err(reject) => return Err(reject),
+        };
+        if was_heard(actor, &run_id, message, world) {
+            return outcome(Outcome::Done);
+        }
+        let request = Request::Message(Box::new(message.clone()));
+        self.decide_run(actor, &run_id, call.unwrap_or_default(), &request, stamp)
     }
 
     /// Facts that waited for a change to travel with have waited long enough.
@@ -223,17 +338,16 @@ impl Batch {
         let Some(run) = actor.runs.get_mut(run_id) else { return };
         let late = run.soft_since.is_some_and(|since| since + super::actor::SOFT_FACTS_DELAY <= now);
         if late {
-            let execution = (*run.execution).clone();
-            let volatile = run.volatile.clone();
+            let (execution, volatile) = (run.execution.clone(), run.volatile.clone());
             self.keep(actor, execution, volatile, Vec::new());
         }
     }
 
     /// Events that a former leader buffered for a task that nobody holds any more get their ids.
     fn recover(&mut self, actor: &mut Actor, stamp: &Stamp<'_>) {
-        let Some(turn) = current_turn(actor, stamp) else { return };
-        if !turn.execution.buffered.is_empty() && turn.volatile.started.is_none() {
-            let mut turn = turn;
+        let Some(run) = actor.current.as_ref().and_then(|current| actor.runs.get(current)) else { return };
+        let is_left_over = !run.execution.buffered.is_empty() && run.volatile.started.is_none();
+        if is_left_over && let Some(mut turn) = current_turn(actor, stamp) {
             turn.flush_buffer();
             decide::workflow_task::schedule_if_needed(&mut turn);
             self.take(actor, turn, false);
@@ -259,8 +373,8 @@ impl Batch {
             let run_id = execution.key().run_id.clone();
             if let Some(run) = actor.runs.get_mut(&run_id) {
                 run.volatile = volatile;
+                run.execution = execution;
                 if !facts.is_empty() {
-                    run.execution = Arc::new(execution);
                     run.soft.extend(facts);
                     run.soft_since.get_or_insert(stamp.now);
                 }
@@ -273,16 +387,26 @@ impl Batch {
         }
     }
 
-    fn begin(&mut self, actor: &mut Actor, new: NewRun) {
+    fn begin(&mut self, actor: &mut Actor, mut new: NewRun) {
         let run_id = new.execution.key().run_id.clone();
         // The old run closes in this entry, and nothing of it is needed beyond the tables.
-        actor.current = Some(run_id.clone());
-        actor.runs.insert(run_id, Run::new(Arc::new(Execution::default()), Volatile::default()));
+        if let Some(previous) = actor.current.replace(run_id.clone()) {
+            let follows = Fact::Record(Record::Follows(previous.to_string()));
+            evolve(&mut new.execution, &follows);
+            new.facts.push(follows);
+        }
+        actor.runs.insert(run_id, Run::new(LENT.clone(), Volatile::default()));
         self.keep(actor, new.execution, new.volatile, new.facts);
     }
 
     /// Adds facts to the run's change of this batch, and makes the state the one to decide on next.
-    fn keep(&mut self, actor: &mut Actor, mut execution: Execution, volatile: Volatile, facts: Vec<Fact>) {
+    fn keep(
+        &mut self,
+        actor: &mut Actor,
+        mut execution: Shared<Execution>,
+        volatile: Volatile,
+        facts: Vec<Fact>,
+    ) {
         let key = execution.key().clone();
         let Some(run) = actor.runs.get_mut(&key.run_id) else { return };
         let position = *self.by_run.entry(key.clone()).or_insert_with(|| {
@@ -305,8 +429,6 @@ impl Batch {
             execution.version += 1;
             execution.state_transitions += 1;
         }
-        let execution = Arc::new(execution);
-        change.prepared = Some(execution.clone());
         run.execution = execution;
         run.volatile = volatile;
     }
@@ -317,10 +439,11 @@ fn current_turn<'a>(actor: &Actor, stamp: &'a Stamp<'a>) -> Option<Turn<'a>> {
     if run.execution.deleted {
         return None;
     }
-    Some(Turn::new(stamp, (*run.execution).clone(), run.volatile.clone()))
+    Some(Turn::new(stamp, run.execution.clone(), run.volatile.clone()))
 }
 
-/// The start of an activity may be lost with its leader, unless it must happen at most once.
+/// What may be lost with its leader, since it is then done again: the start of an activity, unless it must
+/// happen at most once, and the note that a message has been heard.
 fn is_soft(request: &Request, execution: &Execution) -> bool {
     match request {
         Request::TakeActivityTask(take) => {
@@ -329,8 +452,36 @@ fn is_soft(request: &Request, execution: &Execution) -> bool {
                     || !decide::activity::must_be_durable_before_dispatch(activity)
             })
         }
+        Request::Delivered { subject: Subject::ChildOfClosed(_) | Subject::Parent, .. } => true,
         _ => false,
     }
+}
+
+/// How far the clocks of nodes may lie apart where it matters for what was heard before.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
+
+/// Whether an earlier run has heard this message, which its sender repeats because the answer was lost. Only
+/// runs that were there after it was first sent can have.
+fn was_heard(actor: &Actor, run_id: &str, message: &Message, world: &dyn World) -> bool {
+    let (request_id, since) = match &message.body {
+        Body::Signal { request, since, .. } => (&request.request_id, *since),
+        Body::Cancel { request, since, .. } => (&request.request_id, *since),
+        _ => return false,
+    };
+    if !message.to_run.is_empty() {
+        return false;
+    }
+    let Some(mut run) = actor.runs.get(run_id).map(|run| run.execution.arc()) else { return false };
+    while run.start_time + CLOCKS_APART_MAX >= since && !run.previous_run_id.is_empty() {
+        let known = actor.runs.get(run.previous_run_id.as_str()).map(|run| run.execution.arc());
+        let previous = known.or_else(|| world.execution(&actor.workflow.run(&run.previous_run_id)));
+        let Some(previous) = previous else { return false };
+        if previous.signal_request_ids.contains(request_id) || previous.cancel_request_id == *request_id {
+            return true;
+        }
+        run = previous;
+    }
+    false
 }
 
 /// The run that a request names; empty means the current one.
@@ -372,6 +523,7 @@ fn named_run(request: &Request) -> &str {
         Request::Delete { run_id }
         | Request::Query { run_id, .. }
         | Request::ResetSticky { run_id }
+        | Request::Delivered { run_id, .. }
         | Request::StickyUnavailable { run_id, .. } => run_id,
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,

@@ -10,73 +10,118 @@ use super::{
     actor::{Actor, Offered, Run},
 };
 use crate::{
+    execution::Execution,
     key::RunKey,
+    message::{self, Message, Subject},
     time::Time,
     todo::{self, Todo},
-    volatile::QueryState,
+    volatile::{QueryState, Volatile},
 };
 
 const OFFER_INTERVAL_MIN: Duration = Duration::from_secs(2);
 const OFFER_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How soon a task is offered again after a queue refused it.
 const OFFER_AFTER_REFUSAL: Duration = Duration::from_millis(200);
+/// How long a child waits for its release before it asks for it.
+const ASK_AFTER: Duration = Duration::from_secs(2);
+
+impl Offered {
+    /// Made now, after so many times before.
+    fn again(now: Time, times: u32) -> Offered {
+        let interval = OFFER_INTERVAL_MIN.saturating_mul(1 << times.min(10)).min(OFFER_INTERVAL_MAX);
+        Offered { again_at: now + interval, times: times + 1 }
+    }
+}
 
 impl Run {
     pub(super) fn offers(&mut self, key: RunKey, now: Time) -> Vec<Offer> {
-        let owed = self.owed(now);
-        let mut offered = BTreeMap::new();
-        let mut offers = Vec::new();
-        for (task, queue, scheduled_time, priority) in owed {
-            let before = self.offered.get(&task).copied();
-            let due = before.is_none_or(|offered| offered.again_at <= now);
-            let state = if due {
-                let times = before.map_or(0, |offered| offered.times);
-                let interval = OFFER_INTERVAL_MIN.saturating_mul(1 << times.min(10)).min(OFFER_INTERVAL_MAX);
-                offers.push(Offer { run: key.clone(), queue, task: task.clone(), scheduled_time, priority });
-                Offered { again_at: now + interval, times: times + 1 }
-            } else {
-                before.unwrap_or(Offered { again_at: now, times: 0 })
-            };
-            offered.insert(task, state);
+        let owed = owed(&self.execution, &self.volatile, now);
+        if !self.offered.is_empty() {
+            self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
-        self.offered = offered;
+        let mut offers = Vec::new();
+        for Owed { task, queue, scheduled_time, priority } in owed {
+            let before = self.offered.get(&task);
+            if before.is_some_and(|offered| offered.again_at > now) {
+                continue;
+            }
+            let made = Offered::again(now, before.map_or(0, |offered| offered.times));
+            self.offered.insert(task.clone(), made);
+            let queue = queue.to_owned();
+            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority });
+        }
         offers
     }
 
-    fn owed(&self, now: Time) -> Vec<(OfferedTask, String, Time, i32)> {
-        let mut owed: Vec<_> = todo::tasks(&self.execution, &self.volatile, now)
-            .into_iter()
-            .filter_map(|todo| match todo {
-                Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
-                    let priority = self.execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
-                    let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
-                    Some((task, queue, scheduled_time, priority))
-                }
-                Todo::ActivityTask { queue, scheduled_event_id, attempt, scheduled_time, priority } => {
-                    let task = OfferedTask::Activity { scheduled_event_id, attempt };
-                    Some((task, queue, scheduled_time, priority))
-                }
-                Todo::Wake(_) => None,
-            })
-            .collect();
-        for (id, query) in &self.volatile.queries {
-            if let QueryState::Direct { sticky } = query.state {
-                let queue = match (&self.execution.sticky, sticky) {
-                    (Some(sticky), true) => sticky.queue.clone(),
-                    _ => self.execution.task_queue().to_owned(),
-                };
-                owed.push((OfferedTask::Query { id: *id, sticky }, queue, query.offered, 0));
-            }
+    /// Messages are repeated like offers: their receiver or its answer may have been lost.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        let subjects = todo::messages(&self.execution);
+        if subjects.is_empty() && self.sent.is_empty() {
+            return Vec::new();
         }
-        owed
+        let mut sent = BTreeMap::new();
+        let mut messages = Vec::new();
+        for subject in subjects {
+            let state = match self.sent.get(&subject) {
+                // The parent's word is on its way, most likely.
+                None if subject == Subject::Release => Offered { again_at: now + ASK_AFTER, times: 0 },
+                Some(before) if before.again_at > now => *before,
+                before => {
+                    messages.extend(message::compose(&self.execution, subject));
+                    Offered::again(now, before.map_or(0, |sent| sent.times))
+                }
+            };
+            sent.insert(subject, state);
+        }
+        self.sent = sent;
+        messages
     }
+}
+
+/// A task that a queue is to be told of.
+struct Owed<'a> {
+    task: OfferedTask,
+    queue: &'a str,
+    scheduled_time: Time,
+    priority: i32,
+}
+
+fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owed<'a>> {
+    let mut owed: Vec<Owed<'_>> = todo::tasks(execution, volatile, now)
+        .into_iter()
+        .filter_map(|todo| match todo {
+            Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
+                let priority = execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
+                let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
+                Some(Owed { task, queue, scheduled_time, priority })
+            }
+            Todo::ActivityTask { queue, scheduled_event_id, attempt, scheduled_time, priority } => {
+                let task = OfferedTask::Activity { scheduled_event_id, attempt };
+                Some(Owed { task, queue, scheduled_time, priority })
+            }
+            Todo::Wake(_) => None,
+        })
+        .collect();
+    for (id, query) in &volatile.queries {
+        if let QueryState::Direct { sticky } = query.state {
+            let queue = match (&execution.sticky, sticky) {
+                (Some(sticky), true) => &sticky.queue,
+                _ => execution.task_queue(),
+            };
+            let task = OfferedTask::Query { id: *id, sticky };
+            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0 });
+        }
+    }
+    // In the order of tasks, so that one is found among many.
+    owed.sort_unstable_by(|one, other| one.task.cmp(&other.task));
+    owed
 }
 
 impl Actor {
     /// A queue refused a task of this run.
     pub(super) fn offer_again(&mut self, now: Time, key: &RunKey) {
         if let Some(run) = self.runs.get_mut(&key.run_id) {
-            for offered in run.offered.values_mut() {
+            for offered in run.offered.values_mut().chain(run.sent.values_mut()) {
                 offered.again_at = offered.again_at.min(now + OFFER_AFTER_REFUSAL);
             }
         }
@@ -85,6 +130,7 @@ impl Actor {
     pub(super) fn forget_offers(&mut self) {
         for run in self.runs.values_mut() {
             run.offered.clear();
+            run.sent.clear();
         }
     }
 }

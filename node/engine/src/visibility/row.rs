@@ -96,6 +96,21 @@ impl Row {
         }
     }
 
+    /// Whether two states of a run have the same row. Most changes of a run show in no list; what its first
+    /// event said never changes.
+    pub fn is_same(before: &Execution, after: &Execution) -> bool {
+        before.status == after.status
+            && before.close_time == after.close_time
+            && before.start_time == after.start_time
+            && before.execution_time == after.execution_time
+            // Only a closed run shows how long it has become.
+            && (after.close_time.is_none() || before.version == after.version)
+            && before.memo == after.memo
+            && before.search_attributes == after.search_attributes
+            && before.build_ids == after.build_ids
+            && before.reset_points == after.reset_points
+    }
+
     /// What lists show of the run.
     pub fn info(&self) -> WorkflowExecutionInfo {
         let closed = self.closed.unwrap_or_default();

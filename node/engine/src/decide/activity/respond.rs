@@ -18,7 +18,7 @@ use super::failure;
 use crate::{
     codec::Proto,
     decide::{Decided, workflow_task::schedule_if_needed},
-    execution::{Activity, ActivityStart},
+    execution::ActivityStart,
     fact::Record,
     planted,
     reject::Reject,
@@ -128,8 +128,11 @@ pub fn heartbeat(
     }
     restore_start(turn, &attempt);
     record_progress(turn, attempt.scheduled_event_id, details.cloned());
-    let cancel_requested =
-        turn.execution.activities.get(&attempt.scheduled_event_id).is_some_and(Activity::cancel_requested);
+    let cancel_requested = turn
+        .execution
+        .activities
+        .get(&attempt.scheduled_event_id)
+        .is_some_and(|activity| activity.cancel_requested());
     Ok(Some(Reply::Heartbeat { cancel_requested }))
 }
 

@@ -41,7 +41,8 @@ use crate::{
     limits::Limits,
     reject::Reject,
     reply::{CompletedReply, Reply},
-    request::{ActivityRef, Request, TakeActivityTask, TakeWorkflowTask},
+    request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeWorkflowTask},
+    shared::Shared,
     stamp::Stamp,
     time::{Time, proto_duration},
     todo::{self, Todo},
@@ -57,7 +58,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// One workflow, one moment, and what was decided so far.
 struct Story {
-    execution: Execution,
+    execution: Shared<Execution>,
     volatile: Volatile,
     limits: Limits,
     now: Time,
@@ -150,7 +151,11 @@ impl Story {
             ..Default::default()
         };
         let token = TaskToken::decode(&token).expect("our own token");
-        match self.ask(Request::CompleteWorkflowTask { token, request: Box::new(request) })? {
+        match self.ask(Request::CompleteWorkflowTask {
+            token,
+            request: Box::new(request),
+            namespaces: Namespaces::default(),
+        })? {
             Reply::Completed(completed) => Ok(completed),
             other => panic!("{other:?} does not answer a completion"),
         }
