@@ -22,6 +22,7 @@ pub mod reject;
 pub mod reply;
 pub mod request;
 pub mod rows;
+pub mod schedule;
 pub mod shard;
 pub mod shared;
 pub mod stamp;
