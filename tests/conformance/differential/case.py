@@ -140,6 +140,20 @@ class Case:
         execution = {"workflow_id": self.named(workflow_id)}
         return self.quiet("DescribeWorkflowExecution", execution=execution).pending_activities
 
+    def is_running(self, workflow_id=None):
+        execution = {"workflow_id": self.named(workflow_id)}
+        info = self.quiet("DescribeWorkflowExecution", execution=execution).workflow_execution_info
+        return info.status == 1
+
+    def runs_of_id(self, workflow_id=None):
+        """The runs of a workflow that this script was told of."""
+        return [run for _, workflow, run in self.runs if workflow == self.named(workflow_id)]
+
+    def quiet_backoff(self, workflow_id=None):
+        """How long the current run is delayed, in whole seconds."""
+        started = self.events(workflow_id)[0].workflow_execution_started_event_attributes
+        return started.first_workflow_task_backoff.seconds
+
     def all_pages(self, method="GetWorkflowExecutionHistory", **fields):
         """Records a history that comes in pages as one, and returns how many pages it took.
 

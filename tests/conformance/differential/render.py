@@ -64,6 +64,10 @@ class Renderer:
                 continue
             if field.name == "first_workflow_task_backoff" and is_brake(message):
                 continue
+            if field.name == "first_workflow_task_backoff" and message.cron_schedule:
+                # Until the next time of the schedule: it depends on when the script runs.
+                lines.append(f"{INDENT * depth}{field.name}: <until its time>")
+                continue
             if field.name == "start_to_close_timeout" and is_backed_off(message):
                 lines.append(f"{INDENT * depth}{field.name}: <with back-off>")
                 continue

@@ -27,6 +27,7 @@ use crate::{
     decide::{BadCommand, command, command::Task, external::target, retry, start, workflow_task},
     execution::Child,
     message::{self, Message},
+    schedule::cron,
     time::{self, duration, proto_duration, set_duration},
     turn::Turn,
 };
@@ -144,6 +145,14 @@ fn check(
                 "Invalid {name} on {on}: {fault}. WorkflowId={id} WorkflowType={kind} Namespace={ns}"
             ));
         }
+    }
+    if !a.cron_schedule.is_empty()
+        && let Err(error) = cron::check(&a.cron_schedule)
+    {
+        return bad(format!(
+            "invalid CronSchedule on {on}: {}. WorkflowId={id} WorkflowType={kind} Namespace={ns}",
+            cron::refusal(&error)
+        ));
     }
     let what = "StartChildWorkflowExecutionCommandAttributes. Input";
     command::check_size(a.input.as_ref().map_or(0, |input| input.encoded_len()), limits, CAUSE, what)?;

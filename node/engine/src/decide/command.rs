@@ -346,7 +346,7 @@ fn complete(
     let attributes = WorkflowExecutionCompletedEventAttributes {
         result: a.result.clone(),
         workflow_task_completed_event_id: completed_event_id,
-        new_execution_run_id: String::new(),
+        new_execution_run_id: continue_as_new::cron(turn, a.result.clone(), None),
     };
     close(turn, command, Attributes::WorkflowExecutionCompletedEventAttributes(attributes));
     Ok(())
@@ -371,7 +371,7 @@ fn fail(
         Next::Retry { after } => {
             (RetryState::InProgress, continue_as_new::retry(turn, after, failure.clone()))
         }
-        Next::Stop(state) => (state, String::new()),
+        Next::Stop(state) => (state, continue_as_new::cron(turn, None, Some(failure.clone()))),
     };
     let attributes = WorkflowExecutionFailedEventAttributes {
         failure: Some(failure.clone()),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use everlog_proto::api::{
     common::v1::{Link, Payload, Payloads, WorkflowExecution},
     enums::v1::{
-        EventType, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy as Conflict,
-        WorkflowIdReusePolicy as Reuse,
+        ContinueAsNewInitiator, EventType, TaskQueueKind, WorkflowExecutionStatus,
+        WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
     },
     history::v1::{
         WorkflowExecutionOptionsUpdatedEventAttributes, WorkflowExecutionStartedEventAttributes,
@@ -39,6 +39,7 @@ use crate::{
     planted,
     reject::Reject,
     reply::{Reply, Started},
+    schedule::cron,
     stamp::Stamp,
     time::{duration, proto_duration, set_duration},
     turn::{NewRun, Turn},
@@ -309,7 +310,7 @@ fn create<'a>(
     if let Some(old) = &mut replaced {
         end_replaced(old, &run_id);
     }
-    let backoff = duration(request.workflow_start_delay.as_ref());
+    let backoff = first_backoff(stamp, request);
     let eager = request.request_eager_execution
         && stamp.limits.eager_workflow_start
         && backoff.is_zero()
@@ -389,7 +390,7 @@ fn attributes(
         Some(all) if run_timeout.is_zero() || run_timeout > all => all,
         _ => run_timeout,
     };
-    let backoff = duration(request.workflow_start_delay.as_ref());
+    let backoff = first_backoff(stamp, request);
     let timeout = duration(request.workflow_task_timeout.as_ref());
     let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
     WorkflowExecutionStartedEventAttributes {
@@ -421,6 +422,11 @@ fn attributes(
         workflow_execution_expiration_time: execution_timeout
             .map(|timeout| (stamp.now + timeout + backoff).proto()),
         cron_schedule: request.cron_schedule.clone(),
+        initiator: if request.cron_schedule.is_empty() {
+            ContinueAsNewInitiator::Unspecified
+        } else {
+            ContinueAsNewInitiator::CronSchedule
+        } as i32,
         first_workflow_task_backoff: Some(proto_duration(backoff)),
         memo: request.memo.clone().filter(|memo| !memo.fields.is_empty()),
         search_attributes: request
@@ -434,6 +440,15 @@ fn attributes(
         eager_execution_accepted: eager,
         versioning_override: request.versioning_override.clone(),
         ..Default::default()
+    }
+}
+
+/// How long the first workflow task waits: for the delay that was asked for, or the first time of the cron
+/// schedule.
+fn first_backoff(stamp: &Stamp<'_>, request: &StartWorkflowExecutionRequest) -> Duration {
+    match set_duration(request.workflow_start_delay.as_ref()) {
+        Some(delay) => delay,
+        None => cron::backoff(&request.cron_schedule, stamp.now, stamp.now).unwrap_or_default(),
     }
 }
 

@@ -78,7 +78,9 @@ fn time_out_run(turn: &mut Turn<'_>) -> bool {
             let run_id = continue_as_new::retry(turn, after, failure);
             (RetryState::InProgress, run_id)
         }
-        Next::Stop(state) => (state, String::new()),
+        // A chain that has run out of time has no further run.
+        Next::Stop(state) if chain_ends => (state, String::new()),
+        Next::Stop(state) => (state, continue_as_new::cron(turn, None, Some(failure))),
     };
     turn.event(Attributes::WorkflowExecutionTimedOutEventAttributes(
         WorkflowExecutionTimedOutEventAttributes {

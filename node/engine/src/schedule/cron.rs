@@ -4,6 +4,8 @@
 //! real server uses for them: five fields, `?` is `*`, weekdays go from 0 to 6, and a day of the month and a
 //! weekday that are both restricted need only one of them to match.
 
+use std::time::Duration;
+
 use everlog_proto::api::schedule::v1::{Range, StructuredCalendarSpec};
 
 use super::{calendar::Calendar, cron_string, zone::Zone};
@@ -28,13 +30,37 @@ pub enum CronError {
 
 /// The text with which a start is refused whose cron schedule has `error`.
 pub fn refusal(_error: &CronError) -> &'static str {
-    "Invalid CronSchedule."
+    "invalid CronSchedule."
 }
 
 /// The first time of a workflow's cron schedule after `after`. None if the schedule is invalid or names no
 /// further time.
 pub fn next_cron_time(schedule: &str, after: Time) -> Option<Time> {
     CronSchedule::parse(schedule).ok()?.next(after)
+}
+
+/// How long to wait at `now` for the next run, where the last was due at `last`: in whole seconds, so never too
+/// short. Times that have passed meanwhile are left out. None if there is no further time.
+pub fn backoff(schedule: &str, last: Time, now: Time) -> Option<Duration> {
+    if schedule.is_empty() {
+        return None;
+    }
+    let schedule = CronSchedule::parse(schedule).ok()?;
+    let mut next = schedule.next(last)?;
+    if next < now
+        && let CronSchedule::Every { seconds } = schedule
+    {
+        // Like the loop below, at once.
+        let interval = seconds * SECOND_NANOS;
+        let missed = (now.0 - next.0 + interval - 1) / interval;
+        next = Time(next.0 + missed * interval);
+    }
+    // Calendars have no memory: the first time at or after now is the first after the moment before.
+    if next < now {
+        next = schedule.next(Time(now.0 - 1))?;
+    }
+    let wait = next.since(now);
+    Some(Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)))
 }
 
 /// Whether a workflow's cron schedule can be followed.
