@@ -16,6 +16,7 @@ use crate::{
     machine::Folding,
     node::{Application, Node, Services},
     peer::{Handlers, InternalHandler},
+    post::Post,
     queue,
     router::Router,
     shard::{self, NodeWorld, Surroundings},
@@ -53,6 +54,7 @@ impl Application for Everlog {
             node.clock,
         );
         let queues = queue::start(router.clone(), node.clock);
+        let post = Post::new(router.clone());
         let world = NodeWorld { tables, limits: limits_of(view.clone(), dynamic.clone()) };
         let slots = view.borrow().slots.clone();
         let mut shards = Vec::new();
@@ -64,6 +66,7 @@ impl Application for Everlog {
                 group: group.clone(),
                 world: world.clone(),
                 queues: queues.clone(),
+                post: post.clone(),
                 clock: node.clock,
                 metrics: node.metrics.clone(),
             }));

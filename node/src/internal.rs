@@ -10,6 +10,7 @@ use everlog_engine::{
     cluster,
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
+    message::{Message, Outcome},
     queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
@@ -69,6 +70,8 @@ pub enum Internal {
     Cluster(cluster::Request),
     /// Answered when the leader of shard 0 has confirmed that it leads: with the index it has applied.
     ClusterBarrier,
+    /// For a workflow of a shard that the other node leads.
+    Message(Message),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,6 +83,7 @@ pub enum InternalReply {
     Rows(Vec<ListedRow>),
     Cluster(cluster::Reply),
     Index(u64),
+    Message(Outcome),
     Reject(Reject),
 }
 

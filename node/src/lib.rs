@@ -21,6 +21,7 @@ pub mod machine;
 pub mod metrics;
 pub mod node;
 pub mod peer;
+pub mod post;
 pub mod queue;
 pub mod raft;
 pub mod route;

@@ -272,6 +272,10 @@ impl Router {
                 Ok(reply) => InternalReply::Cluster(reply),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Message(message) => match crate::post::hear(self, message).await {
+                Ok(outcome) => InternalReply::Message(outcome),
+                Err(reject) => InternalReply::Reject(reject),
+            },
             Internal::ClusterBarrier => match crate::cluster::barrier_here(self).await {
                 Ok(index) => InternalReply::Index(index),
                 Err(reject) => InternalReply::Reject(reject),

@@ -36,6 +36,7 @@ pub use world::{LimitsOf, NodeWorld};
 use crate::{
     clock::Clock,
     metrics::Metrics,
+    post::Post,
     queue::QueuesHandle,
     raft::{Group, Proposal, ProposeError},
 };
@@ -138,6 +139,7 @@ pub struct Surroundings {
     pub group: Group,
     pub world: NodeWorld,
     pub queues: QueuesHandle,
+    pub post: Post,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -321,6 +323,7 @@ impl Shell {
                     }
                 }
                 Output::Offer(offer) => self.offer(offer),
+                Output::Send(message) => self.context.post.send(*message),
             }
         }
     }

@@ -5,9 +5,12 @@
 
 pub mod activity;
 pub mod cancel;
+pub mod child;
 pub mod command;
 pub mod continue_as_new;
 pub mod delete;
+pub mod deliver;
+pub mod external;
 pub mod query;
 pub mod retry;
 pub mod signal;
@@ -63,7 +66,9 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         Request::ResetSticky { .. } => workflow_task::reset_sticky(turn),
 
         Request::TakeWorkflowTask(take) => workflow_task::take(turn, take),
-        Request::CompleteWorkflowTask { token, request } => workflow_task::complete(turn, token, request),
+        Request::CompleteWorkflowTask { token, request, namespaces } => {
+            workflow_task::complete(turn, token, request, namespaces)
+        }
         Request::FailWorkflowTask { token, request } => workflow_task::fail(turn, token, request),
         Request::StickyUnavailable { scheduled_event_id, query, .. } => {
             workflow_task::sticky_unavailable(turn, *scheduled_event_id, *query)
@@ -82,6 +87,11 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         }
         Request::TakeQuery(take) => query::take(turn, take),
         Request::AnswerQuery { token, request } => query::answer(turn, token, request),
+
+        Request::Message(message) => deliver::deliver(turn, message),
+        Request::Delivered { subject, outcome, namespace, .. } => {
+            deliver::delivered(turn, *subject, outcome, namespace)
+        }
 
         Request::Wake => wake::wake(turn),
 

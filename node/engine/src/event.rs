@@ -90,15 +90,50 @@ pub fn finished_activity(event: &HistoryEvent) -> Option<i64> {
     }
 }
 
+/// The initiated event id of the child that this event finishes or says not to have started, if it does.
+pub fn finished_child(event: &HistoryEvent) -> Option<i64> {
+    match event.attributes.as_ref()? {
+        Attributes::StartChildWorkflowExecutionFailedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionCompletedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionFailedEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionCanceledEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionTimedOutEventAttributes(a) => Some(a.initiated_event_id),
+        Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a) => Some(a.initiated_event_id),
+        _ => None,
+    }
+}
+
+/// What a Started event began: the scheduled event id of an activity, the initiated event id of a child.
+pub fn started_of(event: &HistoryEvent) -> Option<i64> {
+    match event.attributes.as_ref()? {
+        Attributes::ActivityTaskStartedEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => Some(a.initiated_event_id),
+        _ => None,
+    }
+}
+
 /// Gives a completion the id of the Started event that was written just before it.
 pub fn wire_started_id(event: &mut HistoryEvent, started: &[(i64, i64)]) {
-    let Some(scheduled) = finished_activity(event) else { return };
+    let Some(scheduled) = finished_activity(event).or_else(|| finished_child(event)) else { return };
     let Some((_, started_id)) = started.iter().find(|(id, _)| *id == scheduled) else { return };
     match event.attributes.as_mut() {
         Some(Attributes::ActivityTaskCompletedEventAttributes(a)) => a.started_event_id = *started_id,
         Some(Attributes::ActivityTaskFailedEventAttributes(a)) => a.started_event_id = *started_id,
         Some(Attributes::ActivityTaskTimedOutEventAttributes(a)) => a.started_event_id = *started_id,
         Some(Attributes::ActivityTaskCanceledEventAttributes(a)) => a.started_event_id = *started_id,
+        Some(Attributes::ChildWorkflowExecutionCompletedEventAttributes(a)) => {
+            a.started_event_id = *started_id
+        }
+        Some(Attributes::ChildWorkflowExecutionFailedEventAttributes(a)) => a.started_event_id = *started_id,
+        Some(Attributes::ChildWorkflowExecutionCanceledEventAttributes(a)) => {
+            a.started_event_id = *started_id
+        }
+        Some(Attributes::ChildWorkflowExecutionTimedOutEventAttributes(a)) => {
+            a.started_event_id = *started_id
+        }
+        Some(Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a)) => {
+            a.started_event_id = *started_id
+        }
         _ => {}
     }
 }
@@ -136,6 +171,30 @@ pub fn type_of(attributes: &Attributes) -> EventType {
         A::UpsertWorkflowSearchAttributesEventAttributes(_) => T::UpsertWorkflowSearchAttributes,
         A::WorkflowPropertiesModifiedEventAttributes(_) => T::WorkflowPropertiesModified,
         A::WorkflowExecutionOptionsUpdatedEventAttributes(_) => T::WorkflowExecutionOptionsUpdated,
+        A::StartChildWorkflowExecutionInitiatedEventAttributes(_) => T::StartChildWorkflowExecutionInitiated,
+        A::StartChildWorkflowExecutionFailedEventAttributes(_) => T::StartChildWorkflowExecutionFailed,
+        A::ChildWorkflowExecutionStartedEventAttributes(_) => T::ChildWorkflowExecutionStarted,
+        A::ChildWorkflowExecutionCompletedEventAttributes(_) => T::ChildWorkflowExecutionCompleted,
+        A::ChildWorkflowExecutionFailedEventAttributes(_) => T::ChildWorkflowExecutionFailed,
+        A::ChildWorkflowExecutionCanceledEventAttributes(_) => T::ChildWorkflowExecutionCanceled,
+        A::ChildWorkflowExecutionTimedOutEventAttributes(_) => T::ChildWorkflowExecutionTimedOut,
+        A::ChildWorkflowExecutionTerminatedEventAttributes(_) => T::ChildWorkflowExecutionTerminated,
+        A::SignalExternalWorkflowExecutionInitiatedEventAttributes(_) => {
+            T::SignalExternalWorkflowExecutionInitiated
+        }
+        A::SignalExternalWorkflowExecutionFailedEventAttributes(_) => {
+            T::SignalExternalWorkflowExecutionFailed
+        }
+        A::ExternalWorkflowExecutionSignaledEventAttributes(_) => T::ExternalWorkflowExecutionSignaled,
+        A::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(_) => {
+            T::RequestCancelExternalWorkflowExecutionInitiated
+        }
+        A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(_) => {
+            T::RequestCancelExternalWorkflowExecutionFailed
+        }
+        A::ExternalWorkflowExecutionCancelRequestedEventAttributes(_) => {
+            T::ExternalWorkflowExecutionCancelRequested
+        }
         _ => T::Unspecified,
     }
 }

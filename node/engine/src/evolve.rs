@@ -17,8 +17,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     codec::Proto,
-    event::is_close,
-    execution::{Activity, AttachedRequest, Execution, Timer, WorkflowTask, event_type},
+    event::{finished_child, is_close},
+    execution::{
+        Activity, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer, WorkflowTask,
+        event_type,
+    },
     fact::{Change, Event, Fact, Record},
     shared::Shared,
     time::{Time, duration, set_duration},
@@ -49,6 +52,7 @@ pub fn evolve(execution: &mut Execution, fact: &Fact) {
         Fact::Flushed(event) => {
             // A flush writes the whole buffer, so its first event empties it.
             execution.buffered.clear();
+            note_started_child(execution, &event.event);
             note_request_id(execution, &event.event);
             append(execution, event);
         }
@@ -132,6 +136,45 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
         Attributes::TimerCanceledEventAttributes(a) => {
             execution.timers.remove(&a.timer_id);
         }
+        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a) => {
+            let child = Child {
+                initiated: Proto(a.clone()),
+                user_metadata: event.user_metadata.clone().map(Proto),
+                ..Child::default()
+            };
+            execution.children.insert(event.event_id, child.into());
+        }
+        Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => {
+            if let Some(child) = execution.children.get_mut(&a.initiated_event_id) {
+                child.run_id = a.workflow_execution.as_ref().map_or("", |child| &child.run_id).to_owned();
+                child.started_event_id = event.event_id;
+                // What the start alone needed.
+                child.initiated.0.input = None;
+                child.initiated.0.header = None;
+                child.initiated.0.memo = None;
+                child.user_metadata = None;
+            }
+        }
+        Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+            let signal = ExternalSignal { initiated: Proto(a.clone()), since: at };
+            execution.external_signals.insert(event.event_id, signal);
+        }
+        Attributes::ExternalWorkflowExecutionSignaledEventAttributes(a) => {
+            execution.external_signals.remove(&a.initiated_event_id);
+        }
+        Attributes::SignalExternalWorkflowExecutionFailedEventAttributes(a) => {
+            execution.external_signals.remove(&a.initiated_event_id);
+        }
+        Attributes::RequestCancelExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+            let cancel = ExternalCancel { initiated: Proto(a.clone()), since: at };
+            execution.external_cancels.insert(event.event_id, cancel);
+        }
+        Attributes::ExternalWorkflowExecutionCancelRequestedEventAttributes(a) => {
+            execution.external_cancels.remove(&a.initiated_event_id);
+        }
+        Attributes::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a) => {
+            execution.external_cancels.remove(&a.initiated_event_id);
+        }
         Attributes::WorkflowExecutionSignaledEventAttributes(_) => execution.signal_count += 1,
         Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => execution.cancel_requested = true,
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
@@ -145,6 +188,9 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             }
         }
         _ => {}
+    }
+    if let Some(initiated_event_id) = finished_child(event) {
+        execution.children.remove(&initiated_event_id);
     }
     if is_close(event_type(event)) {
         close(execution, event, at);
@@ -272,7 +318,22 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     // What was pending stays to be seen: descriptions of closed runs show it.
     execution.timers.clear();
     execution.buffered.clear();
+    execution.external_signals = Shared::default();
+    execution.external_cancels = Shared::default();
+    execution.held_by_parent = false;
     execution.sticky = None;
+    if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
+        execution.report = Some(Proto(event.clone()).into());
+    }
+}
+
+/// The event that tells of a child's start has its id only now.
+fn note_started_child(execution: &mut Execution, event: &HistoryEvent) {
+    if let Some(Attributes::ChildWorkflowExecutionStartedEventAttributes(a)) = &event.attributes
+        && let Some(child) = execution.children.get_mut(&a.initiated_event_id)
+    {
+        child.started_event_id = event.event_id;
+    }
 }
 
 /// Events that answer a request are found again by the request's id.
@@ -370,5 +431,13 @@ fn keep(execution: &mut Execution, record: &Record) {
         Record::RetainUntil(time) => execution.retain_until = Some(*time),
         Record::Deleted => execution.deleted = true,
         Record::TaskEnded => execution.workflow_task = None,
+        Record::HeldByParent(held) => execution.held_by_parent = *held,
+        Record::Follows(run_id) => execution.previous_run_id = run_id.clone(),
+        Record::ChildTold { initiated_event_id } => {
+            if let Some(child) = execution.children.get_mut(initiated_event_id) {
+                child.told_of_close = true;
+            }
+        }
+        Record::ParentTold => execution.report = None,
     }
 }

@@ -13,7 +13,10 @@ use everlog_proto::api::{
     enums::v1::{EventType, WorkflowExecutionStatus},
     failure::v1::Failure,
     history::v1::{
-        ActivityTaskScheduledEventAttributes, HistoryEvent, WorkflowExecutionStartedEventAttributes,
+        ActivityTaskScheduledEventAttributes, HistoryEvent,
+        RequestCancelExternalWorkflowExecutionInitiatedEventAttributes,
+        SignalExternalWorkflowExecutionInitiatedEventAttributes,
+        StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
     workflow::v1::ResetPointInfo,
@@ -67,6 +70,17 @@ pub struct Execution {
     pub activities: BTreeMap<i64, Shared<Activity>>,
     /// By timer id.
     pub timers: Shared<BTreeMap<String, Timer>>,
+    /// Child workflows, by initiated event id. Those of a closed run have not heard of it yet.
+    pub children: BTreeMap<i64, Shared<Child>>,
+    /// Signals and cancel requests on their way to other workflows, by initiated event id.
+    pub external_signals: Shared<BTreeMap<i64, ExternalSignal>>,
+    pub external_cancels: Shared<BTreeMap<i64, ExternalCancel>>,
+    /// A child run that waits for its parent to write down that it was started.
+    pub held_by_parent: bool,
+    /// The event that closed a child run, until its parent has heard of it.
+    pub report: Option<Shared<Proto<HistoryEvent>>>,
+    /// The run that was the workflow's latest before this one.
+    pub previous_run_id: String,
     /// Events that happened while a workflow task was running; they have no id yet.
     pub buffered: Vec<Shared<Proto<HistoryEvent>>>,
 
@@ -140,6 +154,31 @@ pub struct ActivityStart {
 pub struct Timer {
     pub started_event_id: i64,
     pub fire_at: Time,
+}
+
+/// A child workflow. Its input goes from the state once it is started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Child {
+    pub initiated: Proto<StartChildWorkflowExecutionInitiatedEventAttributes>,
+    pub user_metadata: Option<Proto<UserMetadata>>,
+    /// Its first run, once it is known to be started.
+    pub run_id: String,
+    /// 0 while the event is buffered.
+    pub started_event_id: i64,
+    /// The parent has closed, and the child has been dealt with as its policy says.
+    pub told_of_close: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExternalSignal {
+    pub initiated: Proto<SignalExternalWorkflowExecutionInitiatedEventAttributes>,
+    pub since: Time,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExternalCancel {
+    pub initiated: Proto<RequestCancelExternalWorkflowExecutionInitiatedEventAttributes>,
+    pub since: Time,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -230,6 +269,13 @@ impl Execution {
         for payload in bare.memo.values_mut().chain(bare.search_attributes.values_mut()) {
             *payload = Proto::default();
         }
+        for child in bare.children.values_mut() {
+            (child.initiated, child.user_metadata) = Default::default();
+        }
+        for signal in bare.external_signals.values_mut() {
+            signal.initiated = Proto::default();
+        }
+        bare.report = None;
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();
             activity.heartbeat_details = None;

@@ -143,6 +143,16 @@ pub enum Record {
     Deleted,
     /// An attempt of a transient task ended; nothing is written of it.
     TaskEnded,
+    /// Whether this child run waits for its parent to write down that it was started.
+    HeldByParent(bool),
+    /// The run that was the workflow's latest before this one.
+    Follows(String),
+    /// A child of this closed run has been dealt with.
+    ChildTold {
+        initiated_event_id: i64,
+    },
+    /// The parent of this closed run has heard of it.
+    ParentTold,
 }
 
 /// What happened to one run in one entry.

@@ -33,6 +33,8 @@ pub struct Limits {
     pub pending_signals_max: usize,
     /// `limit.numPendingCancelRequests.error`
     pub pending_cancels_max: usize,
+    /// Whether commands may name other namespaces than their workflow's own.
+    pub cross_namespace_commands: bool,
     /// `history.maximumSignalsPerExecution`
     pub signals_max: i64,
     /// `history.maximumBufferedEventsBatch`
@@ -99,6 +101,7 @@ impl Default for Limits {
             pending_children_max: 2000,
             pending_signals_max: 2000,
             pending_cancels_max: 2000,
+            cross_namespace_commands: false,
             signals_max: 10_000,
             buffered_events_max: 100,
             buffered_bytes_max: 2 * MIB,

@@ -4,7 +4,7 @@
 //! bug is left in the binary. With it, one bug can be chosen by name before anything runs.
 
 /// What can be planted: the name, and what goes wrong.
-pub const BUGS: [(&str, &str); 16] = [
+pub const BUGS: [(&str, &str); 19] = [
     ("unseen_events_dropped_at_close", "a run closes over a signal that its worker has not seen"),
     ("stale_task_token_accepted", "the holder of a task under a former leader may complete it"),
     ("old_attempt_completes", "the completion of an attempt that timed out is accepted"),
@@ -20,6 +20,12 @@ pub const BUGS: [(&str, &str); 16] = [
     ("flush_misordered", "buffered completions get their place before their Started events"),
     ("flush_loses_event", "the first of several buffered events is lost when the others get their place"),
     ("held_task_forgotten", "a workflow task in the hands of a worker never times out"),
+    ("child_started_twice", "a repeated request to start a child does not see the run that it made"),
+    ("message_heard_twice", "a repeated signal of another workflow is taken for a new one by the next run"),
+    (
+        "messages_of_closed_run_forgotten",
+        "a run that has closed says nothing more to its parent and children",
+    ),
     ("replica_differs", "a replica's fold is not the leader's"),
 ];
 

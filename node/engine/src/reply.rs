@@ -12,7 +12,13 @@ use everlog_proto::api::{
     },
 };
 
-use crate::{execution::Execution, key::RunKey, reject::Reject, volatile::StartedTask};
+use crate::{
+    execution::Execution,
+    key::RunKey,
+    message::{Message, Outcome},
+    reject::Reject,
+    volatile::StartedTask,
+};
 
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -40,6 +46,10 @@ pub enum Reply {
     },
     QueryRejected(QueryRejected),
     State(StateReply),
+    /// What became of a message from another workflow.
+    Message(Outcome),
+    /// The outcome of a message is noted; another message may follow from it.
+    Noted(Option<Box<Message>>),
 }
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,7 @@
 //! What can be asked of a workflow. Public requests are the API's own messages; the rest are ours.
 
+use std::collections::BTreeMap;
+
 use everlog_proto::api::{
     enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
     query::v1::WorkflowQuery,
@@ -13,7 +15,11 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Proto, token::TaskToken};
+use crate::{
+    codec::Proto,
+    message::{Message, Outcome, Subject},
+    token::TaskToken,
+};
 
 /// A request to the workflow that its key names.
 #[derive(Clone, Debug)]
@@ -64,6 +70,7 @@ pub enum Request {
     CompleteWorkflowTask {
         token: TaskToken,
         request: Box<RespondWorkflowTaskCompletedRequest>,
+        namespaces: Namespaces,
     },
     FailWorkflowTask {
         token: TaskToken,
@@ -91,8 +98,28 @@ pub enum Request {
         identity: String,
     },
 
+    // By other workflows.
+    Message(Box<Message>),
+    /// What became of a message that this run has sent.
+    Delivered {
+        run_id: String,
+        subject: Subject,
+        outcome: Outcome,
+        /// The name of the receiver's namespace.
+        namespace: String,
+    },
+
     /// Something of this workflow is due: timers, time-outs, retries, retention.
     Wake,
+}
+
+/// The namespaces that the commands of a completion may mean, as the cluster knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces {
+    /// The name of the workflow's own.
+    pub own: String,
+    /// Ids by name.
+    pub ids: BTreeMap<String, String>,
 }
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
@@ -140,6 +167,11 @@ pub enum TaskEnd {
 }
 
 impl Request {
+    /// Whether a client or a worker waits for what comes of it.
+    pub fn is_waited_for(&self) -> bool {
+        !matches!(self, Request::Message(_) | Request::Delivered { .. } | Request::Wake)
+    }
+
     /// A short name for metrics and stories.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -164,6 +196,8 @@ impl Request {
             Request::FailActivity { .. } => "activity_failed",
             Request::CancelActivity { .. } => "activity_canceled",
             Request::HeartbeatActivity { .. } => "heartbeat",
+            Request::Message(_) => "message",
+            Request::Delivered { .. } => "delivered",
             Request::Wake => "wake",
         }
     }

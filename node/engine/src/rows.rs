@@ -94,7 +94,7 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
     if let Some(first) = events.first() {
         rows.put(history_key(run, first.event.event_id), history_bytes(&events));
     }
-    let owed = (before.is_some_and(todo::owes_tasks), todo::owes_tasks(after));
+    let owed = (before.is_some_and(todo::owes), todo::owes(after));
     match owed {
         (false, true) if !planted::is("owed_row_missing") => rows.put(run_row(Kind::Owed, run), Vec::new()),
         (true, false) => rows.delete(run_row(Kind::Owed, run)),

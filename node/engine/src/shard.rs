@@ -26,6 +26,7 @@ use crate::{
     fact::Entry,
     key::{RunKey, WorkflowKey},
     limits::Limits,
+    message::Message,
     reject::Reject,
     reply::Reply,
     request::Request,
@@ -119,6 +120,8 @@ pub enum Output {
         reply: Result<Reply, Reject>,
     },
     Offer(Offer),
+    /// A message for another workflow. What becomes of it comes back as [`Request::Delivered`].
+    Send(Box<Message>),
 }
 
 /// A task for a queue to hand out.
@@ -287,7 +290,8 @@ impl Shard {
                 self.sleeping.insert(slot, time);
             }
             for run in world.owing(slot) {
-                self.activate(&run.workflow, world);
+                // An earlier run of a chain may still owe a message.
+                self.activate(&run.workflow, world).load(&run.run_id, world);
                 self.touch(now, &run.workflow);
             }
         }
@@ -363,11 +367,14 @@ impl Shard {
         for offer in actor.offers(now) {
             self.outputs.push_back(Output::Offer(offer));
         }
+        for message in actor.messages(now) {
+            self.outputs.push_back(Output::Send(Box::new(message)));
+        }
         if let Some(wake) = actor.wake_at(now) {
             actor.wake = Some(wake);
             self.wakes.insert((wake, workflow.clone()));
         }
-        if actor.is_idle() {
+        if actor.is_idle(now) {
             self.decisions += 1;
             actor.idle_since = Some(self.decisions);
             self.idle.insert((self.decisions, workflow.clone()));

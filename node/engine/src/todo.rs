@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use everlog_proto::api::enums::v1::ParentClosePolicy;
+
 use crate::{
     execution::{Activity, Execution},
+    message::Subject,
     planted,
     time::{Time, set_duration},
     volatile::Volatile,
@@ -61,9 +64,39 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Ve
     tasks
 }
 
+/// What the run has to say to other workflows.
+pub fn messages(execution: &Execution) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    if execution.deleted {
+        return subjects;
+    }
+    if execution.is_running() {
+        let unstarted = execution.children.iter().filter(|(_, child)| !child.is_started());
+        subjects.extend(unstarted.map(|(id, _)| Subject::Child(*id)));
+        subjects.extend(execution.external_signals.keys().map(|id| Subject::Signal(*id)));
+        subjects.extend(execution.external_cancels.keys().map(|id| Subject::Cancel(*id)));
+        subjects.extend(execution.held_by_parent.then_some(Subject::Release));
+        return subjects;
+    }
+    if planted::is("messages_of_closed_run_forgotten") {
+        return subjects;
+    }
+    let left = execution.children.iter().filter(|(_, child)| {
+        !child.told_of_close && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
+    });
+    subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
+    subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));
+    subjects
+}
+
+/// Whether the run owes something to the world: a task, now or as soon as a back-off passes, or a message.
+pub fn owes(execution: &Execution) -> bool {
+    owes_tasks(execution) || !messages(execution).is_empty()
+}
+
 /// Whether the run owes a task now or will as soon as a back-off passes. Runs that only wait for time or
 /// for the world are not looked at by a new leader.
-pub fn owes_tasks(execution: &Execution) -> bool {
+fn owes_tasks(execution: &Execution) -> bool {
     execution.is_running()
         && (execution.workflow_task.is_some() || execution.activities.values().any(|a| a.started.is_none()))
 }
@@ -88,7 +121,8 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
         return None;
     }
     if !execution.is_running() {
-        return execution.retain_until;
+        // What it still has to say keeps it, and wakes it by itself.
+        return execution.retain_until.filter(|_| messages(execution).is_empty());
     }
     let mut due: Vec<Option<Time>> = vec![execution.run_expiration, execution.expiration()];
     if execution.is_backing_off() {

@@ -13,9 +13,9 @@ use everlog_proto::api::{
 
 use crate::{
     codec::Proto,
-    event::{is_completion, type_of, waits_for_task, wire_started_id},
+    event::{is_completion, started_of, type_of, waits_for_task, wire_started_id},
     evolve::evolve,
-    execution::{Execution, event_type},
+    execution::Execution,
     fact::{Event, Fact, Record},
     planted,
     reject::Reject,
@@ -166,10 +166,8 @@ impl<'a> Turn<'a> {
         for event in others.into_iter().chain(completions).skip(lost) {
             let mut event = event.0.clone();
             self.number(&mut event);
-            if event_type(&event) == EventType::ActivityTaskStarted
-                && let Some(Attributes::ActivityTaskStartedEventAttributes(a)) = &event.attributes
-            {
-                started.push((a.scheduled_event_id, event.event_id));
+            if let Some(what) = started_of(&event) {
+                started.push((what, event.event_id));
             }
             wire_started_id(&mut event, &started);
             self.fact(Fact::Flushed(Event::new(event)));

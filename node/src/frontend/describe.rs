@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use everlog_engine::{
     decide::activity::pending_info,
-    execution::{Execution, WorkflowTask},
+    execution::{Child, Execution, WorkflowTask},
     key::WorkflowKey,
     reply::{Reply, StateReply},
     request::Request,
@@ -15,8 +15,8 @@ use everlog_proto::api::{
     enums::v1::{EventType, PendingWorkflowTaskState, TaskQueueKind},
     taskqueue::v1::TaskQueue,
     workflow::v1::{
-        PendingWorkflowTaskInfo, RequestIdInfo, ResetPoints, WorkflowExecutionConfig,
-        WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+        PendingChildExecutionInfo, PendingWorkflowTaskInfo, RequestIdInfo, ResetPoints,
+        WorkflowExecutionConfig, WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
     },
     workflowservice::v1::{DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse},
 };
@@ -55,25 +55,38 @@ fn description(state: &StateReply, now: Time) -> DescribeWorkflowExecutionRespon
             .values()
             .map(|activity| pending_info(activity, now))
             .collect(),
+        pending_children: execution.children.iter().map(|(id, child)| pending_child(*id, child)).collect(),
         pending_workflow_task: workflow_task.map(|task| pending_task(state, task)),
         workflow_extended_info: Some(extended(execution)),
         ..DescribeWorkflowExecutionResponse::default()
     }
 }
 
+fn pending_child(initiated_id: i64, child: &Child) -> PendingChildExecutionInfo {
+    PendingChildExecutionInfo {
+        workflow_id: child.initiated.workflow_id.clone(),
+        run_id: child.run_id.clone(),
+        workflow_type_name: child
+            .initiated
+            .workflow_type
+            .as_ref()
+            .map(|t| t.name.clone())
+            .unwrap_or_default(),
+        initiated_id,
+        parent_close_policy: child.initiated.parent_close_policy,
+    }
+}
+
 fn config(execution: &Execution) -> WorkflowExecutionConfig {
     let start = &execution.start;
-    let shown = |timeout: Option<prost_types::Duration>| {
-        timeout.filter(|timeout| timeout.seconds != 0 || timeout.nanos != 0)
-    };
     WorkflowExecutionConfig {
         task_queue: Some(TaskQueue {
             name: execution.task_queue().to_owned(),
             kind: TaskQueueKind::Normal as i32,
             normal_name: String::new(),
         }),
-        workflow_execution_timeout: shown(start.workflow_execution_timeout),
-        workflow_run_timeout: shown(start.workflow_run_timeout),
+        workflow_execution_timeout: start.workflow_execution_timeout,
+        workflow_run_timeout: start.workflow_run_timeout,
         default_workflow_task_timeout: start.workflow_task_timeout,
         user_metadata: execution.user_metadata.as_ref().map(|metadata| metadata.0.clone()),
     }

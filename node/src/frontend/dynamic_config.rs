@@ -239,6 +239,7 @@ settings! {
     "history.continueAsNewMinInterval" => limits.continue_as_new_interval_min: duration,
     "history.workflowIdReuseMinimalInterval" => limits.workflow_id_reuse_interval_min: duration,
     "system.enableEagerWorkflowStart" => limits.eager_workflow_start: switch,
+    "system.enableCrossNamespaceCommands" => limits.cross_namespace_commands: switch,
     "system.enableActivityEagerExecution" => limits.eager_activities: switch,
     "frontend.searchAttributesNumberOfKeysLimit" => limits.search_attribute_keys_max: count,
     "frontend.searchAttributesSizeOfValueLimit" => limits.search_attribute_value_bytes_max: count,

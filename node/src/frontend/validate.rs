@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use everlog_engine::{
     limits::Limits,
+    schedule::cron,
     time::{is_negative, proto_duration, set_duration},
 };
 use everlog_proto::api::{
@@ -203,12 +204,11 @@ pub(super) fn start_delay(cron: &str, delay: &mut Option<prost_types::Duration>)
     timeout(delay, "WorkflowStartDelaySeconds")
 }
 
-/// Cron schedules are not served yet. To run such a workflow once and never again would be worse.
-pub(super) fn cron(cron: &str) -> Check {
-    if cron.is_empty() {
-        return Ok(());
+pub(super) fn cron(schedule: &str) -> Check {
+    match cron::check(schedule) {
+        Err(error) if !schedule.is_empty() => invalid(cron::refusal(&error)),
+        _ => Ok(()),
     }
-    Err(Status::unimplemented("CronSchedule is not supported by this server yet"))
 }
 
 #[allow(deprecated)]

@@ -1,11 +1,14 @@
 //! What workers answer to workflow tasks.
 
+use std::collections::BTreeMap;
+
 use everlog_engine::{
     reply::Reply,
-    request::Request,
+    request::{Namespaces, Request},
     token::{TaskToken, TokenTask},
 };
 use everlog_proto::api::{
+    command::v1::command::Attributes,
     common::v1::WorkerVersionStamp,
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{TaskQueueKind, WorkerVersioningMode},
@@ -33,12 +36,16 @@ pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskComplete
     let stamp = request.worker_version_stamp.as_ref();
     worker_version(&scope, stamp, request.deployment_options.as_ref(), sticky_queue)?;
     let token = workflow_token(&scope)?;
-    let (scope, token, request) = (&scope, &token, &request);
+    let namespaces = namespaces(&scope, &request)?;
+    let (scope, token, request, namespaces) = (&scope, &token, &request, &namespaces);
     let key = token.workflow();
     // A second completion finds its task gone, and says so: the worker goes on to the next.
     to_home(&scope.call, scope.namespace_id(), &key.workflow_id, Repeat::Unsafe, |shard| async move {
-        let completion =
-            Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request.clone()) };
+        let completion = Request::CompleteWorkflowTask {
+            token: token.clone(),
+            request: Box::new(request.clone()),
+            namespaces: namespaces.clone(),
+        };
         let mut completed = match ask(scope, shard, key, completion).await? {
             Reply::Completed(completed) => completed,
             Reply::HeartbeatTimedOut => {
@@ -73,6 +80,27 @@ pub(super) async fn failed(scope: Scope, mut request: RespondWorkflowTaskFailedR
         Ok(encode(&RespondWorkflowTaskFailedResponse {}))
     })
     .await
+}
+
+/// The namespaces that commands name. One that does not exist fails the call and not the task.
+fn namespaces(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> Result<Namespaces, Status> {
+    let mut ids = BTreeMap::new();
+    for command in &request.commands {
+        #[allow(deprecated, reason = "workers fill it in all the same")]
+        let name = match &command.attributes {
+            Some(Attributes::StartChildWorkflowExecutionCommandAttributes(a)) => &a.namespace,
+            Some(Attributes::SignalExternalWorkflowExecutionCommandAttributes(a)) => &a.namespace,
+            Some(Attributes::RequestCancelExternalWorkflowExecutionCommandAttributes(a)) => &a.namespace,
+            _ => continue,
+        };
+        if name.is_empty() || *name == scope.namespace.name || ids.contains_key(name) {
+            continue;
+        }
+        let found = scope.call.shared.backend.namespace(name);
+        let id = found.ok_or_else(|| status::namespace_not_found(name))?.id.clone();
+        ids.insert(name.clone(), id);
+    }
+    Ok(Namespaces { own: scope.namespace.name.clone(), ids })
 }
 
 fn workflow_token(scope: &Scope) -> Result<TaskToken, Status> {

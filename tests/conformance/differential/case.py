@@ -140,6 +140,20 @@ class Case:
         execution = {"workflow_id": self.named(workflow_id)}
         return self.quiet("DescribeWorkflowExecution", execution=execution).pending_activities
 
+    def is_running(self, workflow_id=None):
+        execution = {"workflow_id": self.named(workflow_id)}
+        info = self.quiet("DescribeWorkflowExecution", execution=execution).workflow_execution_info
+        return info.status == 1
+
+    def runs_of_id(self, workflow_id=None):
+        """The runs of a workflow that this script was told of."""
+        return [run for _, workflow, run in self.runs if workflow == self.named(workflow_id)]
+
+    def quiet_backoff(self, workflow_id=None):
+        """How long the current run is delayed, in whole seconds."""
+        started = self.events(workflow_id)[0].workflow_execution_started_event_attributes
+        return started.first_workflow_task_backoff.seconds
+
     def all_pages(self, method="GetWorkflowExecutionHistory", **fields):
         """Records a history that comes in pages as one, and returns how many pages it took.
 
@@ -179,6 +193,7 @@ class Case:
             history = History(events=events)
             self.record(heading, self.renderer.history(history, 0))
             queue += [(namespace, workflow_id, run) for run in successors(events[-1])]
+            queue += [(namespace, *child) for child in children(events)]
 
     def clean_up(self):
         """Ends what the script left running, so that it disturbs nobody."""
@@ -384,6 +399,14 @@ class Pending:
 
 def token_of(task) -> bytes:
     return task if isinstance(task, bytes) else task.task_token
+
+
+def children(events):
+    """The workflow ids and run ids of children that a history says were started."""
+    for event in events:
+        if event.HasField("child_workflow_execution_started_event_attributes"):
+            execution = event.child_workflow_execution_started_event_attributes.workflow_execution
+            yield execution.workflow_id, execution.run_id
 
 
 def successors(event):

@@ -103,3 +103,30 @@ def upsert_search_attributes(**values):
 def modify_properties(**memo):
     fields = {k: payload(v) for k, v in memo.items()}
     return command("MODIFY_WORKFLOW_PROPERTIES", {"upserted_memo": {"fields": fields}})
+
+
+def start_child(t, name="child", **fields):
+    """A child workflow on a queue of its own."""
+    attributes = {
+        "workflow_id": t.other(name),
+        "workflow_type": {"name": "childish"},
+        "task_queue": {"name": t.queue_of(name)},
+        "input": payloads("in"),
+    }
+    attributes.update(fields)
+    return command("START_CHILD_WORKFLOW_EXECUTION", {k: v for k, v in attributes.items() if v is not None})
+
+
+def signal_external(t, name="other", signal="go", run_id="", **fields):
+    attributes = {
+        "execution": {"workflow_id": t.other(name), "run_id": run_id},
+        "signal_name": signal,
+        "input": payloads("signal"),
+    }
+    attributes.update(fields)
+    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", {k: v for k, v in attributes.items() if v is not None})
+
+
+def cancel_external(t, name="other", run_id="", **fields):
+    attributes = {"workflow_id": t.other(name), "run_id": run_id, "reason": "enough", **fields}
+    return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", attributes)

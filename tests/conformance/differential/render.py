@@ -25,7 +25,7 @@ MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execu
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities"}
+UNORDERED = {"pending_activities", "pending_children"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
@@ -63,6 +63,10 @@ class Renderer:
             if field.name in HINTS | OFFERS:
                 continue
             if field.name == "first_workflow_task_backoff" and is_brake(message):
+                continue
+            if field.name == "first_workflow_task_backoff" and message.cron_schedule:
+                # Until the next time of the schedule: it depends on when the script runs.
+                lines.append(f"{INDENT * depth}{field.name}: <until its time>")
                 continue
             if field.name == "start_to_close_timeout" and is_backed_off(message):
                 lines.append(f"{INDENT * depth}{field.name}: <with back-off>")

@@ -153,6 +153,17 @@ pub enum Asker {
         take: u64,
         matched: Box<Match>,
     },
+    /// A shard that has sent another workflow a message.
+    Sender {
+        node: usize,
+        life: u64,
+        message: Box<everlog_engine::message::Message>,
+    },
+    /// The same, when it has been told what became of the message.
+    Noted {
+        node: usize,
+        life: u64,
+    },
     Nobody,
 }
 

@@ -1,6 +1,7 @@
 //! The judges: each file holds one promise against the evidence of a finished run.
 
 mod activities;
+mod children;
 mod expected;
 mod histories;
 mod index;
@@ -47,13 +48,14 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     replicas::check,
     histories::check,
     index::check,
     activities::check,
     timers::check,
     signals::check,
+    children::check,
     starts::check,
     workflow_tasks::check,
     reads::check,

@@ -16,9 +16,10 @@ use everlog_proto::api::{
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
         RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
+        SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
         StartTimerCommandAttributes, command::Attributes as Attrs,
     },
-    common::v1::{ActivityType, Payload, Payloads, RetryPolicy},
+    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{CommandType, EventType},
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     history::v1::{HistoryEvent, history_event::Attributes},
@@ -95,6 +96,14 @@ enum Timer {
     Canceled,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Child {
+    initiated_event_id: i64,
+    run_id: Option<String>,
+    signaled: bool,
+    outcome: Option<String>,
+}
+
 /// One run of a program.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
@@ -106,6 +115,10 @@ pub struct Machine<'a> {
     activities: BTreeMap<String, Activity>,
     timers: BTreeMap<String, Timer>,
     markers: BTreeSet<String>,
+    /// By step.
+    children: BTreeMap<usize, Child>,
+    /// Its workflow id and the beginning of its run id: what its children are named after.
+    name: String,
     heartbeats: u32,
     cancel_requested: bool,
     attempt: i32,
@@ -146,6 +159,8 @@ impl<'a> Machine<'a> {
             activities: BTreeMap::new(),
             timers: BTreeMap::new(),
             markers: BTreeSet::new(),
+            children: BTreeMap::new(),
+            name: String::new(),
             heartbeats: 0,
             cancel_requested: false,
             attempt: 1,
@@ -162,6 +177,40 @@ impl<'a> Machine<'a> {
                 self.program = self.programs.get(self.input.program);
                 self.step = self.input.step;
                 self.attempt = a.attempt;
+                let run = a.original_execution_run_id.get(..8).unwrap_or_default();
+                self.name = format!("{}-{run}", a.workflow_id);
+            }
+            Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a) => {
+                let step = a.workflow_id.rsplit_once("-c").and_then(|(_, step)| step.parse().ok());
+                let child = step.and_then(|step: usize| self.children.get_mut(&step));
+                if let Some(child) = child {
+                    child.initiated_event_id = event.event_id;
+                }
+            }
+            Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => {
+                let run_id = a.workflow_execution.as_ref().map(|child| child.run_id.clone());
+                if let Some(child) = self.child(a.initiated_event_id) {
+                    child.run_id = run_id;
+                }
+            }
+            Attributes::StartChildWorkflowExecutionFailedEventAttributes(a) => {
+                self.child_ended(a.initiated_event_id, "not started".into());
+            }
+            Attributes::ChildWorkflowExecutionCompletedEventAttributes(a) => {
+                let result = a.result.as_ref().map(text_of).unwrap_or_default();
+                self.child_ended(a.initiated_event_id, result.replace(';', ","));
+            }
+            Attributes::ChildWorkflowExecutionFailedEventAttributes(a) => {
+                self.child_ended(a.initiated_event_id, "failed".into());
+            }
+            Attributes::ChildWorkflowExecutionCanceledEventAttributes(a) => {
+                self.child_ended(a.initiated_event_id, "canceled".into());
+            }
+            Attributes::ChildWorkflowExecutionTimedOutEventAttributes(a) => {
+                self.child_ended(a.initiated_event_id, "timed out".into());
+            }
+            Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a) => {
+                self.child_ended(a.initiated_event_id, "terminated".into());
             }
             Attributes::WorkflowExecutionSignaledEventAttributes(a) => {
                 self.signals_seen += 1;
@@ -190,6 +239,16 @@ impl<'a> Machine<'a> {
         let ended = self.activities.values_mut().find(|a| a.scheduled_event_id == scheduled_event_id);
         if let Some(activity) = ended {
             activity.outcome.get_or_insert(outcome);
+        }
+    }
+
+    fn child(&mut self, initiated_event_id: i64) -> Option<&mut Child> {
+        self.children.values_mut().find(|child| child.initiated_event_id == initiated_event_id)
+    }
+
+    fn child_ended(&mut self, initiated_event_id: i64, outcome: String) {
+        if let Some(child) = self.child(initiated_event_id) {
+            child.outcome.get_or_insert(outcome);
         }
     }
 
@@ -314,6 +373,23 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
+            Step::Child { program, signals } => {
+                let id = format!("{}-c{index}", self.name);
+                let Some(child) = self.children.get_mut(&index) else {
+                    self.children.insert(index, Child::default());
+                    start_child(&id, *program, out);
+                    return false;
+                };
+                if child.run_id.is_some() && !child.signaled {
+                    child.signaled = true;
+                    (0..*signals).for_each(|k| signal_child(&id, &format!("x-{index}-{k}"), out));
+                }
+                let outcome = child.outcome.clone();
+                if let Some(outcome) = &outcome {
+                    self.input.result.push(format!("c{index}={outcome}"));
+                }
+                outcome.is_some()
+            }
             Step::ContinueAsNew => {
                 let input = Input { step: index + 1, ..self.input.clone() };
                 let attributes = ContinueAsNewWorkflowExecutionCommandAttributes {
@@ -405,6 +481,30 @@ impl<'a> Machine<'a> {
         out.heartbeat = false;
         push(out, kind, attributes);
     }
+}
+
+fn start_child(id: &str, program: usize, out: &mut Advance) {
+    let attributes = StartChildWorkflowExecutionCommandAttributes {
+        workflow_id: id.to_owned(),
+        workflow_type: Some(WorkflowType { name: "Program".into() }),
+        task_queue: Some(TaskQueue { name: QUEUE.into(), ..Default::default() }),
+        input: Some(Input { program, ..Input::default() }.encode()),
+        ..Default::default()
+    };
+    let kind = CommandType::StartChildWorkflowExecution;
+    push(out, kind, Attrs::StartChildWorkflowExecutionCommandAttributes(attributes));
+}
+
+fn signal_child(id: &str, text: &str, out: &mut Advance) {
+    let attributes = SignalExternalWorkflowExecutionCommandAttributes {
+        execution: Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() }),
+        signal_name: "signal".into(),
+        input: Some(payloads(text)),
+        child_workflow_only: true,
+        ..Default::default()
+    };
+    let kind = CommandType::SignalExternalWorkflowExecution;
+    push(out, kind, Attrs::SignalExternalWorkflowExecutionCommandAttributes(attributes));
 }
 
 fn push(out: &mut Advance, kind: CommandType, attributes: Attrs) {

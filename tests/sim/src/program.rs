@@ -35,6 +35,11 @@ pub enum Step {
     CancelActivity(ActivitySpec, Duration),
     /// Carries on in a new run.
     ContinueAsNew,
+    /// Starts a child workflow, sends it so many signals, and waits for its end.
+    Child {
+        program: usize,
+        signals: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +72,15 @@ impl Program {
         program
     }
 
+    fn draw_child(random: &mut Random, signals: usize) -> Program {
+        let mut program = Program { failing_runs: 0, ..Program::draw(random, true) };
+        program.steps.retain(|step| !matches!(step, Step::Child { .. }));
+        if signals > 0 {
+            program.steps.push(Step::Signals(signals));
+        }
+        program
+    }
+
     pub fn signals_needed(&self) -> usize {
         let needed = |step: &Step| match step {
             Step::Signals(count) => *count,
@@ -82,7 +96,12 @@ impl Program {
     }
 
     /// Whether a result is one that this program may have. `sent` are the signals ever sent to it.
-    pub fn check_result(&self, result: &str, sent: &dyn Fn(&str) -> bool) -> Result<(), String> {
+    pub fn check_result(
+        &self,
+        programs: &[Program],
+        result: &str,
+        sent: &dyn Fn(&str) -> bool,
+    ) -> Result<(), String> {
         let mut words = result.split(';').filter(|word| !word.is_empty());
         for (index, step) in self.steps.iter().enumerate() {
             match step {
@@ -123,6 +142,14 @@ impl Program {
                     }
                 }
                 Step::ContinueAsNew => {}
+                Step::Child { program, .. } => {
+                    let word = words.next().ok_or("the result ends too early")?;
+                    let result = word
+                        .strip_prefix(&format!("c{index}="))
+                        .ok_or_else(|| format!("expected the result of child {index}, found {word}"))?;
+                    let child = programs.get(*program).ok_or("no such program")?;
+                    child.check_result(programs, &result.replace(',', ";"), &is_of_parent)?;
+                }
             }
         }
         match words.next() {
@@ -130,6 +157,25 @@ impl Program {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a signal is one that a parent sends its child.
+pub fn is_of_parent(signal: &str) -> bool {
+    signal.starts_with("x-")
+}
+
+/// Draws the programs of all children that the programs start.
+pub fn add_children(programs: &mut Vec<Program>, random: &mut Random) {
+    let mut next = programs.len();
+    let mut children = Vec::new();
+    for step in programs.iter_mut().flat_map(|program| &mut program.steps) {
+        if let Step::Child { program, signals } = step {
+            *program = next;
+            next += 1;
+            children.push(Program::draw_child(random, *signals));
+        }
+    }
+    programs.extend(children);
 }
 
 fn expect_word(found: Option<&str>, expected: &str) -> Result<(), String> {
@@ -142,7 +188,7 @@ fn expect_word(found: Option<&str>, expected: &str) -> Result<(), String> {
 impl Step {
     fn draw(random: &mut Random, without_waits: bool) -> Step {
         loop {
-            return match random.below(14) {
+            return match random.below(16) {
                 0..=4 => {
                     let count = random.between(1, 3);
                     Step::Activities((0..count).map(|_| ActivitySpec::draw(random)).collect())
@@ -160,6 +206,7 @@ impl Step {
                     Step::CancelActivity(spec, random.millis(5, 2_000))
                 }
                 12 | 13 => Step::ContinueAsNew,
+                14 | 15 => Step::Child { program: 0, signals: random.below(3) },
                 _ => continue,
             };
         }

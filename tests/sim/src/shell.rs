@@ -113,7 +113,49 @@ impl Sim {
                 }
             }
             Output::Offer(offer) => self.offer(node, shard, offer),
+            Output::Send(message) => self.post(node, *message),
         }
+    }
+
+    /// A message between workflows leaves, for a node that may be this one.
+    fn post(&mut self, node: usize, mut message: everlog_engine::message::Message) {
+        message.from_namespace = crate::sim::NAMESPACE.into();
+        let (workflow, request) = (message.to.clone(), Request::Message(Box::new(message.clone())));
+        let asker = Asker::Sender { node, life: self.nodes[node].life, message: Box::new(message) };
+        let request = Message::Request { workflow, request: Box::new(request), asker, hops: 0 };
+        self.send(Some(node), node, request);
+    }
+
+    /// What became of a message is told to its sender, if its node still lives.
+    fn delivered(
+        &mut self,
+        node: usize,
+        life: u64,
+        message: everlog_engine::message::Message,
+        reply: Result<Reply, Reject>,
+    ) {
+        if !self.is_life(node, life) {
+            return;
+        }
+        let Ok(Reply::Message(outcome)) = reply else {
+            self.coverage.hit("a message between workflows was refused and repeated");
+            let run = message.from;
+            self.agenda.plan(self.now, Event::Arrive { node, message: Message::OfferRefused { run } });
+            return;
+        };
+        if matches!(message.body, everlog_engine::message::Body::ReleaseChild) {
+            return;
+        }
+        let run_id = message.from.run_id.to_string();
+        let namespace = crate::sim::NAMESPACE.to_owned();
+        let request = Request::Delivered { run_id, subject: message.subject, outcome, namespace };
+        let asker = Asker::Noted { node, life };
+        let workflow = message.from.workflow;
+        self.send(
+            Some(node),
+            node,
+            Message::Request { workflow, request: Box::new(request), asker, hops: 1 },
+        );
     }
 
     pub fn arrive(&mut self, node: usize, message: Message) {
@@ -190,7 +232,9 @@ impl Sim {
         let (lost, delay) = (self.strikes(self.settings.message_lost), self.latency());
         match &asker {
             Asker::Nobody => return,
-            Asker::Queue { node: home, .. } => {
+            Asker::Queue { node: home, .. }
+            | Asker::Sender { node: home, .. }
+            | Asker::Noted { node: home, .. } => {
                 let cut = *home != node && (self.nodes[*home].isolated || self.nodes[node].isolated);
                 if (*home != node && lost) || cut {
                     return;
@@ -349,6 +393,14 @@ impl Sim {
     pub fn answered(&mut self, to: Asker, answer: Answer) {
         match to {
             Asker::Nobody => {}
+            Asker::Sender { node, life, message } => self.delivered(node, life, *message, answer.reply),
+            Asker::Noted { node, life } => {
+                if let Ok(Reply::Noted(Some(next))) = answer.reply
+                    && self.is_life(node, life)
+                {
+                    self.post(node, *next);
+                }
+            }
             Asker::Rpc { rpc, attempt } => self.rpc_answered(rpc, attempt, answer),
             Asker::Queue { node, life, take, matched } => {
                 if self.is_life(node, life) && self.nodes[node].takes.remove(&take) {

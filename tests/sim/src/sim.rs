@@ -18,7 +18,7 @@ use crate::{
     coverage::Coverage,
     log::Log,
     node::Node,
-    program::Program,
+    program::{self, Program},
     random::Random,
     record::Records,
     rpc::Rpc,
@@ -79,7 +79,9 @@ impl Sim {
     pub fn new(settings: Settings, trace: Trace) -> Sim {
         let mut draw = Random::of(settings.seed, 2);
         let all = settings.workflows + settings.hot_ids;
-        let programs = (0..all).map(|i| Program::draw(&mut draw, i >= settings.workflows)).collect();
+        let mut programs: Vec<Program> =
+            (0..all).map(|i| Program::draw(&mut draw, i >= settings.workflows)).collect();
+        program::add_children(&mut programs, &mut draw);
         let limits = Arc::new(Limits::default());
         let mut sim = Sim {
             random: Random::of(settings.seed, 3),

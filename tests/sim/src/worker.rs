@@ -7,7 +7,7 @@ use everlog_engine::{
     codec::Proto,
     queue::{Poller, QueueKey, QueueKind},
     reply::Reply,
-    request::{ActivityRef, Request},
+    request::{ActivityRef, Namespaces, Request},
     time::proto_duration,
     token::{TaskToken, TokenTask},
 };
@@ -447,7 +447,9 @@ impl Sim {
             ended: None,
         });
         let told = Told::new(token.run.clone(), events);
-        let request = Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request) };
+        let namespaces = Namespaces { own: NAMESPACE.into(), ..Namespaces::default() };
+        let request =
+            Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request), namespaces };
         let job = Job::Completing { completion, token: token.clone(), closes, told };
         self.call_for(worker, job, token, request, 4);
     }

@@ -1,6 +1,7 @@
 //! A request to cancel: cooperative, so it is an event for the worker and nothing else.
 
 use everlog_proto::api::{
+    common::v1::WorkflowExecution,
     history::v1::{WorkflowExecutionCancelRequestedEventAttributes, history_event::Attributes},
     workflowservice::v1::RequestCancelWorkflowExecutionRequest,
 };
@@ -14,6 +15,16 @@ use crate::{
 };
 
 pub fn request_cancel(turn: &mut Turn<'_>, request: &RequestCancelWorkflowExecutionRequest) -> Decided {
+    request_cancel_from(turn, request, None, 0)
+}
+
+/// A request by another workflow, or by a client if there is none.
+pub fn request_cancel_from(
+    turn: &mut Turn<'_>,
+    request: &RequestCancelWorkflowExecutionRequest,
+    sender: Option<WorkflowExecution>,
+    initiated_event_id: i64,
+) -> Decided {
     check_chain(turn, &request.first_execution_run_id)?;
     if !turn.execution.is_running() || turn.execution.cancel_requested {
         return Ok(Some(Reply::Done));
@@ -23,7 +34,8 @@ pub fn request_cancel(turn: &mut Turn<'_>, request: &RequestCancelWorkflowExecut
         WorkflowExecutionCancelRequestedEventAttributes {
             cause: request.reason.clone(),
             identity: request.identity.clone(),
-            ..Default::default()
+            external_workflow_execution: sender,
+            external_initiated_event_id: initiated_event_id,
         },
     );
     turn.full_event(turn.stamp.now, attributes, None, request.links.clone());

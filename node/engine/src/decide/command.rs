@@ -1,5 +1,7 @@
 //! The commands of a completed workflow task, worked off in order.
 
+use std::collections::BTreeSet;
+
 use everlog_proto::api::{
     command::v1::{
         Command, CompleteWorkflowExecutionCommandAttributes, FailWorkflowExecutionCommandAttributes,
@@ -18,7 +20,7 @@ use prost::Message;
 
 use crate::{
     decide::{
-        BadCommand, activity, continue_as_new,
+        BadCommand, activity, child, continue_as_new, external,
         retry::{self, Next},
         terminate, timer,
         workflow_task::Outcome,
@@ -26,6 +28,7 @@ use crate::{
     limits::Limits,
     planted,
     reject::Reject,
+    request::Namespaces,
     turn::Turn,
 };
 
@@ -83,6 +86,13 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
             kind == T::UpsertWorkflowSearchAttributes
         }
         Attrs::ModifyWorkflowPropertiesCommandAttributes(_) => kind == T::ModifyWorkflowProperties,
+        Attrs::StartChildWorkflowExecutionCommandAttributes(_) => kind == T::StartChildWorkflowExecution,
+        Attrs::SignalExternalWorkflowExecutionCommandAttributes(_) => {
+            kind == T::SignalExternalWorkflowExecution
+        }
+        Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(_) => {
+            kind == T::RequestCancelExternalWorkflowExecution
+        }
         Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
         Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
         Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
@@ -100,13 +110,18 @@ fn go_name(kind: CommandType) -> String {
     name.split('_').filter(|word| !word.is_empty()).map(capital).collect()
 }
 
+/// The completed workflow task that the commands came with.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    pub completed_event_id: i64,
+    pub identity: &'a str,
+    pub namespaces: &'a Namespaces,
+}
+
 /// Carries out all commands, or says which one cannot be.
-pub fn run(
-    turn: &mut Turn<'_>,
-    commands: &[Command],
-    completed_event_id: i64,
-    identity: &str,
-) -> Result<Outcome, BadCommand> {
+pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<Outcome, BadCommand> {
+    let Task { completed_event_id, identity, .. } = task;
+    let mut started_children = BTreeSet::new();
     let mut outcome = Outcome::default();
     let mut eager = Vec::new();
     for command in commands {
@@ -139,6 +154,16 @@ pub fn run(
             }
             Attrs::ModifyWorkflowPropertiesCommandAttributes(a) => {
                 modify_properties(turn, command, a, completed_event_id)?;
+            }
+            Attrs::StartChildWorkflowExecutionCommandAttributes(a) => {
+                child::start(turn, command, a, task)?;
+                started_children.insert(a.workflow_id.as_str());
+            }
+            Attrs::SignalExternalWorkflowExecutionCommandAttributes(a) => {
+                external::signal(turn, command, a, task)?;
+            }
+            Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(a) => {
+                external::cancel(turn, command, a, task, &started_children)?;
             }
             Attrs::CompleteWorkflowExecutionCommandAttributes(a) => {
                 complete(turn, command, a, completed_event_id)?;
@@ -189,6 +214,11 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::CancelWorkflowExecution => Cause::BadCancelWorkflowExecutionAttributes,
         T::ContinueAsNewWorkflowExecution => Cause::BadContinueAsNewAttributes,
         T::UpsertWorkflowSearchAttributes => Cause::BadSearchAttributes,
+        T::StartChildWorkflowExecution => Cause::BadStartChildExecutionAttributes,
+        T::SignalExternalWorkflowExecution => Cause::BadSignalWorkflowExecutionAttributes,
+        T::RequestCancelExternalWorkflowExecution => {
+            Cause::BadRequestCancelExternalWorkflowExecutionAttributes
+        }
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
         _ => Cause::Unspecified,
     };
@@ -208,7 +238,7 @@ pub(super) fn too_long(field: &str, command: &str, name: &str, limits: &Limits) 
 }
 
 /// A payload that is too large ends the run: it can neither be kept nor be left out.
-fn check_size(bytes: usize, limits: &Limits, cause: Cause, what: &str) -> Result<(), BadCommand> {
+pub(super) fn check_size(bytes: usize, limits: &Limits, cause: Cause, what: &str) -> Result<(), BadCommand> {
     if bytes > limits.blob_bytes_max {
         return Err(BadCommand::too_large(cause, format!("{what} exceeds size limit.")));
     }
@@ -316,7 +346,7 @@ fn complete(
     let attributes = WorkflowExecutionCompletedEventAttributes {
         result: a.result.clone(),
         workflow_task_completed_event_id: completed_event_id,
-        new_execution_run_id: String::new(),
+        new_execution_run_id: continue_as_new::cron(turn, a.result.clone(), None),
     };
     close(turn, command, Attributes::WorkflowExecutionCompletedEventAttributes(attributes));
     Ok(())
@@ -341,7 +371,7 @@ fn fail(
         Next::Retry { after } => {
             (RetryState::InProgress, continue_as_new::retry(turn, after, failure.clone()))
         }
-        Next::Stop(state) => (state, String::new()),
+        Next::Stop(state) => (state, continue_as_new::cron(turn, None, Some(failure.clone()))),
     };
     let attributes = WorkflowExecutionFailedEventAttributes {
         failure: Some(failure.clone()),

@@ -1,4 +1,4 @@
-//! A run that ends by beginning another: continue-as-new and the workflow's own retry policy.
+//! A run that ends by beginning another: continue-as-new, the workflow's own retry policy, its cron schedule.
 //!
 //! The old run's last event and the new run's first are in one entry, so the chain never breaks.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use everlog_proto::api::{
     command::v1::{Command, ContinueAsNewWorkflowExecutionCommandAttributes},
-    common::v1::{Memo, SearchAttributes, WorkflowType},
+    common::v1::{Memo, Payloads, SearchAttributes, WorkflowType},
     enums::v1::{ContinueAsNewInitiator, TaskQueueKind, WorkflowTaskFailedCause as Cause},
     failure::v1::Failure,
     history::v1::{
@@ -21,6 +21,7 @@ use prost::Message;
 use crate::{
     decide::{BadCommand, retry, start, terminate},
     execution::Execution,
+    schedule::cron,
     time::{duration, is_negative, proto_duration, set_duration},
     turn::Turn,
 };
@@ -69,6 +70,7 @@ pub fn by_command(
         header: a.header.clone(),
         memo: a.memo.clone(),
         search_attributes: a.search_attributes.clone(),
+        cron_schedule: a.cron_schedule.clone(),
         ..inherited(turn)
     };
     turn.full_event(
@@ -88,23 +90,52 @@ pub fn retry(turn: &mut Turn<'_>, after: Duration, failure: Failure) -> String {
     let new_run_id = turn.stamp.uuid();
     let old = &turn.execution;
     let started = WorkflowExecutionStartedEventAttributes {
+        initiator: ContinueAsNewInitiator::Retry as i32,
+        continued_failure: Some(failure),
+        last_completion_result: old.start.last_completion_result.clone(),
+        attempt: old.start.attempt + 1,
+        ..same_again(turn)
+    };
+    begin(turn, new_run_id.clone(), started, after);
+    new_run_id
+}
+
+/// The run ends, and its cron schedule says when the next one begins. Returns that one's id, or nothing if there
+/// is no schedule; the caller writes the event that closes the old run.
+pub fn cron(turn: &mut Turn<'_>, result: Option<Payloads>, failure: Option<Failure>) -> String {
+    let old = &turn.execution;
+    let Some(backoff) = cron::backoff(&old.start.cron_schedule, old.execution_time, turn.stamp.now) else {
+        return String::new();
+    };
+    let new_run_id = turn.stamp.uuid();
+    let failed = failure.is_some();
+    let started = WorkflowExecutionStartedEventAttributes {
+        initiator: ContinueAsNewInitiator::CronSchedule as i32,
+        continued_failure: failure,
+        last_completion_result: if failed { old.start.last_completion_result.clone() } else { result },
+        attempt: 1,
+        ..same_again(turn)
+    };
+    begin(turn, new_run_id.clone(), started, backoff);
+    new_run_id
+}
+
+/// What a run has that does the same as the one before it.
+fn same_again(turn: &Turn<'_>) -> WorkflowExecutionStartedEventAttributes {
+    let old = &turn.execution;
+    WorkflowExecutionStartedEventAttributes {
         workflow_type: old.start.workflow_type.clone(),
         task_queue: old.start.task_queue.clone(),
         input: old.start.input.clone(),
         workflow_run_timeout: old.start.workflow_run_timeout,
         workflow_task_timeout: old.start.workflow_task_timeout,
-        initiator: ContinueAsNewInitiator::Retry as i32,
-        continued_failure: Some(failure),
-        last_completion_result: old.start.last_completion_result.clone(),
         retry_policy: old.start.retry_policy.clone(),
-        attempt: old.start.attempt + 1,
         header: old.start.header.clone(),
         memo: memo(old),
         search_attributes: search_attributes(old),
+        cron_schedule: old.start.cron_schedule.clone(),
         ..inherited(turn)
-    };
-    begin(turn, new_run_id.clone(), started, after);
-    new_run_id
+    }
 }
 
 fn initiator(a: &ContinueAsNewWorkflowExecutionCommandAttributes) -> ContinueAsNewInitiator {
@@ -122,8 +153,12 @@ fn inherited(turn: &Turn<'_>) -> WorkflowExecutionStartedEventAttributes {
         first_execution_run_id: old.start.first_execution_run_id.clone(),
         workflow_execution_timeout: old.start.workflow_execution_timeout,
         workflow_execution_expiration_time: old.start.workflow_execution_expiration_time,
-        cron_schedule: old.start.cron_schedule.clone(),
         completion_callbacks: old.start.completion_callbacks.clone(),
+        parent_workflow_namespace: old.start.parent_workflow_namespace.clone(),
+        parent_workflow_namespace_id: old.start.parent_workflow_namespace_id.clone(),
+        parent_workflow_execution: old.start.parent_workflow_execution.clone(),
+        parent_initiated_event_id: old.start.parent_initiated_event_id,
+        parent_initiated_event_version: old.start.parent_initiated_event_version,
         root_workflow_execution: old.start.root_workflow_execution.clone(),
         priority: old.start.priority.clone(),
         prev_auto_reset_points: Some(reset_points(turn)),

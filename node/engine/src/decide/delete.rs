@@ -8,15 +8,21 @@ use crate::{
     fact::Record,
     reject::Reject,
     reply::Reply,
+    todo,
     turn::Turn,
 };
 
-/// Deletes a run; one that still runs is terminated in the same entry.
+/// Deletes a run; one that still runs is terminated in the same entry. What it owes to its parent and its
+/// children is said first: it is kept until then, and no longer.
 pub fn delete(turn: &mut Turn<'_>) -> Decided {
     if turn.execution.is_running() {
         terminate::end(turn, "Delete workflow execution", None, SERVER_IDENTITY, Vec::new());
     }
-    erase(turn);
+    if todo::messages(&turn.execution).is_empty() {
+        erase(turn);
+    } else {
+        turn.record(Record::RetainUntil(turn.stamp.now));
+    }
     Ok(Some(Reply::Done))
 }
 

@@ -1,6 +1,7 @@
 //! Signals: at most once per request id, in the order in which they were accepted.
 
 use everlog_proto::api::{
+    common::v1::WorkflowExecution,
     history::v1::{WorkflowExecutionSignaledEventAttributes, history_event::Attributes},
     workflowservice::v1::SignalWorkflowExecutionRequest,
 };
@@ -15,6 +16,15 @@ use crate::{
 };
 
 pub fn signal(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) -> Decided {
+    signal_from(turn, request, None)
+}
+
+/// A signal by another workflow, or by a client if there is none.
+pub fn signal_from(
+    turn: &mut Turn<'_>,
+    request: &SignalWorkflowExecutionRequest,
+    sender: Option<WorkflowExecution>,
+) -> Decided {
     // A repeated request is answered as before, even if the run has closed since.
     if is_repeated(turn, &request.request_id) {
         return Ok(Some(signaled(turn)));
@@ -23,7 +33,7 @@ pub fn signal(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) -> 
         return Err(Reject::already_completed());
     }
     check_room(turn)?;
-    add(turn, request);
+    add(turn, request, sender);
     workflow_task::schedule_if_needed(turn);
     Ok(Some(signaled(turn)))
 }
@@ -50,7 +60,7 @@ pub fn check_room(turn: &Turn<'_>) -> Result<(), Reject> {
 }
 
 /// Adds the signal and remembers its request.
-pub fn add(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) {
+pub fn add(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest, sender: Option<WorkflowExecution>) {
     if !request.request_id.is_empty() {
         turn.record(Record::SignalRequest(request.request_id.clone()));
     }
@@ -61,6 +71,7 @@ pub fn add(turn: &mut Turn<'_>, request: &SignalWorkflowExecutionRequest) {
             identity: request.identity.clone(),
             header: request.header.clone(),
             request_id: request.request_id.clone(),
+            external_workflow_execution: sender,
             ..Default::default()
         });
     turn.full_event(turn.stamp.now, attributes, None, request.links.clone());

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use everlog_proto::api::{
-    common::v1::{Link, Payload, Payloads},
+    common::v1::{Link, Payload, Payloads, WorkflowExecution},
     enums::v1::{
-        EventType, TaskQueueKind, WorkflowExecutionStatus, WorkflowIdConflictPolicy as Conflict,
-        WorkflowIdReusePolicy as Reuse,
+        ContinueAsNewInitiator, EventType, TaskQueueKind, WorkflowExecutionStatus,
+        WorkflowIdConflictPolicy as Conflict, WorkflowIdReusePolicy as Reuse,
     },
     history::v1::{
         WorkflowExecutionOptionsUpdatedEventAttributes, WorkflowExecutionStartedEventAttributes,
@@ -35,9 +35,11 @@ use crate::{
     fact::Record,
     key::{RunKey, WorkflowKey},
     limits::Limits,
+    message::{Message, Outcome, StartChild},
     planted,
     reject::Reject,
     reply::{Reply, Started},
+    schedule::cron,
     stamp::Stamp,
     time::{duration, proto_duration, set_duration},
     turn::{NewRun, Turn},
@@ -122,12 +124,60 @@ pub fn signal_with_start<'a>(
             return Ok(StartDecided { current: None, new: None, reply });
         }
         signal::check_room(&current)?;
-        signal::add(&mut current, &signal);
+        signal::add(&mut current, &signal, None);
         workflow_task::schedule_even_backing_off(&mut current);
         return Ok(StartDecided { current: Some(current), new: None, reply });
     }
     check_reuse(&current.execution, reuse)?;
     Ok(create(stamp, key, None, &start, Some(&signal)))
+}
+
+/// A child is created without its first workflow task, which comes when its parent has written down that it
+/// was started.
+pub fn start_child<'a>(
+    stamp: &'a Stamp<'a>,
+    key: &WorkflowKey,
+    current: Option<Turn<'a>>,
+    message: &Message,
+    start: &StartChild,
+) -> Result<StartDecided<'a>, Reject> {
+    let request = &start.request;
+    let (reuse, conflict) =
+        policies(request.workflow_id_reuse_policy(), request.workflow_id_conflict_policy(), Conflict::Fail);
+    let replaced = match current {
+        Some(current) if !current.execution.is_running() => {
+            check_reuse(&current.execution, reuse)?;
+            None
+        }
+        Some(current) if conflict == Conflict::TerminateExisting => {
+            check_interval(&current)?;
+            Some(current)
+        }
+        Some(current) => return Err(already_running(&current.execution)),
+        None => None,
+    };
+    let mut replaced = replaced;
+    if let Some(old) = &mut replaced {
+        end_replaced(old, &start.run_id);
+    }
+    let parent = WorkflowExecution {
+        workflow_id: message.from.workflow.workflow_id.to_string(),
+        run_id: message.from.run_id.to_string(),
+    };
+    let attributes = WorkflowExecutionStartedEventAttributes {
+        parent_workflow_namespace: message.from_namespace.clone(),
+        parent_workflow_namespace_id: message.from.workflow.namespace_id.to_string(),
+        parent_workflow_execution: Some(parent),
+        parent_initiated_event_id: start.initiated_event_id,
+        root_workflow_execution: Some(start.root.0.clone()),
+        ..attributes(stamp, key, &start.run_id, request, false)
+    };
+    let run = key.run(&start.run_id);
+    let metadata = request.user_metadata.clone();
+    let mut turn = open(stamp, run, attributes, request.request_id.clone(), metadata, Vec::new());
+    turn.record(Record::HeldByParent(true));
+    let reply = Reply::Message(Outcome::Started { run_id: start.run_id.clone() });
+    Ok(StartDecided { current: replaced, new: Some(close(turn)), reply })
 }
 
 /// The deprecated reuse policy "terminate if running" is a conflict policy in truth.
@@ -258,11 +308,9 @@ fn create<'a>(
 ) -> StartDecided<'a> {
     let run_id = stamp.uuid();
     if let Some(old) = &mut replaced {
-        let reason = "TerminateIfRunning WorkflowIdReusePolicy";
-        let details = text_payloads(&format!("terminated by new runID: {run_id}"));
-        terminate::end(old, reason, Some(details), SERVER_IDENTITY, Vec::new());
+        end_replaced(old, &run_id);
     }
-    let backoff = duration(request.workflow_start_delay.as_ref());
+    let backoff = first_backoff(stamp, request);
     let eager = request.request_eager_execution
         && stamp.limits.eager_workflow_start
         && backoff.is_zero()
@@ -277,7 +325,7 @@ fn create<'a>(
         request.links.clone(),
     );
     if let Some(signal) = signal {
-        signal::add(&mut turn, signal);
+        signal::add(&mut turn, signal, None);
     }
     if signal.is_none() || backoff.is_zero() {
         workflow_task::schedule_if_needed(&mut turn);
@@ -288,6 +336,12 @@ fn create<'a>(
             Some(workflow_task::take_eagerly(&mut turn, &request.identity, &request.request_id));
     }
     StartDecided { current: replaced, new: Some(close(turn)), reply: Reply::Started(reply) }
+}
+
+fn end_replaced(old: &mut Turn<'_>, new_run_id: &str) {
+    let reason = "TerminateIfRunning WorkflowIdReusePolicy";
+    let details = text_payloads(&format!("terminated by new runID: {new_run_id}"));
+    terminate::end(old, reason, Some(details), SERVER_IDENTITY, Vec::new());
 }
 
 /// Opens a run: its first event, and its first workflow task unless that has to wait.
@@ -336,7 +390,7 @@ fn attributes(
         Some(all) if run_timeout.is_zero() || run_timeout > all => all,
         _ => run_timeout,
     };
-    let backoff = duration(request.workflow_start_delay.as_ref());
+    let backoff = first_backoff(stamp, request);
     let timeout = duration(request.workflow_task_timeout.as_ref());
     let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
     WorkflowExecutionStartedEventAttributes {
@@ -368,6 +422,11 @@ fn attributes(
         workflow_execution_expiration_time: execution_timeout
             .map(|timeout| (stamp.now + timeout + backoff).proto()),
         cron_schedule: request.cron_schedule.clone(),
+        initiator: if request.cron_schedule.is_empty() {
+            ContinueAsNewInitiator::Unspecified
+        } else {
+            ContinueAsNewInitiator::CronSchedule
+        } as i32,
         first_workflow_task_backoff: Some(proto_duration(backoff)),
         memo: request.memo.clone().filter(|memo| !memo.fields.is_empty()),
         search_attributes: request
@@ -381,6 +440,15 @@ fn attributes(
         eager_execution_accepted: eager,
         versioning_override: request.versioning_override.clone(),
         ..Default::default()
+    }
+}
+
+/// How long the first workflow task waits: for the delay that was asked for, or the first time of the cron
+/// schedule.
+fn first_backoff(stamp: &Stamp<'_>, request: &StartWorkflowExecutionRequest) -> Duration {
+    match set_duration(request.workflow_start_delay.as_ref()) {
+        Some(delay) => delay,
+        None => cron::backoff(&request.cron_schedule, stamp.now, stamp.now).unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@ use expect_test::expect;
 
 use crate::testing::{check, check_with};
 
+mod children;
 mod closed;
 mod core;
 mod sticky;

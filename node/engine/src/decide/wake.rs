@@ -15,6 +15,7 @@ use crate::{
     },
     reply::Reply,
     time::Time,
+    todo,
     turn::Turn,
 };
 
@@ -25,7 +26,8 @@ pub fn wake(turn: &mut Turn<'_>) -> Decided {
         return Ok(Some(Reply::Done));
     }
     if !turn.execution.is_running() {
-        if turn.execution.retain_until.is_some_and(|until| until <= turn.stamp.now) {
+        let is_over = turn.execution.retain_until.is_some_and(|until| until <= turn.stamp.now);
+        if is_over && todo::messages(&turn.execution).is_empty() {
             delete::erase(turn);
         }
         return Ok(Some(Reply::Done));
@@ -76,7 +78,9 @@ fn time_out_run(turn: &mut Turn<'_>) -> bool {
             let run_id = continue_as_new::retry(turn, after, failure);
             (RetryState::InProgress, run_id)
         }
-        Next::Stop(state) => (state, String::new()),
+        // A chain that has run out of time has no further run.
+        Next::Stop(state) if chain_ends => (state, String::new()),
+        Next::Stop(state) => (state, continue_as_new::cron(turn, None, Some(failure))),
     };
     turn.event(Attributes::WorkflowExecutionTimedOutEventAttributes(
         WorkflowExecutionTimedOutEventAttributes {

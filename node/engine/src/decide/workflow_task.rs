@@ -36,7 +36,8 @@ pub fn schedule_if_needed(turn: &mut Turn<'_>) {
 
 /// The same for what does not wait for a start delay, such as a cancel request.
 pub fn schedule_even_backing_off(turn: &mut Turn<'_>) {
-    if turn.execution.is_running() && turn.execution.workflow_task.is_none() {
+    let execution = &turn.execution;
+    if execution.is_running() && execution.workflow_task.is_none() && !execution.held_by_parent {
         schedule(turn);
     }
 }

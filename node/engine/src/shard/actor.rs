@@ -12,6 +12,7 @@ use crate::{
     execution::Execution,
     fact::Fact,
     key::WorkflowKey,
+    message::{Message, Subject},
     reject::Reject,
     reply::{Reply, StateReply},
     request::Request,
@@ -52,6 +53,8 @@ pub(super) struct Run {
     pub(super) soft_since: Option<Time>,
     /// Tasks that a queue has been told of: when, and how often.
     pub(super) offered: BTreeMap<OfferedTask, Offered>,
+    /// The same for messages that were sent to other workflows.
+    pub(super) sent: BTreeMap<Subject, Offered>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +81,14 @@ impl Run {
             soft: Vec::new(),
             soft_since: None,
             offered: BTreeMap::new(),
+            sent: BTreeMap::new(),
         })
+    }
+
+    /// Whether its row wakes it only later. That of a retry whose back-off has passed lies in the past until
+    /// a worker has taken the task, and would bring the run back at once.
+    fn is_asleep(&self, now: Time) -> bool {
+        todo::wake_at(&self.execution).is_none_or(|at| at > now)
     }
 
     /// When facts that waited for a change have waited long enough.
@@ -159,6 +169,8 @@ impl Actor {
         self.runs.retain(|id, run| {
             let keep = current.as_ref() == Some(id)
                 || !run.volatile.queries.is_empty()
+                || !run.soft.is_empty()
+                || !todo::messages(&run.execution).is_empty()
                 || self.watchers.iter().any(|watcher| watcher.run_id == *id);
             if !keep {
                 due.extend(todo::wake_at(&run.execution));
@@ -171,7 +183,7 @@ impl Actor {
     pub(super) fn wake_at(&self, now: Time) -> Option<Time> {
         let runs = self.runs.values().flat_map(|run| {
             let due = todo::wake_at_of_leader(&run.execution, &run.volatile, now);
-            let offers = run.offered.values().map(|offered| offered.again_at).min();
+            let offers = run.offered.values().chain(run.sent.values()).map(|offered| offered.again_at).min();
             [due, run.soft_until(), offers].into_iter().flatten()
         });
         runs.chain(self.watchers.iter().map(|watcher| watcher.deadline)).min()
@@ -188,7 +200,7 @@ impl Actor {
     }
 
     /// Nothing in memory that the tables do not have, but which tasks were offered: that can be parked.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self, now: Time) -> bool {
         self.waiting.is_empty()
             && !self.in_flight
             && self.watchers.is_empty()
@@ -196,7 +208,9 @@ impl Actor {
                 run.soft.is_empty()
                     && run.volatile.started.is_none()
                     && run.volatile.queries.is_empty()
+                    && run.sent.is_empty()
                     && !run.volatile.moved_to_normal
+                    && (run.offered.is_empty() || run.is_asleep(now))
             })
     }
 
@@ -219,5 +233,10 @@ impl Actor {
     pub(super) fn offers(&mut self, now: Time) -> Vec<Offer> {
         let key = self.workflow.clone();
         self.runs.iter_mut().flat_map(|(id, run)| run.offers(key.run(id), now)).collect()
+    }
+
+    /// The messages that are to be sent now.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        self.runs.values_mut().flat_map(|run| run.messages(now)).collect()
     }
 }

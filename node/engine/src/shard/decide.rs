@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use super::{
@@ -11,13 +12,14 @@ use super::{
 };
 use crate::{
     decide::{
-        self,
+        self, deliver,
         start::{self, StartDecided},
     },
     evolve::evolve,
     execution::Execution,
-    fact::{Change, Entry, Fact},
+    fact::{Change, Entry, Fact, Record},
     key::{RunKey, WorkflowKey},
+    message::{Body, Message, Outcome, Subject},
     planted,
     reject::Reject,
     reply::Reply,
@@ -132,7 +134,7 @@ impl Shard {
             let stamp = Stamp::new(now, seed, &limits);
             let had = batch.changes.len();
             let outcome = batch.decide(actor, call, &request, &stamp, world);
-            if batch.changes.len() > had || request.kind() == "signal" {
+            if request.is_waited_for() && (batch.changes.len() > had || request.kind() == "signal") {
                 kinds.push(request.kind());
             }
             let Some(call) = call else { continue };
@@ -204,6 +206,7 @@ impl Batch {
                 actor.watchers.push(watcher);
                 Ok(None)
             }
+            Request::Message(message) => self.deliver(actor, call, message, stamp, world),
             Request::Wake => {
                 // All runs in memory: an old one may be kept for a query or for its retention.
                 for run_id in actor.runs.keys().cloned().collect::<Vec<_>>() {
@@ -233,7 +236,7 @@ impl Batch {
         match decide::decide(&mut turn, call, request) {
             Ok(reply) => {
                 decide::settle(&mut turn);
-                let soft = matches!(reply, Some(Reply::ActivityTask(_))) && may_be_soft;
+                let soft = may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_)));
                 self.take(actor, turn, soft);
                 debug_assert!(self.is_replayed(actor, run_id), "a batch's facts make its states");
                 Ok(reply)
@@ -294,6 +297,43 @@ impl Batch {
         self.bases.clear();
     }
 
+    /// A message of another workflow. What only a repetition of it can tell is found out first.
+    fn deliver(
+        &mut self,
+        actor: &mut Actor,
+        call: Option<Call>,
+        message: &Message,
+        stamp: &Stamp<'_>,
+        world: &dyn World,
+    ) -> Result<Option<Reply>, Reject> {
+        let outcome = |outcome| Ok(Some(Reply::Message(outcome)));
+        if let Body::StartChild(start) = &message.body {
+            let is_there = actor.load(&start.run_id, world).is_some();
+            if is_there && !planted::is("child_started_twice") {
+                return outcome(Outcome::Started { run_id: start.run_id.clone() });
+            }
+            let current = current_turn(actor, stamp);
+            return match start::start_child(stamp, &actor.workflow, current, message, start) {
+                Ok(decided) => Ok(Some(self.take_start(actor, decided))),
+                Err(reject) => deliver::lasting(message, &reject).map_or(Err(reject), outcome),
+            };
+        }
+        let is_external = matches!(message.body, Body::Signal { .. } | Body::Cancel { .. });
+        if is_external && message.from.workflow == actor.workflow {
+            return outcome(deliver::unreachable(message));
+        }
+        let run_id = match find_run(actor, &message.to_run, world) {
+            Ok(run_id) => run_id,
+            Err(Reject::NotFound(_)) => return outcome(deliver::unreachable(message)),
+            Err(reject) => return Err(reject),
+        };
+        if was_heard(actor, &run_id, message, world) {
+            return outcome(Outcome::Done);
+        }
+        let request = Request::Message(Box::new(message.clone()));
+        self.decide_run(actor, &run_id, call.unwrap_or_default(), &request, stamp)
+    }
+
     /// Facts that waited for a change to travel with have waited long enough.
     fn harden(&mut self, actor: &mut Actor, run_id: &Arc<str>, now: Time) {
         let Some(run) = actor.runs.get_mut(run_id) else { return };
@@ -348,10 +388,14 @@ impl Batch {
         }
     }
 
-    fn begin(&mut self, actor: &mut Actor, new: NewRun) {
+    fn begin(&mut self, actor: &mut Actor, mut new: NewRun) {
         let run_id = new.execution.key().run_id.clone();
         // The old run closes in this entry, and nothing of it is needed beyond the tables.
-        actor.current = Some(run_id.clone());
+        if let Some(previous) = actor.current.replace(run_id.clone()) {
+            let follows = Fact::Record(Record::Follows(previous.to_string()));
+            evolve(&mut new.execution, &follows);
+            new.facts.push(follows);
+        }
         actor.runs.insert(run_id, Run::new(LENT.clone(), Volatile::default()));
         self.keep(actor, new.execution, new.volatile, new.facts);
     }
@@ -399,7 +443,8 @@ fn current_turn<'a>(actor: &Actor, stamp: &'a Stamp<'a>) -> Option<Turn<'a>> {
     Some(Turn::new(stamp, run.execution.clone(), run.volatile.clone()))
 }
 
-/// The start of an activity may be lost with its leader, unless it must happen at most once.
+/// What may be lost with its leader, since it is then done again: the start of an activity, unless it must
+/// happen at most once, and the note that a message has been heard.
 fn is_soft(request: &Request, execution: &Execution) -> bool {
     match request {
         Request::TakeActivityTask(take) => {
@@ -408,8 +453,36 @@ fn is_soft(request: &Request, execution: &Execution) -> bool {
                     || !decide::activity::must_be_durable_before_dispatch(activity)
             })
         }
+        Request::Delivered { subject: Subject::ChildOfClosed(_) | Subject::Parent, .. } => true,
         _ => false,
     }
+}
+
+/// How far the clocks of nodes may lie apart where it matters for what was heard before.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
+
+/// Whether an earlier run has heard this message, which its sender repeats because the answer was lost. Only
+/// runs that were there after it was first sent can have.
+fn was_heard(actor: &Actor, run_id: &str, message: &Message, world: &dyn World) -> bool {
+    let (request_id, since) = match &message.body {
+        Body::Signal { request, since, .. } => (&request.request_id, *since),
+        Body::Cancel { request, since, .. } => (&request.request_id, *since),
+        _ => return false,
+    };
+    if !message.to_run.is_empty() || planted::is("message_heard_twice") {
+        return false;
+    }
+    let Some(mut run) = actor.runs.get(run_id).map(|run| run.execution.arc()) else { return false };
+    while run.start_time + CLOCKS_APART_MAX >= since && !run.previous_run_id.is_empty() {
+        let known = actor.runs.get(run.previous_run_id.as_str()).map(|run| run.execution.arc());
+        let previous = known.or_else(|| world.execution(&actor.workflow.run(&run.previous_run_id)));
+        let Some(previous) = previous else { return false };
+        if previous.signal_request_ids.contains(request_id) || previous.cancel_request_id == *request_id {
+            return true;
+        }
+        run = previous;
+    }
+    false
 }
 
 /// The run that a request names; empty means the current one.
@@ -451,6 +524,7 @@ fn named_run(request: &Request) -> &str {
         Request::Delete { run_id }
         | Request::Query { run_id, .. }
         | Request::ResetSticky { run_id }
+        | Request::Delivered { run_id, .. }
         | Request::StickyUnavailable { run_id, .. } => run_id,
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,

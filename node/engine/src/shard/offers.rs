@@ -3,7 +3,7 @@
 //! A queue is soft state on some node. It may have lost a task, so an offer that leads to nothing is
 //! repeated, at growing intervals; a queue that has the task already ignores the repetition.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Offer, OfferedTask,
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     execution::Execution,
     key::RunKey,
+    message::{self, Message, Subject},
     time::Time,
     todo::{self, Todo},
     volatile::{QueryState, Volatile},
@@ -25,6 +26,16 @@ const OFFER_AFTER_REFUSAL_MIN: Duration = Duration::from_millis(200);
 const OFFER_AFTER_REFUSAL_MAX: Duration = Duration::from_secs(10);
 /// More doublings than any of these intervals needs.
 const DOUBLINGS_MAX: u32 = 10;
+/// How long a child waits for its release before it asks for it.
+const ASK_AFTER: Duration = Duration::from_secs(2);
+
+impl Offered {
+    /// Made now, after so many times before.
+    fn again(now: Time, times: u32) -> Offered {
+        let interval = doubled(OFFER_INTERVAL_MIN, times).min(OFFER_INTERVAL_MAX);
+        Offered { again_at: now + interval, times: times + 1 }
+    }
+}
 
 impl Run {
     pub(super) fn offers(&mut self, key: RunKey, now: Time) -> Vec<Offer> {
@@ -38,13 +49,36 @@ impl Run {
             if before.is_some_and(|offered| offered.again_at > now) {
                 continue;
             }
-            let times = before.map_or(0, |offered| offered.times);
-            let interval = doubled(OFFER_INTERVAL_MIN, times).min(OFFER_INTERVAL_MAX);
-            self.offered.insert(task.clone(), Offered { again_at: now + interval, times: times + 1 });
+            let made = Offered::again(now, before.map_or(0, |offered| offered.times));
+            self.offered.insert(task.clone(), made);
             let queue = queue.to_owned();
             offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority });
         }
         offers
+    }
+
+    /// Messages are repeated like offers: their receiver or its answer may have been lost.
+    pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
+        let subjects = todo::messages(&self.execution);
+        if subjects.is_empty() && self.sent.is_empty() {
+            return Vec::new();
+        }
+        let mut sent = BTreeMap::new();
+        let mut messages = Vec::new();
+        for subject in subjects {
+            let state = match self.sent.get(&subject) {
+                // The parent's word is on its way, most likely.
+                None if subject == Subject::Release => Offered { again_at: now + ASK_AFTER, times: 0 },
+                Some(before) if before.again_at > now => *before,
+                before => {
+                    messages.extend(message::compose(&self.execution, subject));
+                    Offered::again(now, before.map_or(0, |sent| sent.times))
+                }
+            };
+            sent.insert(subject, state);
+        }
+        self.sent = sent;
+        messages
     }
 }
 
@@ -105,13 +139,14 @@ impl Actor {
     /// A queue refused a task of this run.
     pub(super) fn offer_again(&mut self, now: Time, key: &RunKey) {
         if let Some(run) = self.runs.get_mut(&key.run_id) {
-            put_off(run.offered.values_mut(), now);
+            put_off(run.offered.values_mut().chain(run.sent.values_mut()), now);
         }
     }
 
     pub(super) fn forget_offers(&mut self) {
         for run in self.runs.values_mut() {
             run.offered.clear();
+            run.sent.clear();
         }
     }
 }

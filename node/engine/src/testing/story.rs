@@ -11,39 +11,39 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+mod shown;
+mod words;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use everlog_proto::api::{
-    command::v1::{
-        CancelTimerCommandAttributes, CancelWorkflowExecutionCommandAttributes, Command,
-        CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
-        FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
-        RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
-        StartTimerCommandAttributes, command::Attributes as Attrs,
-    },
-    common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
-    enums::v1::{
-        CommandType, QueryRejectCondition, QueryResultType, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
-        WorkflowTaskFailedCause,
-    },
-    failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
-    history::v1::{HistoryEvent, history_event::Attributes},
+    enums::v1::{QueryRejectCondition, QueryResultType, WorkflowTaskFailedCause},
     query::v1::{WorkflowQuery, WorkflowQueryResult},
-    taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     workflowservice::v1::*,
 };
 use expect_test::Expect;
+use shown::{name, shown, shown_reject};
+use words::{
+    command, duration, failure, payloads, signal_request, signal_with_start, start_request, sticky, text_of,
+    word,
+};
 
 use super::MemoryTables;
 use crate::{
-    execution::{Execution, event_type},
+    execution::Execution,
     key::WorkflowKey,
     limits::Limits,
+    message::Message,
     reject::Reject,
     reply::Reply,
-    request::{ActivityRef, Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Call, Input, Offer, OfferedTask, Output, Shard},
-    time::{Time, proto_duration},
+    time::Time,
     token::TaskToken,
 };
 
@@ -72,6 +72,11 @@ pub struct Story {
     term: u64,
     next_call: Call,
     replies: BTreeMap<Call, Result<Reply, Reject>>,
+    /// Messages on their way, and what was told to their senders.
+    messages: BTreeMap<Call, Message>,
+    noted: BTreeSet<Call>,
+    /// Messages are lost from here on.
+    deaf: bool,
     offers: Vec<Offer>,
     /// Workflow task tokens, activity tokens and query tokens by workflow id and name.
     tokens: BTreeMap<String, Vec<u8>>,
@@ -96,6 +101,9 @@ impl Story {
             term: 1,
             next_call: 1,
             replies: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            noted: BTreeSet::new(),
+            deaf: false,
             offers: Vec::new(),
             tokens: BTreeMap::new(),
             queries: BTreeMap::new(),
@@ -158,6 +166,15 @@ impl Story {
             }
             "new-leader" => {
                 self.new_leader();
+                Ok(Reply::Done)
+            }
+            // From here on messages between workflows are lost.
+            "deaf" => {
+                self.deaf = true;
+                Ok(Reply::Done)
+            }
+            "hearing" => {
+                self.deaf = false;
                 Ok(Reply::Done)
             }
             // From here on nothing commits until `commit`.
@@ -227,6 +244,7 @@ impl Story {
                 Todo::Wake(_) => String::new(),
             })
             .collect();
+        owed.extend(crate::todo::messages(execution).iter().map(|subject| format!("message {subject:?}")));
         if let Some(at) = crate::todo::wake_at(execution).filter(|_| execution.is_running()) {
             owed.push(format!("wake in {:?}", at.since(self.now)));
         }
@@ -293,13 +311,47 @@ impl Story {
                 Output::ReadIndex { read } => {
                     self.shard.handle(self.now, Input::ReadReady { read }, &self.tables);
                 }
-                Output::Reply { call, reply } => {
-                    self.replies.insert(call, reply);
-                }
+                Output::Reply { call, reply } => self.answered(call, reply),
                 Output::Offer(offer) => self.offers.push(offer),
+                Output::Send(message) => self.send(*message),
             }
             self.shard.end_turn(self.now, &self.tables);
         }
+    }
+
+    fn send(&mut self, mut message: Message) {
+        if self.deaf {
+            return;
+        }
+        message.from_namespace = NAMESPACE.into();
+        let call = self.next_call;
+        self.next_call += 1;
+        let (workflow, request) = (message.to.clone(), Request::Message(Box::new(message.clone())));
+        self.messages.insert(call, message);
+        self.shard.handle(self.now, Input::Request { call, workflow, request }, &self.tables);
+    }
+
+    /// An answer for whoever tells the story, or for the workflow that has sent a message.
+    fn answered(&mut self, call: Call, reply: Result<Reply, Reject>) {
+        if self.noted.remove(&call) {
+            if let Ok(Reply::Noted(Some(next))) = reply {
+                self.send(*next);
+            }
+            return;
+        }
+        let Some(message) = self.messages.remove(&call) else {
+            self.replies.insert(call, reply);
+            return;
+        };
+        let Ok(Reply::Message(outcome)) = reply else { return };
+        let call = self.next_call;
+        self.next_call += 1;
+        self.noted.insert(call);
+        let run_id = message.from.run_id.to_string();
+        let namespace = NAMESPACE.to_owned();
+        let request = Request::Delivered { run_id, subject: message.subject, outcome, namespace };
+        let workflow = message.from.workflow;
+        self.shard.handle(self.now, Input::Request { call, workflow, request }, &self.tables);
     }
 
     fn commit(&mut self, proposal: u64, entry: &crate::fact::Entry) {
@@ -393,7 +445,9 @@ impl Story {
                 word => request.commands.push(command(word)),
             }
         }
-        let reply = self.request(id, Request::CompleteWorkflowTask { token, request: Box::new(request) })?;
+        let namespaces = Namespaces { own: NAMESPACE.into(), ids: BTreeMap::new() };
+        let request = Request::CompleteWorkflowTask { token, request: Box::new(request), namespaces };
+        let reply = self.request(id, request)?;
         if let Reply::Completed(completed) = &reply {
             if let Some(task) = &completed.workflow_task {
                 self.tokens.insert(id.to_owned(), task.response.task_token.clone());
@@ -558,288 +612,5 @@ impl Story {
             ..Default::default()
         };
         self.request(id, Request::AnswerQuery { token, request: Box::new(request) })
-    }
-}
-
-fn word<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
-    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
-}
-
-fn start_request(id: &str, words: &[&str]) -> StartWorkflowExecutionRequest {
-    let seconds = |key: &str| word(words, key).map(|text| proto_duration(duration(text)));
-    StartWorkflowExecutionRequest {
-        workflow_id: id.to_owned(),
-        workflow_type: Some(WorkflowType { name: word(words, "type").unwrap_or("Type").into() }),
-        task_queue: Some(TaskQueue {
-            name: word(words, "queue").unwrap_or("q").into(),
-            ..Default::default()
-        }),
-        input: word(words, "input").map(payloads),
-        workflow_execution_timeout: seconds("execution-timeout"),
-        workflow_run_timeout: seconds("run-timeout"),
-        workflow_task_timeout: seconds("task-timeout"),
-        workflow_start_delay: seconds("delay"),
-        request_id: word(words, "request")
-            .map_or_else(|| format!("start-{id}-{}", words.len()), str::to_owned),
-        identity: "client".into(),
-        retry_policy: word(words, "retry").map(retry_policy),
-        request_eager_execution: words.contains(&"eager"),
-        workflow_id_reuse_policy: match word(words, "reuse") {
-            Some("failed-only") => WorkflowIdReusePolicy::AllowDuplicateFailedOnly as i32,
-            Some("reject") => WorkflowIdReusePolicy::RejectDuplicate as i32,
-            Some("terminate") => 4,
-            _ => 0,
-        },
-        workflow_id_conflict_policy: match word(words, "conflict") {
-            Some("use") => WorkflowIdConflictPolicy::UseExisting as i32,
-            Some("terminate") => WorkflowIdConflictPolicy::TerminateExisting as i32,
-            Some("fail") => WorkflowIdConflictPolicy::Fail as i32,
-            _ => 0,
-        },
-        on_conflict_options: words.contains(&"attach").then(|| {
-            everlog_proto::api::workflow::v1::OnConflictOptions {
-                attach_request_id: true,
-                ..Default::default()
-            }
-        }),
-        ..Default::default()
-    }
-}
-
-fn signal_with_start(id: &str, words: &[&str]) -> SignalWithStartWorkflowExecutionRequest {
-    let start = start_request(id, words);
-    SignalWithStartWorkflowExecutionRequest {
-        workflow_id: start.workflow_id,
-        workflow_type: start.workflow_type,
-        task_queue: start.task_queue,
-        request_id: start.request_id,
-        identity: start.identity,
-        workflow_start_delay: start.workflow_start_delay,
-        workflow_id_reuse_policy: start.workflow_id_reuse_policy,
-        workflow_id_conflict_policy: start.workflow_id_conflict_policy,
-        signal_name: word(words, "signal").unwrap_or("signal").into(),
-        ..Default::default()
-    }
-}
-
-fn signal_request(id: &str, words: &[&str]) -> SignalWorkflowExecutionRequest {
-    SignalWorkflowExecutionRequest {
-        workflow_execution: Some(WorkflowExecution { workflow_id: id.to_owned(), run_id: String::new() }),
-        signal_name: words.get(1).copied().unwrap_or("signal").into(),
-        request_id: word(words, "request").unwrap_or_default().into(),
-        identity: "client".into(),
-        ..Default::default()
-    }
-}
-
-/// `initial,maximum-attempts`
-fn retry_policy(text: &str) -> RetryPolicy {
-    let (initial, attempts) = text.split_once(',').unwrap_or((text, "0"));
-    RetryPolicy {
-        initial_interval: Some(proto_duration(duration(initial))),
-        maximum_attempts: attempts.parse().unwrap_or_default(),
-        ..Default::default()
-    }
-}
-
-fn sticky(queue: &str) -> StickyExecutionAttributes {
-    StickyExecutionAttributes {
-        worker_task_queue: Some(TaskQueue { name: queue.to_owned(), ..Default::default() }),
-        schedule_to_start_timeout: Some(proto_duration(Duration::from_secs(5))),
-    }
-}
-
-/// `timer=id,5s` `cancel-timer=id` `activity=id,stc=5s` `cancel-activity=5` `marker=name` `complete`
-/// `fail=why` `canceled` `again` and, to be refused, `unknown`.
-fn command(word: &str) -> Command {
-    let (verb, rest) = word.split_once('=').unwrap_or((word, ""));
-    let parts: Vec<&str> = rest.split(',').collect();
-    let part = |key: &str| parts.iter().find_map(|part| part.strip_prefix(key)?.strip_prefix(':'));
-    let seconds = |key: &str| part(key).map(|text| proto_duration(duration(text)));
-    let (kind, attributes) = match verb {
-        "timer" => (
-            CommandType::StartTimer,
-            Attrs::StartTimerCommandAttributes(StartTimerCommandAttributes {
-                timer_id: parts[0].to_owned(),
-                start_to_fire_timeout: parts.get(1).map(|text| proto_duration(duration(text))),
-            }),
-        ),
-        "cancel-timer" => (
-            CommandType::CancelTimer,
-            Attrs::CancelTimerCommandAttributes(CancelTimerCommandAttributes { timer_id: rest.to_owned() }),
-        ),
-        "activity" => (
-            CommandType::ScheduleActivityTask,
-            Attrs::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
-                activity_id: parts[0].to_owned(),
-                activity_type: Some(ActivityType { name: "act".into() }),
-                task_queue: Some(TaskQueue {
-                    name: part("queue").unwrap_or("q").into(),
-                    ..Default::default()
-                }),
-                schedule_to_close_timeout: seconds("s2c"),
-                schedule_to_start_timeout: seconds("s2s"),
-                start_to_close_timeout: seconds("stc").or_else(|| {
-                    (part("s2c").is_none() && !rest.contains("bare"))
-                        .then(|| proto_duration(Duration::from_secs(10)))
-                }),
-                heartbeat_timeout: seconds("hb"),
-                retry_policy: part("max").map(|attempts| RetryPolicy {
-                    maximum_attempts: attempts.parse().unwrap_or_default(),
-                    ..Default::default()
-                }),
-                request_eager_execution: rest.contains("eager"),
-                ..Default::default()
-            }),
-        ),
-        "cancel-activity" => (
-            CommandType::RequestCancelActivityTask,
-            Attrs::RequestCancelActivityTaskCommandAttributes(RequestCancelActivityTaskCommandAttributes {
-                scheduled_event_id: rest.parse().unwrap_or_default(),
-            }),
-        ),
-        "marker" => (
-            CommandType::RecordMarker,
-            Attrs::RecordMarkerCommandAttributes(RecordMarkerCommandAttributes {
-                marker_name: rest.to_owned(),
-                ..Default::default()
-            }),
-        ),
-        "complete" => (
-            CommandType::CompleteWorkflowExecution,
-            Attrs::CompleteWorkflowExecutionCommandAttributes(CompleteWorkflowExecutionCommandAttributes {
-                result: Some(payloads(rest)),
-            }),
-        ),
-        "fail" => (
-            CommandType::FailWorkflowExecution,
-            Attrs::FailWorkflowExecutionCommandAttributes(FailWorkflowExecutionCommandAttributes {
-                failure: Some(failure(rest)),
-            }),
-        ),
-        "canceled" => (
-            CommandType::CancelWorkflowExecution,
-            Attrs::CancelWorkflowExecutionCommandAttributes(
-                CancelWorkflowExecutionCommandAttributes::default(),
-            ),
-        ),
-        "again" => (
-            CommandType::ContinueAsNewWorkflowExecution,
-            Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(
-                ContinueAsNewWorkflowExecutionCommandAttributes::default(),
-            ),
-        ),
-        "unknown" => return Command::default(),
-        _ => panic!("no such command: {word}"),
-    };
-    Command { command_type: kind as i32, attributes: Some(attributes), ..Default::default() }
-}
-
-fn payloads(text: &str) -> Payloads {
-    Payloads { payloads: vec![Payload { data: text.as_bytes().to_vec(), ..Default::default() }] }
-}
-
-fn text_of(payloads: &Payloads) -> String {
-    let texts = payloads.payloads.iter().map(|payload| String::from_utf8_lossy(&payload.data).into_owned());
-    texts.collect::<Vec<_>>().join(" ")
-}
-
-/// `why`, or `why!` for one that must not be retried.
-fn failure(text: &str) -> Failure {
-    Failure {
-        message: text.trim_end_matches('!').to_owned(),
-        failure_info: Some(FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
-            r#type: "Error".into(),
-            non_retryable: text.ends_with('!'),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
-fn duration(text: &str) -> Duration {
-    let parse = |digits: &str| digits.parse::<f64>().unwrap_or_else(|_| panic!("no duration: {text}"));
-    if let Some(digits) = text.strip_suffix("ms") {
-        Duration::from_secs_f64(parse(digits) / 1000.0)
-    } else if let Some(digits) = text.strip_suffix('s') {
-        Duration::from_secs_f64(parse(digits))
-    } else if let Some(digits) = text.strip_suffix('m') {
-        Duration::from_secs_f64(parse(digits) * 60.0)
-    } else if let Some(digits) = text.strip_suffix('h') {
-        Duration::from_secs_f64(parse(digits) * 3600.0)
-    } else {
-        panic!("no duration: {text}")
-    }
-}
-
-fn name(event: &HistoryEvent) -> String {
-    format!("{:?}", event_type(event))
-}
-
-/// One line of a history: the id, the type, and what tells one event from another of its type.
-fn shown(event: &HistoryEvent) -> String {
-    use Attributes as A;
-    let about = match event.attributes.as_ref() {
-        Some(A::WorkflowExecutionStartedEventAttributes(a)) => {
-            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
-            let continued = if a.continued_execution_run_id.is_empty() { "" } else { " continued" };
-            format!("{attempt}{continued}")
-        }
-        Some(A::WorkflowTaskScheduledEventAttributes(a)) => {
-            let queue = a.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
-            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
-            format!(" on {queue}{attempt}")
-        }
-        Some(A::WorkflowTaskFailedEventAttributes(a)) => {
-            let failure = a.failure.as_ref().map(|f| format!(" {:?}", f.message)).unwrap_or_default();
-            format!(" {:?}{failure}", a.cause())
-        }
-        Some(A::WorkflowTaskTimedOutEventAttributes(a)) => format!(" {:?}", a.timeout_type()),
-        Some(A::WorkflowExecutionSignaledEventAttributes(a)) => format!(" {}", a.signal_name),
-        Some(A::WorkflowExecutionTerminatedEventAttributes(a)) => format!(" {:?}", a.reason),
-        Some(A::WorkflowExecutionFailedEventAttributes(a)) => format!(" {:?}", a.retry_state()),
-        Some(A::WorkflowExecutionTimedOutEventAttributes(a)) => format!(" {:?}", a.retry_state()),
-        Some(A::TimerStartedEventAttributes(a)) => format!(" {}", a.timer_id),
-        Some(A::TimerFiredEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
-        Some(A::TimerCanceledEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
-        Some(A::MarkerRecordedEventAttributes(a)) => format!(" {}", a.marker_name),
-        Some(A::ActivityTaskScheduledEventAttributes(a)) => format!(" {}", a.activity_id),
-        Some(A::ActivityTaskStartedEventAttributes(a)) => {
-            let failure =
-                a.last_failure.as_ref().map(|f| format!(" after {:?}", f.message)).unwrap_or_default();
-            format!(" {} attempt {}{failure}", a.scheduled_event_id, a.attempt)
-        }
-        Some(A::ActivityTaskCompletedEventAttributes(a)) => {
-            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
-        }
-        Some(A::ActivityTaskFailedEventAttributes(a)) => {
-            format!(" {} started {} {:?}", a.scheduled_event_id, a.started_event_id, a.retry_state())
-        }
-        Some(A::ActivityTaskTimedOutEventAttributes(a)) => {
-            let message = a.failure.as_ref().map(|f| f.message.clone()).unwrap_or_default();
-            format!(
-                " {} started {} {:?} {message:?}",
-                a.scheduled_event_id,
-                a.started_event_id,
-                a.retry_state()
-            )
-        }
-        Some(A::ActivityTaskCanceledEventAttributes(a)) => {
-            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
-        }
-        Some(A::ActivityTaskCancelRequestedEventAttributes(a)) => format!(" {}", a.scheduled_event_id),
-        _ => String::new(),
-    };
-    format!("{} {}{about}", event.event_id, name(event))
-}
-
-fn shown_reject(reject: &Reject) -> String {
-    match reject {
-        Reject::AlreadyStarted { .. } => "AlreadyStarted".to_owned(),
-        Reject::InvalidArgument(text) => format!("InvalidArgument: {text}"),
-        Reject::NotFound(text) => format!("NotFound: {text}"),
-        Reject::BusyWorkflow(text) => format!("BusyWorkflow: {text}"),
-        Reject::WorkflowNotReady(text) => format!("WorkflowNotReady: {text}"),
-        other => format!("{other:?}"),
     }
 }

@@ -2,12 +2,13 @@
 
 use everlog_proto::api::{
     enums::v1::{EventType, WorkflowExecutionStatus as Status},
-    history::v1::history_event::Attributes,
+    history::v1::{WorkflowExecutionStartedEventAttributes, history_event::Attributes},
 };
 
 use super::{Checked, Evidence, Run, broken};
 use crate::{
     machine::{Input, text_of},
+    program::is_of_parent,
     record::{Ended, OpKind},
 };
 
@@ -46,20 +47,37 @@ fn check_end(evidence: &Evidence<'_>, run: &Run) -> Checked {
                 return wrong("completed without the event".into());
             };
             let result = a.result.as_ref().map(text_of).unwrap_or_default();
+            let is_child = started.parent_workflow_execution.is_some();
             let sent = |signal: &str| {
+                if is_child {
+                    return is_of_parent(signal);
+                }
                 let ops = &evidence.sim.records.ops;
                 let op =
                     signal.strip_prefix("op-").and_then(|n| n.parse().ok()).and_then(|n: usize| ops.get(n));
                 op.is_some_and(|op| op.workflow == run.workflow())
             };
             program
-                .check_result(&result, &sent)
+                .check_result(&evidence.sim.programs, &result, &sent)
                 .or_else(|why| wrong(format!("{why}; the result is {result}")))
         }
         Status::ContinuedAsNew if program.continues() => Ok(()),
         Status::Canceled if program.heeds_cancel && asked(&[OpKind::Cancel]) => Ok(()),
         Status::Terminated if asked(&[OpKind::Terminate, OpKind::StartTerminating, OpKind::Delete]) => Ok(()),
+        // Its parent did not wait for it.
+        Status::Terminated if ended_early(evidence, started) => Ok(()),
         Status::Failed if started.attempt <= program.failing_runs => Ok(()),
         status => wrong(format!("{} ended as {status:?}", run.execution.run_id())),
     }
+}
+
+/// Whether the parent of a run closed without the child's result.
+fn ended_early(evidence: &Evidence<'_>, child: &WorkflowExecutionStartedEventAttributes) -> bool {
+    let Some(parent) = &child.parent_workflow_execution else { return false };
+    let parent = evidence.of(&parent.workflow_id).find(|run| run.execution.run_id() == parent.run_id);
+    // A parent that is not there any more was deleted.
+    parent.is_none_or(|run| {
+        matches!(run.execution.status(), Status::Canceled | Status::Terminated)
+            && run.execution.children.values().any(|known| known.initiated.workflow_id == child.workflow_id)
+    })
 }

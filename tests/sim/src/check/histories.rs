@@ -110,6 +110,22 @@ fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
             refers(a.started_event_id, &[T::TimerStarted])
         }
         Attributes::MarkerRecordedEventAttributes(a) => command(a.workflow_task_completed_event_id),
+        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a) => {
+            command(a.workflow_task_completed_event_id)
+        }
+        Attributes::ChildWorkflowExecutionStartedEventAttributes(a) => {
+            refers(a.initiated_event_id, &[T::StartChildWorkflowExecutionInitiated])
+        }
+        Attributes::ChildWorkflowExecutionCompletedEventAttributes(a) => {
+            refers(a.initiated_event_id, &[T::StartChildWorkflowExecutionInitiated])?;
+            refers(a.started_event_id, &[T::ChildWorkflowExecutionStarted])
+        }
+        Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
+            command(a.workflow_task_completed_event_id)
+        }
+        Attributes::ExternalWorkflowExecutionSignaledEventAttributes(a) => {
+            refers(a.initiated_event_id, &[T::SignalExternalWorkflowExecutionInitiated])
+        }
         _ => Ok(()),
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             if let Some(wake) = todo::wake_at(execution) {
                 expected.insert(rows::wake_key(wake, key), Some(Vec::new()));
             }
-            if todo::owes_tasks(execution) {
+            if todo::owes(execution) {
                 expected.insert(owed_key(key), Some(Vec::new()));
             }
             let row = Row::of(execution);

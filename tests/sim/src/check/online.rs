@@ -78,6 +78,11 @@ fn count_event(sim: &mut Sim, event: &HistoryEvent) {
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(_)) => {
             sim.coverage.hit("a workflow continued as new");
         }
+        Some(Attributes::WorkflowExecutionTerminatedEventAttributes(a))
+            if a.reason == "by parent close policy" =>
+        {
+            sim.coverage.hit("a child was terminated by its parent's close");
+        }
         Some(Attributes::WorkflowExecutionFailedEventAttributes(a)) if !a.new_execution_run_id.is_empty() => {
             sim.coverage.hit("a workflow was retried");
         }
@@ -89,6 +94,9 @@ fn count_event(sim: &mut Sim, event: &HistoryEvent) {
         EventType::TimerFired => sim.coverage.hit("a timer fired"),
         EventType::TimerCanceled => sim.coverage.hit("a timer was cancelled"),
         EventType::MarkerRecorded => sim.coverage.hit("a marker was recorded"),
+        EventType::ChildWorkflowExecutionStarted => sim.coverage.hit("a child was started"),
+        EventType::ChildWorkflowExecutionCompleted => sim.coverage.hit("a child ended"),
+        EventType::ExternalWorkflowExecutionSignaled => sim.coverage.hit("a signal reached another workflow"),
         EventType::WorkflowExecutionCompleted => sim.coverage.hit("a workflow completed"),
         EventType::WorkflowExecutionCanceled => sim.coverage.hit("a workflow was cancelled"),
         EventType::WorkflowExecutionTerminated => sim.coverage.hit("a workflow was terminated"),

@@ -12,6 +12,7 @@ use everlog_proto::api::{enums::v1::EventType, history::v1::history_event::Attri
 use super::{Checked, Evidence, broken};
 use crate::{
     machine::text_of,
+    program::is_of_parent,
     record::{Ended, OpKind},
 };
 
@@ -28,6 +29,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 continue;
             };
             let text = a.input.as_ref().map(text_of).unwrap_or_default();
+            if is_of_parent(&text) {
+                continue;
+            }
             let op: Option<usize> = text.strip_prefix("op-").and_then(|number| number.parse().ok());
             let sent = op.and_then(|op| ops.get(op)).is_some_and(|sent| {
                 sent.workflow == run.workflow()

@@ -100,6 +100,12 @@ fn is_of_command(event: &HistoryEvent, completed: i64) -> bool {
         Some(Attributes::TimerStartedEventAttributes(a)) => a.workflow_task_completed_event_id == completed,
         Some(Attributes::TimerCanceledEventAttributes(a)) => a.workflow_task_completed_event_id == completed,
         Some(Attributes::MarkerRecordedEventAttributes(a)) => a.workflow_task_completed_event_id == completed,
+        Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a)) => {
+            a.workflow_task_completed_event_id == completed
+        }
+        Some(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a)) => {
+            a.workflow_task_completed_event_id == completed
+        }
         Some(Attributes::WorkflowExecutionCompletedEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
@@ -125,6 +131,12 @@ fn effect(event: &HistoryEvent) -> Option<String> {
         Some(Attributes::TimerStartedEventAttributes(a)) => format!("timer {}", a.timer_id),
         Some(Attributes::TimerCanceledEventAttributes(a)) => format!("cancel timer {}", a.timer_id),
         Some(Attributes::MarkerRecordedEventAttributes(a)) => format!("marker {}", a.marker_name),
+        Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a)) => {
+            format!("child {}", a.workflow_id)
+        }
+        Some(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a)) => {
+            format!("signal {}", a.input.as_ref().map(machine::text_of).unwrap_or_default())
+        }
         _ => match event_type(event) {
             EventType::WorkflowExecutionCompleted => "complete".into(),
             EventType::WorkflowExecutionFailed => "fail".into(),
@@ -144,6 +156,10 @@ fn intent(command: &Command) -> String {
         Some(Attrs::StartTimerCommandAttributes(a)) => format!("timer {}", a.timer_id),
         Some(Attrs::CancelTimerCommandAttributes(a)) => format!("cancel timer {}", a.timer_id),
         Some(Attrs::RecordMarkerCommandAttributes(a)) => format!("marker {}", a.marker_name),
+        Some(Attrs::StartChildWorkflowExecutionCommandAttributes(a)) => format!("child {}", a.workflow_id),
+        Some(Attrs::SignalExternalWorkflowExecutionCommandAttributes(a)) => {
+            format!("signal {}", a.input.as_ref().map(machine::text_of).unwrap_or_default())
+        }
         _ => match command.command_type() {
             CommandType::CompleteWorkflowExecution => "complete",
             CommandType::FailWorkflowExecution => "fail",

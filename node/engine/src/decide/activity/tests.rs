@@ -41,7 +41,7 @@ use crate::{
     limits::Limits,
     reject::Reject,
     reply::{CompletedReply, Reply},
-    request::{ActivityRef, Request, TakeActivityTask, TakeWorkflowTask},
+    request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeWorkflowTask},
     shared::Shared,
     stamp::Stamp,
     time::{Time, proto_duration},
@@ -151,7 +151,11 @@ impl Story {
             ..Default::default()
         };
         let token = TaskToken::decode(&token).expect("our own token");
-        match self.ask(Request::CompleteWorkflowTask { token, request: Box::new(request) })? {
+        match self.ask(Request::CompleteWorkflowTask {
+            token,
+            request: Box::new(request),
+            namespaces: Namespaces::default(),
+        })? {
             Reply::Completed(completed) => Ok(completed),
             other => panic!("{other:?} does not answer a completion"),
         }

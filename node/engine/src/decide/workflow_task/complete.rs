@@ -23,7 +23,7 @@ use crate::{
     planted,
     reject::Reject,
     reply::{CompletedReply, Reply},
-    request::TaskEnd,
+    request::{Namespaces, TaskEnd},
     time::{DURATION_MAX, set_duration},
     token::TaskToken,
     turn::Turn,
@@ -33,6 +33,7 @@ pub fn complete(
     turn: &mut Turn<'_>,
     token: &TaskToken,
     request: &RespondWorkflowTaskCompletedRequest,
+    namespaces: &Namespaces,
 ) -> Decided {
     if !turn.execution.is_running() {
         return Err(Reject::workflow_task_not_found());
@@ -51,7 +52,7 @@ pub fn complete(
     }
 
     let before = turn.checkpoint();
-    match carry_out(turn, request) {
+    match carry_out(turn, request, namespaces) {
         Ok(ended) => Ok(Some(finish(turn, request, ended, heartbeat, &task))),
         Err(bad) => {
             if !planted::is("commands_half_applied") {
@@ -72,6 +73,7 @@ pub struct Outcome {
 fn carry_out(
     turn: &mut Turn<'_>,
     request: &RespondWorkflowTaskCompletedRequest,
+    namespaces: &Namespaces,
 ) -> Result<Outcome, BadCommand> {
     let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
     turn.holding = true;
@@ -89,7 +91,8 @@ fn carry_out(
     };
     let completed_event_id = turn.event(Attributes::WorkflowTaskCompletedEventAttributes(completed));
     set_sticky(turn, request);
-    command::run(turn, &request.commands, completed_event_id, &request.identity)
+    let task = command::Task { completed_event_id, identity: &request.identity, namespaces };
+    command::run(turn, &request.commands, task)
 }
 
 fn set_sticky(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) {

@@ -1,0 +1,107 @@
+//! Events and refusals as lines of text.
+
+use everlog_proto::api::history::v1::{HistoryEvent, history_event::Attributes};
+
+use crate::{execution::event_type, reject::Reject};
+
+pub(super) fn name(event: &HistoryEvent) -> String {
+    format!("{:?}", event_type(event))
+}
+
+/// One line of a history: the id, the type, and what tells one event from another of its type.
+pub(super) fn shown(event: &HistoryEvent) -> String {
+    use Attributes as A;
+    let about = match event.attributes.as_ref() {
+        Some(A::WorkflowExecutionStartedEventAttributes(a)) => {
+            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
+            let continued = if a.continued_execution_run_id.is_empty() { "" } else { " continued" };
+            format!("{attempt}{continued}")
+        }
+        Some(A::WorkflowTaskScheduledEventAttributes(a)) => {
+            let queue = a.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
+            let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
+            format!(" on {queue}{attempt}")
+        }
+        Some(A::WorkflowTaskFailedEventAttributes(a)) => {
+            let failure = a.failure.as_ref().map(|f| format!(" {:?}", f.message)).unwrap_or_default();
+            format!(" {:?}{failure}", a.cause())
+        }
+        Some(A::WorkflowTaskTimedOutEventAttributes(a)) => format!(" {:?}", a.timeout_type()),
+        Some(A::WorkflowExecutionSignaledEventAttributes(a)) => format!(" {}", a.signal_name),
+        Some(A::WorkflowExecutionTerminatedEventAttributes(a)) => format!(" {:?}", a.reason),
+        Some(A::WorkflowExecutionFailedEventAttributes(a)) => format!(" {:?}", a.retry_state()),
+        Some(A::WorkflowExecutionTimedOutEventAttributes(a)) => format!(" {:?}", a.retry_state()),
+        Some(A::TimerStartedEventAttributes(a)) => format!(" {}", a.timer_id),
+        Some(A::TimerFiredEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
+        Some(A::TimerCanceledEventAttributes(a)) => format!(" {} of {}", a.timer_id, a.started_event_id),
+        Some(A::MarkerRecordedEventAttributes(a)) => format!(" {}", a.marker_name),
+        Some(A::ActivityTaskScheduledEventAttributes(a)) => format!(" {}", a.activity_id),
+        Some(A::ActivityTaskStartedEventAttributes(a)) => {
+            let failure =
+                a.last_failure.as_ref().map(|f| format!(" after {:?}", f.message)).unwrap_or_default();
+            format!(" {} attempt {}{failure}", a.scheduled_event_id, a.attempt)
+        }
+        Some(A::ActivityTaskCompletedEventAttributes(a)) => {
+            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
+        }
+        Some(A::ActivityTaskFailedEventAttributes(a)) => {
+            format!(" {} started {} {:?}", a.scheduled_event_id, a.started_event_id, a.retry_state())
+        }
+        Some(A::ActivityTaskTimedOutEventAttributes(a)) => {
+            let message = a.failure.as_ref().map(|f| f.message.clone()).unwrap_or_default();
+            format!(
+                " {} started {} {:?} {message:?}",
+                a.scheduled_event_id,
+                a.started_event_id,
+                a.retry_state()
+            )
+        }
+        Some(A::ActivityTaskCanceledEventAttributes(a)) => {
+            format!(" {} started {}", a.scheduled_event_id, a.started_event_id)
+        }
+        Some(A::ActivityTaskCancelRequestedEventAttributes(a)) => format!(" {}", a.scheduled_event_id),
+        Some(A::StartChildWorkflowExecutionInitiatedEventAttributes(a)) => format!(" {}", a.workflow_id),
+        Some(A::StartChildWorkflowExecutionFailedEventAttributes(a)) => {
+            format!(" {} {:?}", a.initiated_event_id, a.cause())
+        }
+        Some(A::ChildWorkflowExecutionStartedEventAttributes(a)) => format!(" {}", a.initiated_event_id),
+        Some(A::ChildWorkflowExecutionCompletedEventAttributes(a)) => {
+            format!(" {} started {}", a.initiated_event_id, a.started_event_id)
+        }
+        Some(A::ChildWorkflowExecutionFailedEventAttributes(a)) => {
+            format!(" {} started {} {:?}", a.initiated_event_id, a.started_event_id, a.retry_state())
+        }
+        Some(A::ChildWorkflowExecutionCanceledEventAttributes(a)) => {
+            format!(" {} started {}", a.initiated_event_id, a.started_event_id)
+        }
+        Some(A::ChildWorkflowExecutionTimedOutEventAttributes(a)) => {
+            format!(" {} started {} {:?}", a.initiated_event_id, a.started_event_id, a.retry_state())
+        }
+        Some(A::ChildWorkflowExecutionTerminatedEventAttributes(a)) => {
+            format!(" {} started {}", a.initiated_event_id, a.started_event_id)
+        }
+        Some(A::SignalExternalWorkflowExecutionFailedEventAttributes(a)) => {
+            format!(" {} {:?}", a.initiated_event_id, a.cause())
+        }
+        Some(A::ExternalWorkflowExecutionSignaledEventAttributes(a)) => format!(" {}", a.initiated_event_id),
+        Some(A::RequestCancelExternalWorkflowExecutionFailedEventAttributes(a)) => {
+            format!(" {} {:?}", a.initiated_event_id, a.cause())
+        }
+        Some(A::ExternalWorkflowExecutionCancelRequestedEventAttributes(a)) => {
+            format!(" {}", a.initiated_event_id)
+        }
+        _ => String::new(),
+    };
+    format!("{} {}{about}", event.event_id, name(event))
+}
+
+pub(super) fn shown_reject(reject: &Reject) -> String {
+    match reject {
+        Reject::AlreadyStarted { .. } => "AlreadyStarted".to_owned(),
+        Reject::InvalidArgument(text) => format!("InvalidArgument: {text}"),
+        Reject::NotFound(text) => format!("NotFound: {text}"),
+        Reject::BusyWorkflow(text) => format!("BusyWorkflow: {text}"),
+        Reject::WorkflowNotReady(text) => format!("WorkflowNotReady: {text}"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,115 @@
+//! Messages between workflows, carried from one shard to another.
+//!
+//! Nothing is kept here: the sender's state says what it owes, and its shard asks again for what was not
+//! answered. So a message may be dropped at any point, and is when a node or its leadership goes.
+
+use std::{sync::Arc, time::Duration};
+
+use everlog_engine::{
+    message::{Body, Message, Outcome},
+    reject::Reject,
+    reply::Reply,
+    request::Request,
+};
+use everlog_proto::api::enums::v1::{
+    CancelExternalWorkflowExecutionFailedCause, SignalExternalWorkflowExecutionFailedCause,
+    StartChildWorkflowExecutionFailedCause,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    internal::{Internal, InternalReply},
+    router::{Place, Router},
+};
+
+/// Messages that one node carries at a time; the rest wait their turn.
+const UNDER_WAY_MAX: usize = 1024;
+/// The receiver's shard has answered by then, or is asked again later.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub struct Post {
+    router: Router,
+    room: Arc<Semaphore>,
+}
+
+impl Post {
+    pub fn new(router: Router) -> Post {
+        Post { router, room: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
+    }
+
+    /// Takes a message to its receiver, what became of it back to its sender, and goes on with what follows.
+    pub fn send(&self, message: Message) {
+        let post = self.clone();
+        tokio::spawn(async move {
+            let Ok(_room) = post.room.clone().acquire_owned().await else { return };
+            let mut next = Some(message);
+            while let Some(message) = next {
+                next = post.carry(message).await;
+            }
+        });
+    }
+
+    async fn carry(&self, mut message: Message) -> Option<Message> {
+        let known = self.router.cluster().borrow().clone();
+        let from = known.namespace_by_id(&message.from.workflow.namespace_id).ok()?;
+        message.from_namespace = from.name.clone();
+        let to = known.namespace_by_id(&message.to.namespace_id).ok();
+        let outcome = if to.is_some() {
+            tokio::time::timeout(ANSWER_TIMEOUT, self.ask(&message)).await
+        } else {
+            Ok(Ok(without_namespace(&message.body)))
+        };
+        let Ok(Ok(outcome)) = outcome else {
+            self.router.offer_refused(&message.from);
+            return None;
+        };
+        if matches!(message.body, Body::ReleaseChild) {
+            return None;
+        }
+        let delivered = Request::Delivered {
+            run_id: message.from.run_id.to_string(),
+            subject: message.subject,
+            outcome,
+            namespace: to.map(|namespace| namespace.name.clone()).unwrap_or_default(),
+        };
+        match self.router.call(message.from.workflow, delivered).await {
+            Ok(Reply::Noted(next)) => next.map(|next| *next),
+            _ => None,
+        }
+    }
+
+    async fn ask(&self, message: &Message) -> Result<Outcome, Reject> {
+        match self.router.locate(&message.to.namespace_id, &message.to.workflow_id) {
+            Place::Here { .. } => hear(&self.router, message.clone()).await,
+            Place::There { node, .. } => {
+                match self.router.internal(node, &Internal::Message(message.clone())).await? {
+                    InternalReply::Message(outcome) => Ok(outcome),
+                    InternalReply::Reject(reject) => Err(reject),
+                    _ => Err(Reject::Unavailable("no answer to a message".into())),
+                }
+            }
+            Place::Nowhere { .. } => Err(Reject::Unavailable("the receiver's shard has no leader".into())),
+        }
+    }
+}
+
+/// A message for a workflow whose shard this node leads.
+pub async fn hear(router: &Router, message: Message) -> Result<Outcome, Reject> {
+    match router.call(message.to.clone(), Request::Message(Box::new(message))).await? {
+        Reply::Message(outcome) => Ok(outcome),
+        _ => Err(Reject::Internal("a message is answered with its outcome".into())),
+    }
+}
+
+/// The receiver's namespace has been deleted.
+fn without_namespace(body: &Body) -> Outcome {
+    let cause = match body {
+        Body::StartChild(_) => StartChildWorkflowExecutionFailedCause::NamespaceNotFound as i32,
+        Body::Signal { .. } => SignalExternalWorkflowExecutionFailedCause::NamespaceNotFound as i32,
+        Body::Cancel { .. } => CancelExternalWorkflowExecutionFailedCause::NamespaceNotFound as i32,
+        Body::IsChildKnown { .. } => return Outcome::Unknown,
+        _ => return Outcome::Done,
+    };
+    Outcome::Failed { cause }
+}
