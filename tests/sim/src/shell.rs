@@ -477,6 +477,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 queue,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt } => {
@@ -486,6 +487,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 attempt,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
