@@ -55,6 +55,17 @@ pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> 
     Ok(())
 }
 
+/// Says of each value which type its attribute has, as descriptions show it.
+pub(super) fn annotate(scope: &Scope, attributes: Option<&mut SearchAttributes>) {
+    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+    for (name, payload) in attributes.into_iter().flat_map(|attributes| &mut attributes.indexed_fields) {
+        let added = || ValueType::from_api(*custom.as_ref()?.get(name)? as i32);
+        if let Some(kind) = find(predefined_attributes(), name).or_else(added) {
+            payload.metadata.insert("type".to_owned(), kind.to_string().into_bytes());
+        }
+    }
+}
+
 fn invalid<T>(message: String) -> Result<T, Status> {
     Err(Status::invalid_argument(message))
 }

@@ -9,6 +9,7 @@ mod online;
 mod reads;
 mod replicas;
 mod rest;
+mod schedules;
 mod signals;
 mod starts;
 mod timers;
@@ -48,7 +49,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     replicas::check,
     histories::check,
     index::check,
@@ -60,6 +61,7 @@ const CHECKS: [Check; 12] = [
     workflow_tasks::check,
     reads::check,
     expected::check,
+    schedules::check,
     rest::check,
 ];
 
