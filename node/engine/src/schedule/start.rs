@@ -15,7 +15,7 @@ use super::{
     state::{Launch, Running, ScheduleState},
     turn::seconds_text,
 };
-use crate::codec::Proto;
+use crate::{codec::Proto, planted};
 
 const STARTED_BY: &str = "TemporalScheduledById";
 const STARTED_FOR: &str = "TemporalScheduledStartTime";
@@ -49,7 +49,11 @@ pub(crate) fn ask(state: &ScheduleState, schedule: &Schedule, launch: &Launch) -
         workflow_run_timeout: action.workflow_run_timeout,
         workflow_task_timeout: action.workflow_task_timeout,
         identity: identity(state),
-        request_id: launch.request_id.clone(),
+        request_id: if planted::is("launch_renamed") {
+            format!("{}-{}", launch.request_id, state.version)
+        } else {
+            launch.request_id.clone()
+        },
         workflow_id_reuse_policy: reuse as i32,
         workflow_id_conflict_policy: WorkflowIdConflictPolicy::Fail as i32,
         retry_policy: action.retry_policy,

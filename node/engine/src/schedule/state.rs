@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::{self, CodecError},
     key::WorkflowKey,
+    planted,
     time::Time,
 };
 
@@ -221,10 +222,11 @@ impl ScheduleState {
 
     /// Whether somebody has to be asked for something: a leader does not let it out of its sight.
     pub fn owes(&self) -> bool {
+        let launches = !self.launching.is_empty() && !planted::is("launch_forgotten");
         let waits = !self.buffered.is_empty() && !self.running.is_empty();
         let stops = self.running.iter().any(|running| running.stop.is_some_and(|stop| !stop.told));
         let watches = !self.running.is_empty() && self.pauses_on_failure();
-        self.is_open() && (!self.launching.is_empty() || waits || stops || watches)
+        self.is_open() && (launches || waits || stops || watches)
     }
 
     /// When a leader that does not have it in memory must look at it.
