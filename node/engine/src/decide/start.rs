@@ -508,7 +508,7 @@ fn text_payloads(text: &str) -> Payloads {
     Payloads { payloads: vec![payload] }
 }
 
-fn json_string(text: &str) -> String {
+pub(crate) fn json_string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

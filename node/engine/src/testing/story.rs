@@ -11,6 +11,7 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
+mod schedules;
 mod shown;
 mod words;
 
@@ -42,6 +43,7 @@ use crate::{
     reject::Reject,
     reply::Reply,
     request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    schedule::ask::Ask,
     shard::{Call, Input, Offer, OfferedTask, Output, Shard},
     time::Time,
     token::TaskToken,
@@ -75,6 +77,8 @@ pub struct Story {
     /// Messages on their way, and what was told to their senders.
     messages: BTreeMap<Call, Message>,
     noted: BTreeSet<Call>,
+    /// Questions of schedules on their way.
+    asks: BTreeMap<Call, (u64, Ask)>,
     /// Messages are lost from here on.
     deaf: bool,
     offers: Vec<Offer>,
@@ -103,6 +107,7 @@ impl Story {
             replies: BTreeMap::new(),
             messages: BTreeMap::new(),
             noted: BTreeSet::new(),
+            asks: BTreeMap::new(),
             deaf: false,
             offers: Vec::new(),
             tokens: BTreeMap::new(),
@@ -187,7 +192,7 @@ impl Story {
                 self.commit_held();
                 Ok(Reply::Done)
             }
-            _ => panic!("no such verb: {line}"),
+            _ => self.tell_schedule(verb, id, &words, line),
         };
         match outcome {
             Ok(Reply::TaskGone) => self.say(&format!("! {line}: task gone")),
@@ -296,6 +301,7 @@ impl Story {
                 Output::Reply { call, reply } => self.answered(call, reply),
                 Output::Offer(offer) => self.offers.push(offer),
                 Output::Send(message) => self.send(*message),
+                Output::Ask { ask, workflow, request } => self.ask(ask, workflow, request),
             }
             self.shard.end_turn(self.now, &self.tables);
         }
@@ -320,6 +326,9 @@ impl Story {
                 self.send(*next);
             }
             return;
+        }
+        if let Some((ask, asked)) = self.asks.remove(&call) {
+            return self.asked(ask, &asked, reply);
         }
         let Some(message) = self.messages.remove(&call) else {
             self.replies.insert(call, reply);
