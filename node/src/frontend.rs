@@ -21,6 +21,7 @@ pub mod wire;
 mod activity;
 mod describe;
 mod events;
+mod gzip;
 mod history;
 mod namespace;
 mod operator;

@@ -147,8 +147,10 @@ impl Deferred for StoredExecution {
     }
 
     fn approximate_bytes(&self) -> usize {
-        const EXECUTION_BYTES: usize = 1024;
-        EXECUTION_BYTES + self.0.activities.len() * 256 + self.0.buffered_bytes()
+        // Most of it are the attributes of its first event, which take that much however little they say.
+        const EXECUTION_BYTES: usize = 3 << 10;
+        const ACTIVITY_BYTES: usize = 1 << 10;
+        EXECUTION_BYTES + self.0.activities.len() * ACTIVITY_BYTES + self.0.buffered_bytes()
     }
 }
 

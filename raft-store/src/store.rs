@@ -39,7 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let (wal, checkpoint) = (WalOptions::default(), CheckpointOptions::default());
-        Options { wal, checkpoint, cache_bytes: 128 << 20 }
+        Options { wal, checkpoint, cache_bytes: 16 << 20 }
     }
 }
 

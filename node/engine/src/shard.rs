@@ -9,6 +9,7 @@
 mod actor;
 mod decide;
 mod offers;
+mod parked;
 mod schedules;
 #[cfg(test)]
 mod stories;
@@ -19,6 +20,7 @@ use std::{
 };
 
 use actor::Actor;
+use parked::Parking;
 
 use crate::{
     execution::Execution,
@@ -46,7 +48,7 @@ type Answer = (Call, Result<Reply, Reject>);
 /// Requests that may wait for one actor.
 pub const ACTOR_WAITING_MAX: usize = 20_000;
 /// Actors kept in memory after they have nothing more to do.
-pub const ACTORS_IDLE_MAX: usize = 512;
+pub const ACTORS_IDLE_MAX: usize = 128;
 /// Due runs that are woken in one turn.
 pub const WAKES_PER_TURN_MAX: usize = 512;
 /// Facts in one entry, roughly; a turn with more to decide proposes several entries.
@@ -177,7 +179,9 @@ pub struct Shard {
     actors: BTreeMap<WorkflowKey, Actor>,
     /// Actors with waiting requests and no batch on its way.
     ready: BTreeSet<WorkflowKey>,
-    /// Actors by the time they want to be looked at.
+    /// Workflows without an actor whose tasks wait at a queue.
+    parked: Parking,
+    /// Actors, and parked workflows, by the time they want to be looked at.
     wakes: BTreeSet<(Time, WorkflowKey)>,
     /// Actors that may be dropped, least recently used first.
     idle: BTreeSet<(u64, WorkflowKey)>,
@@ -201,6 +205,7 @@ impl Shard {
             decisions: 0,
             actors: BTreeMap::new(),
             ready: BTreeSet::new(),
+            parked: Parking::default(),
             wakes: BTreeSet::new(),
             idle: BTreeSet::new(),
             sleeping: BTreeMap::new(),
@@ -270,8 +275,10 @@ impl Shard {
                     actor.offer_again(now, &run);
                     self.touch(now, &run.workflow);
                 }
+                self.parked.offer_again(now, &run, &mut self.wakes);
             }
             Input::QueuesMoved => {
+                self.parked.forget_offers(now, &mut self.wakes);
                 let keys: Vec<WorkflowKey> = self.actors.keys().cloned().collect();
                 for key in keys {
                     if let Some(actor) = self.actors.get_mut(&key) {
@@ -344,6 +351,7 @@ impl Shard {
             self.outputs.push_back(Output::Reply { call, reply: Err(not_led()) });
         }
         self.ready.clear();
+        self.parked.clear();
         self.wakes.clear();
         self.idle.clear();
         self.sleeping.clear();
@@ -372,6 +380,9 @@ impl Shard {
                 actor.load(&run_id, world);
                 actor.current = Some(run_id.into());
             }
+            self.parked.unpark(&mut actor, |actor, run_id| {
+                actor.load(run_id, world);
+            });
             actor
         })
     }
@@ -402,7 +413,7 @@ impl Shard {
             actor.wake = Some(wake);
             self.wakes.insert((wake, workflow.clone()));
         }
-        if actor.is_idle() {
+        if actor.is_idle(now) {
             self.decisions += 1;
             actor.idle_since = Some(self.decisions);
             self.idle.insert((self.decisions, workflow.clone()));
@@ -418,9 +429,14 @@ impl Shard {
             }
             budget -= 1;
             self.wakes.pop_first();
+            if self.parked.contains(&workflow) {
+                self.activate(&workflow, world);
+            }
             if let Some(actor) = self.actors.get_mut(&workflow) {
                 actor.wake = None;
-                actor.waiting.push_back((None, Request::Wake));
+                if actor.is_due(now) {
+                    actor.waiting.push_back((None, Request::Wake));
+                }
             }
             self.touch(now, &workflow);
         }
@@ -476,12 +492,15 @@ impl Shard {
         }
     }
 
-    /// Sleeping runs cost no memory: their rows wake them.
+    /// Sleeping runs cost no memory: their rows wake them. Runs that wait for a worker cost little.
     fn drop_idle(&mut self, world: &dyn World) {
         while self.idle.len() > ACTORS_IDLE_MAX {
             let Some((_, workflow)) = self.idle.pop_first() else { break };
             let Some(actor) = self.actors.remove(&workflow) else { continue };
-            if let Some(wake) = actor.wake {
+            let wake = actor.wake;
+            if !self.parked.park(actor)
+                && let Some(wake) = wake
+            {
                 self.wakes.remove(&(wake, workflow.clone()));
             }
             let slot = workflow.slot();

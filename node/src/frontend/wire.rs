@@ -5,13 +5,12 @@
 //! together from stored bytes. So messages are not decoded here. The texts of the refusals are those of
 //! the Go library that the real server runs on; clients match some of them.
 
-use std::io::{Read, Write};
-
-use bytes::{BufMut, Bytes, BytesMut};
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use tonic::{Status, body::Body};
+
+use super::gzip;
 
 /// The largest message that is accepted, before and after decompression.
 pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -96,10 +95,7 @@ fn announced_length(received: &[u8], bytes_max: usize) -> Result<usize, Status> 
 }
 
 fn decompress(message: &[u8], bytes_max: usize) -> Result<Bytes, Status> {
-    let mut decompressed = Vec::with_capacity(bytes_max.min(message.len().saturating_mul(4)));
-    // One byte more than allowed is enough to know.
-    let mut decoder = GzDecoder::new(message).take(bytes_max as u64 + 1);
-    decoder.read_to_end(&mut decompressed).map_err(|error| {
+    let decompressed = gzip::decompress(message, bytes_max).map_err(|error| {
         Status::internal(format!("grpc: failed to decompress the received message: {error}"))
     })?;
     if decompressed.len() > bytes_max {
@@ -111,19 +107,14 @@ fn decompress(message: &[u8], bytes_max: usize) -> Result<Bytes, Status> {
 
 /// The answer to a call that went well.
 pub fn answer(message: &Bytes, encoding: Encoding) -> Response<Body> {
-    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + message.len());
-    framed.put_slice(&[0; PREFIX_BYTES]);
+    let mut framed = Vec::with_capacity(PREFIX_BYTES + message.len());
+    framed.extend([0; PREFIX_BYTES]);
     let compress = encoding == Encoding::Gzip && message.len() >= COMPRESSED_BYTES_MIN;
-    let mut framed = if compress {
-        let mut encoder = GzEncoder::new(framed.writer(), Compression::fast());
-        match encoder.write_all(message).and_then(|()| encoder.finish()) {
-            Ok(writer) => writer.into_inner(),
-            Err(error) => return refusal(&Status::internal(error.to_string())),
-        }
+    if compress {
+        gzip::compress(message, &mut framed);
     } else {
-        framed.put_slice(message);
-        framed
-    };
+        framed.extend_from_slice(message);
+    }
     let length = framed.len() - PREFIX_BYTES;
     let Ok(announced) = u32::try_from(length) else {
         return refusal(&Status::resource_exhausted(format!("grpc: message too large: {length} bytes")));
@@ -136,7 +127,7 @@ pub fn answer(message: &Bytes, encoding: Encoding) -> Response<Body> {
         trailers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
         Some(Ok(trailers))
     };
-    let mut response = Response::new(Body::new(Full::new(framed.freeze()).with_trailers(trailers)));
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(framed)).with_trailers(trailers)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC_CONTENT_TYPE));
     headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -176,9 +167,9 @@ mod tests {
     }
 
     fn gzip(message: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(message).unwrap();
-        encoder.finish().unwrap()
+        let mut frame = Vec::new();
+        gzip::compress(message, &mut frame);
+        frame
     }
 
     #[tokio::test]

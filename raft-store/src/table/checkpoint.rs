@@ -43,7 +43,7 @@ pub struct CheckpointOptions {
 
 impl Default for CheckpointOptions {
     fn default() -> CheckpointOptions {
-        CheckpointOptions { overlay_bytes_max: 64 << 20, every: Duration::from_secs(60) }
+        CheckpointOptions { overlay_bytes_max: 32 << 20, every: Duration::from_secs(60) }
     }
 }
 

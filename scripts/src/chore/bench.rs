@@ -7,7 +7,11 @@
 //!
 //! The figures decide nothing: a run counts as passed when it could be measured.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -28,14 +32,15 @@ use subject::Kind;
 
 const USAGE: &str =
     "cargo x bench [--load-dir DIR] [--subjects a,b] [--scenarios a,b] [--seconds N] [--warmup N]
-                [--idle N] [--markdown FILE]
+                [--idle N] [--idle-peers N] [--markdown FILE]
 
   --load-dir   folder with temporal-load/ and restate-load/ (default ../shared/bench beside the checkout)
   --subjects   everlog-1, everlog-3, temporal, restate-1, restate-3 (default: the first four)
   --scenarios  by name, such as hello-c1 (default: all; `none` lists them)
   --seconds    measured time of a run (default 8)
   --warmup     load thrown away first (default 2)
-  --idle       sleeping workflows for the memory figure (default 2000; 0 leaves it out)
+  --idle       sleeping workflows for the memory figure of ours (default 100000; 0 leaves it out)
+  --idle-peers the same for the peers, which take longer to start them (default 2000)
   --markdown   where the tables go as Markdown (default target/bench.md)";
 
 /// What the command line asks for.
@@ -47,6 +52,7 @@ struct Options {
     seconds: f64,
     warmup: f64,
     idle: u64,
+    idle_peers: u64,
     markdown: PathBuf,
 }
 
@@ -92,13 +98,12 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
                 }
             }
         }
-        if options.idle > 0 {
-            match load.idle(&subject, options.idle) {
+        drop(subject);
+        let asleep = if kind.is_ours() { options.idle } else { options.idle_peers };
+        if asleep > 0 {
+            match measure_idle(*kind, asleep, &load, server.as_deref(), &peers, &data) {
                 Ok(figures) => {
-                    println!(
-                        "    idle: {} bytes a sleeping workflow",
-                        figures.idle_bytes.unwrap_or_default()
-                    );
+                    println!("    {}", report::idle_line(asleep, &figures));
                     tally.passed += 1;
                     measured.push((scenario::IDLE, *kind, figures));
                 }
@@ -119,6 +124,20 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     Ok(tally.not_empty("bench"))
 }
 
+/// Workflows that sleep, on a server that has done nothing else: what earlier load left in its caches would
+/// hide what these take.
+fn measure_idle(
+    kind: Kind,
+    asleep: u64,
+    load: &load::Load,
+    server: Option<&Path>,
+    peers: &peers::Peers,
+    data: &Path,
+) -> Result<load::Figures> {
+    let subject = subject::start(kind, server, peers, &data.join(format!("{}-idle", kind.name())))?;
+    load.idle(&subject, asleep)
+}
+
 /// One run of the load must end by itself; a server that hangs must not hold up the others.
 fn run_limit(seconds: f64, warmup: f64) -> Duration {
     Duration::from_secs_f64(seconds + warmup) + Duration::from_secs(120)
@@ -136,7 +155,8 @@ fn options(workspace: &Workspace, arguments: &[String]) -> Result<Options> {
         scenarios: scenario::ALL.iter().collect(),
         seconds: 8.0,
         warmup: 2.0,
-        idle: 2_000,
+        idle: 100_000,
+        idle_peers: 2_000,
         markdown: workspace.path("target/bench.md"),
     };
     let mut arguments = arguments.iter();
@@ -148,6 +168,7 @@ fn options(workspace: &Workspace, arguments: &[String]) -> Result<Options> {
             "--seconds" => options.seconds = value()?.parse()?,
             "--warmup" => options.warmup = value()?.parse()?,
             "--idle" => options.idle = value()?.parse()?,
+            "--idle-peers" => options.idle_peers = value()?.parse()?,
             "--subjects" => options.subjects = value()?.split(',').map(Kind::parse).collect::<Result<_>>()?,
             "--scenarios" => {
                 options.scenarios = value()?.split(',').map(scenario::find).collect::<Result<_>>()?;

@@ -23,14 +23,15 @@ use crate::{
 };
 
 /// Facts that nobody waits for are written with the next change, or after this time.
-pub(super) const SOFT_FACTS_DELAY: Duration = Duration::from_millis(100);
+const SOFT_FACTS_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Actor {
     pub(super) workflow: WorkflowKey,
     /// The latest run.
     pub(super) current: Option<Arc<str>>,
-    pub(super) runs: BTreeMap<Arc<str>, Run>,
+    /// Boxed, because a map makes room for many and nearly all actors have one.
+    pub(super) runs: BTreeMap<Arc<str>, Box<Run>>,
     /// Requests in order of arrival; those without a call are the shard's own.
     pub(super) waiting: VecDeque<(Option<Call>, Request)>,
     /// A batch is on its way through the log.
@@ -73,15 +74,26 @@ pub(super) struct Watcher {
 }
 
 impl Run {
-    pub(super) fn new(execution: impl Into<Shared<Execution>>, volatile: Volatile) -> Run {
-        Run {
+    pub(super) fn new(execution: impl Into<Shared<Execution>>, volatile: Volatile) -> Box<Run> {
+        Box::new(Run {
             execution: execution.into(),
             volatile,
             soft: Vec::new(),
             soft_since: None,
             offered: BTreeMap::new(),
             sent: BTreeMap::new(),
-        }
+        })
+    }
+
+    /// Whether its row wakes it only later. That of a retry whose back-off has passed lies in the past until
+    /// a worker has taken the task, and would bring the run back at once.
+    fn is_asleep(&self, now: Time) -> bool {
+        todo::wake_at(&self.execution).is_none_or(|at| at > now)
+    }
+
+    /// When facts that waited for a change have waited long enough.
+    pub(super) fn soft_until(&self) -> Option<Time> {
+        self.soft_since.map(|since| since + SOFT_FACTS_DELAY)
     }
 }
 
@@ -106,7 +118,7 @@ impl Actor {
             let execution = world.execution(&self.workflow.run(run_id))?;
             self.runs.insert(run_id.into(), Run::new(execution, Volatile::default()));
         }
-        self.runs.get_mut(run_id)
+        self.runs.get_mut(run_id).map(|run| &mut **run)
     }
 
     pub(super) fn state(&self, run_id: &str) -> Option<StateReply> {
@@ -171,15 +183,24 @@ impl Actor {
     pub(super) fn wake_at(&self, now: Time) -> Option<Time> {
         let runs = self.runs.values().flat_map(|run| {
             let due = todo::wake_at_of_leader(&run.execution, &run.volatile, now);
-            let soft = run.soft_since.map(|since| since + SOFT_FACTS_DELAY);
             let offers = run.offered.values().chain(run.sent.values()).map(|offered| offered.again_at).min();
-            [due, soft, offers].into_iter().flatten()
+            [due, run.soft_until(), offers].into_iter().flatten()
         });
         runs.chain(self.watchers.iter().map(|watcher| watcher.deadline)).min()
     }
 
-    /// Nothing in memory that the tables do not have.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether there is anything to decide at this moment, or only an offer to be repeated.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        let is_past = |time: Option<Time>| time.is_some_and(|time| time <= now);
+        self.watchers.iter().any(|watcher| watcher.deadline <= now)
+            || self.runs.values().any(|run| {
+                is_past(run.soft_until())
+                    || is_past(todo::wake_at_of_leader(&run.execution, &run.volatile, now))
+            })
+    }
+
+    /// Nothing in memory that the tables do not have, but which tasks were offered: that can be parked.
+    pub(super) fn is_idle(&self, now: Time) -> bool {
         self.waiting.is_empty()
             && !self.in_flight
             && self.watchers.is_empty()
@@ -187,8 +208,9 @@ impl Actor {
                 run.soft.is_empty()
                     && run.volatile.started.is_none()
                     && run.volatile.queries.is_empty()
-                    && run.offered.is_empty()
                     && run.sent.is_empty()
+                    && !run.volatile.moved_to_normal
+                    && (run.offered.is_empty() || run.is_asleep(now))
             })
     }
 

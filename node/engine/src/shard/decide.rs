@@ -337,7 +337,7 @@ impl Batch {
     /// Facts that waited for a change to travel with have waited long enough.
     fn harden(&mut self, actor: &mut Actor, run_id: &Arc<str>, now: Time) {
         let Some(run) = actor.runs.get_mut(run_id) else { return };
-        let late = run.soft_since.is_some_and(|since| since + super::actor::SOFT_FACTS_DELAY <= now);
+        let late = run.soft_until().is_some_and(|until| until <= now);
         if late {
             let (execution, volatile) = (run.execution.clone(), run.volatile.clone());
             self.keep(actor, execution, volatile, Vec::new());

@@ -20,15 +20,19 @@ use crate::{
 
 const OFFER_INTERVAL_MIN: Duration = Duration::from_secs(2);
 const OFFER_INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// How soon a task is offered again after a queue refused it.
-const OFFER_AFTER_REFUSAL: Duration = Duration::from_millis(200);
+/// How soon a task is offered again after a queue refused it: soon at first, since the queue may only be
+/// moving. A queue that goes on refusing is full, and has work for its workers until we come back.
+const OFFER_AFTER_REFUSAL_MIN: Duration = Duration::from_millis(200);
+const OFFER_AFTER_REFUSAL_MAX: Duration = Duration::from_secs(10);
+/// More doublings than any of these intervals needs.
+const DOUBLINGS_MAX: u32 = 10;
 /// How long a child waits for its release before it asks for it.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 
 impl Offered {
     /// Made now, after so many times before.
     fn again(now: Time, times: u32) -> Offered {
-        let interval = OFFER_INTERVAL_MIN.saturating_mul(1 << times.min(10)).min(OFFER_INTERVAL_MAX);
+        let interval = doubled(OFFER_INTERVAL_MIN, times).min(OFFER_INTERVAL_MAX);
         Offered { again_at: now + interval, times: times + 1 }
     }
 }
@@ -78,6 +82,20 @@ impl Run {
     }
 }
 
+/// A queue refused these tasks: says when the first of them is to be offered again.
+pub(super) fn put_off<'a>(offers: impl Iterator<Item = &'a mut Offered>, now: Time) -> Option<Time> {
+    let again = offers.map(|offered| {
+        let interval = doubled(OFFER_AFTER_REFUSAL_MIN, offered.times.saturating_sub(1));
+        offered.again_at = offered.again_at.min(now + interval.min(OFFER_AFTER_REFUSAL_MAX));
+        offered.again_at
+    });
+    again.min()
+}
+
+fn doubled(interval: Duration, times: u32) -> Duration {
+    interval.saturating_mul(1 << times.min(DOUBLINGS_MAX))
+}
+
 /// A task that a queue is to be told of.
 struct Owed<'a> {
     task: OfferedTask,
@@ -121,9 +139,7 @@ impl Actor {
     /// A queue refused a task of this run.
     pub(super) fn offer_again(&mut self, now: Time, key: &RunKey) {
         if let Some(run) = self.runs.get_mut(&key.run_id) {
-            for offered in run.offered.values_mut().chain(run.sent.values_mut()) {
-                offered.again_at = offered.again_at.min(now + OFFER_AFTER_REFUSAL);
-            }
+            put_off(run.offered.values_mut().chain(run.sent.values_mut()), now);
         }
     }
 

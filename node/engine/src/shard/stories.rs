@@ -1,11 +1,11 @@
-//! What the shard does with many requests at once, and with large ones.
+//! What the shard does with many requests at once, with large ones, and with many tasks that nobody takes.
 
 use everlog_proto::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
     workflowservice::v1::SignalWorkflowExecutionRequest,
 };
 
-use super::{ENTRY_BYTES_MAX, ENTRY_FACTS_MAX};
+use super::{ACTORS_IDLE_MAX, ENTRY_BYTES_MAX, ENTRY_FACTS_MAX};
 use crate::{limits::Limits, request::Request, testing::Story};
 
 const SIGNAL_BYTES: usize = 1 << 20;
@@ -56,4 +56,49 @@ fn large_signals_are_cut_into_entries_that_a_log_can_take() {
 fn more_facts_than_an_entry_takes_go_into_the_next() {
     let sizes = entries_of(ENTRY_FACTS_MAX + 1, 1);
     assert_eq!(sizes.len(), 2);
+}
+
+#[test]
+fn workflows_that_wait_for_a_worker_keep_no_actor_and_are_offered_again() {
+    const WORKFLOWS: usize = 3 * ACTORS_IDLE_MAX;
+    let mut story = Story::new(Limits::default());
+    for number in 0..WORKFLOWS {
+        story.tell(&format!("start order-{number}"));
+    }
+    assert_eq!(story.actors(), ACTORS_IDLE_MAX, "the others are parked");
+    assert_eq!(story.offers_of(None), WORKFLOWS);
+    story.tell("wait 3s");
+    assert_eq!(story.offers_of(None), 2 * WORKFLOWS, "every task is offered again after the first interval");
+    assert_eq!(story.actors(), ACTORS_IDLE_MAX);
+    // One that was parked goes on as if it had not been.
+    story.tell("take order-0");
+    story.tell("finish order-0 complete=done");
+    let told = story.end();
+    assert!(told.contains("WorkflowExecutionCompleted"), "{told}");
+}
+
+#[test]
+fn a_queue_that_refuses_is_asked_again_soon_and_then_less_often() {
+    const WORKFLOWS: usize = 2 * ACTORS_IDLE_MAX;
+    // The first was parked, the last has an actor.
+    for number in [0, WORKFLOWS - 1] {
+        let mut story = Story::new(Limits::default());
+        for number in 0..WORKFLOWS {
+            story.tell(&format!("start order-{number}"));
+        }
+        let id = &format!("order-{number}");
+        let before = story.offers_of(Some(id));
+        story.refuse_offer(id);
+        story.tell("wait 300ms");
+        assert_eq!(story.offers_of(Some(id)), before + 1, "{id} is offered again soon");
+        story.refuse_offer(id);
+        story.tell("wait 300ms");
+        assert_eq!(story.offers_of(Some(id)), before + 1, "{id} is offered less often now");
+        for _ in 0..20 {
+            story.refuse_offer(id);
+            story.tell("wait 1s");
+        }
+        let offers = story.offers_of(Some(id));
+        assert!((before + 4..before + 9).contains(&offers), "{id} is offered {offers} times");
+    }
 }

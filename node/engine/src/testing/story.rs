@@ -277,6 +277,24 @@ impl Story {
         call
     }
 
+    /// How many actors are in memory.
+    pub fn actors(&self) -> usize {
+        self.shard.actors()
+    }
+
+    /// How often the tasks of a workflow were offered; of all, without a name.
+    pub fn offers_of(&self, id: Option<&str>) -> usize {
+        let is_meant = |offer: &&Offer| id.is_none_or(|id| &*offer.run.workflow.workflow_id == id);
+        self.offers.iter().filter(is_meant).count()
+    }
+
+    /// A queue refuses what it was offered last of a workflow.
+    pub fn refuse_offer(&mut self, id: &str) {
+        if let Some(offer) = self.offered(id, |_| true) {
+            self.input(Input::OfferRefused { run: offer.run });
+        }
+    }
+
     fn input(&mut self, input: Input) {
         self.shard.handle(self.now, input, &self.tables);
         self.run();

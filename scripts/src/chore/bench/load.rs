@@ -18,7 +18,11 @@ use crate::{
 
 const CRATES: &[&str] = &["temporal-load", "restate-load"];
 const IDLE_CONCURRENCY: &str = "64";
-const IDLE_SETTLE_SECONDS: &str = "5";
+/// Long enough for a checkpoint of ours, which comes once a minute, to move what is in memory to the disk.
+const IDLE_SETTLE_SECONDS: &str = "75";
+/// How long the idle server's processor time is read.
+const IDLE_HOLD_SECONDS: &str = "20";
+const IDLE_LIMIT_SECONDS: f64 = 480.0;
 
 #[derive(Debug)]
 pub struct Load {
@@ -36,6 +40,8 @@ pub struct Figures {
     pub rss_mb: f64,
     pub errors: u64,
     pub idle_bytes: Option<f64>,
+    /// Processors that the server keeps busy while all workflows sleep.
+    pub idle_cores: Option<f64>,
 }
 
 /// Builds both in the cache, from a copy: their own folder may be read-only, and cargo writes a lock file.
@@ -75,8 +81,9 @@ impl Load {
     pub fn idle(&self, subject: &Subject, workflows: u64) -> Result<Figures> {
         let mut command = self.command(subject);
         command.args(["--scenario", "idle", "--concurrency", IDLE_CONCURRENCY]);
-        command.args(["--settle", IDLE_SETTLE_SECONDS, "--workflows", &workflows.to_string()]);
-        figures(&mut command, 240.0, 0.0)
+        command.args(["--settle", IDLE_SETTLE_SECONDS, "--hold", IDLE_HOLD_SECONDS]);
+        command.args(["--workflows", &workflows.to_string()]);
+        figures(&mut command, IDLE_LIMIT_SECONDS, 0.0)
     }
 
     fn command(&self, subject: &Subject) -> Command {
@@ -119,6 +126,7 @@ fn figures(command: &mut Command, seconds: f64, warmup: f64) -> Result<Figures> 
         rss_mb: number("server_rss_peak_mb"),
         errors: json["errors"].as_u64().unwrap_or_default(),
         idle_bytes: json["idle_bytes_per_workflow"].as_f64(),
+        idle_cores: json["idle_cpu_cores"].as_f64(),
     })
 }
 

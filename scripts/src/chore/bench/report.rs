@@ -42,6 +42,11 @@ const GOALS: &[Goal] = &[
     },
 ];
 
+/// What a sleeping workflow may take of the memory of one node of ours.
+const IDLE_BYTES_MAX: f64 = 1024.0;
+/// And all of them together of a processor: what an empty node takes.
+const IDLE_CORES_MAX: f64 = 0.05;
+
 /// One run, as it is printed when it ends.
 pub fn line(name: &str, figures: &Figures) -> String {
     format!(
@@ -53,6 +58,15 @@ pub fn line(name: &str, figures: &Figures) -> String {
         figures.cpu_s_per_1000,
         figures.rss_mb,
         figures.errors
+    )
+}
+
+pub fn idle_line(asleep: u64, figures: &Figures) -> String {
+    format!(
+        "{asleep} asleep: {:.0} bytes each, {:.3} cores, {:.0} MB at the most",
+        figures.idle_bytes.unwrap_or_default(),
+        figures.idle_cores.unwrap_or_default(),
+        figures.rss_mb
     )
 }
 
@@ -85,10 +99,19 @@ pub fn markdown(measured: &[Measured]) -> String {
 }
 
 /// A header and a row for each run, scenario by scenario.
-fn rows(measured: &[Measured]) -> Vec<[String; 8]> {
-    let header =
-        ["scenario", "subject", "workflows/s", "p50 ms", "p99 ms", "cpu s/1000", "peak MB", "idle B"]
-            .map(String::from);
+fn rows(measured: &[Measured]) -> Vec<[String; 9]> {
+    let header = [
+        "scenario",
+        "subject",
+        "workflows/s",
+        "p50 ms",
+        "p99 ms",
+        "cpu s/1000",
+        "peak MB",
+        "idle B",
+        "idle cores",
+    ]
+    .map(String::from);
     let mut rows = vec![header];
     let names = scenario::ALL.iter().map(|scenario| scenario.name).chain([scenario::IDLE]);
     for name in names {
@@ -102,6 +125,7 @@ fn rows(measured: &[Measured]) -> Vec<[String; 8]> {
                 format!("{:.2}", figures.cpu_s_per_1000),
                 format!("{:.0}", figures.rss_mb),
                 figures.idle_bytes.map_or_else(String::new, |bytes| format!("{bytes:.0}")),
+                figures.idle_cores.map_or_else(String::new, |cores| format!("{cores:.3}")),
             ]);
         }
     }
@@ -131,6 +155,18 @@ fn ratios(measured: &[Measured]) -> Vec<String> {
                 if ratio <= goal.at_most { "reached" } else { "NOT reached" }
             ));
         }
+    }
+    let asleep = measured.iter().find(|(of, by, _)| *of == scenario::IDLE && *by == OURS);
+    if let Some((_, _, Figures { idle_bytes: Some(bytes), idle_cores: Some(cores), .. })) = asleep {
+        let verdict = |reached: bool| if reached { "reached" } else { "NOT reached" };
+        lines.push(format!(
+            "idle: {bytes:.0} bytes a sleeping workflow, to be at most {IDLE_BYTES_MAX}: {}",
+            verdict(*bytes <= IDLE_BYTES_MAX)
+        ));
+        lines.push(format!(
+            "idle: {cores:.3} cores while all sleep, to be at most {IDLE_CORES_MAX}: {}",
+            verdict(*cores <= IDLE_CORES_MAX)
+        ));
     }
     lines
 }
