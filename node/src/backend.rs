@@ -19,6 +19,7 @@ use everlog_engine::{
     visibility::{Counts, Row},
 };
 use everlog_proto::api::{
+    common::v1::WorkerVersionCapabilities,
     enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
     taskqueue::v1::TaskQueueStatus,
@@ -60,6 +61,10 @@ impl NodeBackend {
             request_id: poll.request_id,
             deadline: Some(self.node.clock.time() + patience),
             max_tasks_per_second: poll.tasks_per_second_max,
+            version_capabilities: (!poll.build_id.is_empty()).then(|| WorkerVersionCapabilities {
+                build_id: poll.build_id,
+                ..WorkerVersionCapabilities::default()
+            }),
             ..Poller::default()
         };
         match self.queues.poll(key, poller).await {

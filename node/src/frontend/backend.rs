@@ -212,6 +212,8 @@ pub struct Poll {
     pub worker_instance_key: String,
     /// Names this poll: a task that is asked for twice under one id is given twice.
     pub request_id: String,
+    /// The worker's build, if it says so.
+    pub build_id: String,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
     /// When the caller gives up. The queue answers a moment before, because an answer that crosses with

@@ -49,8 +49,7 @@ pub(super) async fn create(mut scope: Scope, mut request: CreateScheduleRequest)
     check_action(&scope, &mut schedule)?;
     validate::new_workflow_id(&format!("{ID_PREFIX}{}", request.schedule_id), &scope.limits)?;
     define(&mut schedule)?;
-    search_attributes::validate(&scope, request.search_attributes.as_ref())?;
-    search_attributes::annotate(&scope, request.search_attributes.as_mut());
+    search_attributes::check(&scope, request.search_attributes.as_mut())?;
     validate::memo(request.memo.as_ref(), &scope.limits)?;
     request.schedule = Some(schedule);
     validate::blob(Some(&request), &scope.limits)?;
@@ -74,8 +73,7 @@ pub(super) async fn update(mut scope: Scope, mut request: UpdateScheduleRequest)
     }
     check_action(&scope, &mut schedule)?;
     define(&mut schedule)?;
-    search_attributes::validate(&scope, request.search_attributes.as_ref())?;
-    search_attributes::annotate(&scope, request.search_attributes.as_mut());
+    search_attributes::check(&scope, request.search_attributes.as_mut())?;
     request.schedule = Some(schedule);
     validate::blob(Some(&request), &scope.limits)?;
     name_request(&mut request.request_id);
@@ -208,8 +206,7 @@ fn check_action(scope: &Scope, schedule: &mut Schedule) -> Result<(), Status> {
     if !allowed.contains(&action.workflow_id_reuse_policy()) {
         return Err(Status::invalid_argument("Scheduled workflow must not contain WorkflowIDReusePolicy"));
     }
-    search_attributes::validate(scope, action.search_attributes.as_ref())?;
-    search_attributes::annotate(scope, action.search_attributes.as_mut());
+    search_attributes::check(scope, action.search_attributes.as_mut())?;
     Ok(())
 }
 

@@ -489,6 +489,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 queue,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt } => {
@@ -498,6 +499,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 attempt,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

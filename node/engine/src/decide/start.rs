@@ -405,7 +405,8 @@ fn attributes(
                 .unwrap_or_default(),
         }),
         input: request.input.clone(),
-        workflow_execution_timeout: execution_timeout.map(proto_duration),
+        // A zero that was given is shown, and means the same as nothing.
+        workflow_execution_timeout: request.workflow_execution_timeout,
         workflow_run_timeout: (request.workflow_run_timeout.is_some() || execution_timeout.is_some())
             .then(|| proto_duration(run_timeout)),
         workflow_task_timeout: Some(proto_duration(task_timeout(timeout, run_timeout, stamp.limits))),

@@ -396,6 +396,7 @@ impl Story {
             queue: word(words, "queue").map_or(offer.queue, str::to_owned),
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
+            build_id: String::new(),
         };
         let reply = self.request(id, Request::TakeWorkflowTask(take))?;
         if let Reply::WorkflowTask(task) = &reply {
@@ -436,7 +437,7 @@ impl Story {
                 word => request.commands.push(command(word)),
             }
         }
-        let namespaces = Namespaces { own: NAMESPACE.into(), ids: BTreeMap::new() };
+        let namespaces = Namespaces { own: NAMESPACE.into(), ..Namespaces::default() };
         let request = Request::CompleteWorkflowTask { token, request: Box::new(request), namespaces };
         let reply = self.request(id, request)?;
         if let Reply::Completed(completed) = &reply {
@@ -490,6 +491,7 @@ impl Story {
             attempt,
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
+            build_id: String::new(),
         };
         let reply = self.request(id, Request::TakeActivityTask(take))?;
         if let Reply::ActivityTask(task) = &reply {
