@@ -86,14 +86,22 @@ impl Ask {
         }
     }
 
-    /// What a workflow's answer means. `last_event` reads the event that closed a run.
+    /// What a workflow's answer means. `last_event` reads the event that closed a run, `creator` the request
+    /// that created one: only the latest run of a chain knows its own, and a start that is repeated after the
+    /// chain has gone on has to find out whether it is the one that began it.
     pub fn conclude(
         &self,
         answer: Result<Reply, Reject>,
         last_event: impl FnOnce(&Execution) -> Option<HistoryEvent>,
+        creator: impl FnOnce(&str) -> Option<String>,
     ) -> Asked {
         match (self, answer) {
             (Ask::Start(_), Ok(Reply::Started(started))) => Asked::Started { run_id: started.run_id },
+            (Ask::Start(start), Err(Reject::AlreadyStarted { first_run_id, .. }))
+                if creator(&first_run_id).is_some_and(|creator| creator == start.request_id) =>
+            {
+                Asked::Started { run_id: first_run_id }
+            }
             (Ask::Cancel(_) | Ask::Terminate(_), Ok(_) | Err(Reject::NotFound(_))) => Asked::Done,
             (Ask::Watch { first_run_id, .. }, Ok(Reply::State(state))) => {
                 let execution = &state.execution;
