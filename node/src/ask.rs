@@ -19,6 +19,7 @@ use crate::{
     frontend::backend::{HistoryRead, Order},
     history,
     internal::{Internal, InternalReply},
+    machine,
     router::{Place, Router},
 };
 
@@ -64,7 +65,14 @@ pub async fn here(router: &Router, workflow: &WorkflowKey, ask: &Ask) -> Asked {
         }
         _ => None,
     };
-    ask.conclude(answer, |_| event)
+    ask.conclude(
+        answer,
+        |_| event,
+        |run_id| {
+            let value = router.tables().get(&rows::execution_key(&workflow.run(run_id)))?;
+            Some(machine::execution_of(value).ok()?.create_request_id.clone())
+        },
+    )
 }
 
 /// The event that closed a run.

@@ -175,7 +175,16 @@ impl Sim {
         if !self.is_life(node, life) {
             return;
         }
-        let answer = request.conclude(answer.reply, |_| answer.events.pop());
+        let logs = &self.logs;
+        let answer = request.conclude(
+            answer.reply,
+            |_| answer.events.pop(),
+            |run_id| {
+                let runs = logs.iter().flat_map(|log| log.begun.iter().map(move |run| (log, run)));
+                let (log, run) = runs.into_iter().find(|(_, run)| &*run.run_id == run_id)?;
+                Some(World::execution(&log.truth, run)?.create_request_id.clone())
+            },
+        );
         match &answer {
             Asked::Started { .. } => self.coverage.hit("a schedule started a workflow"),
             Asked::Closed(_) => self.coverage.hit("a schedule heard of a workflow's end"),

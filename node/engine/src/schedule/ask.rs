@@ -6,7 +6,7 @@
 
 use everlog_proto::api::{
     common::v1::{Payloads, WorkflowExecution},
-    enums::v1::{WorkflowExecutionStatus, WorkflowIdReusePolicy},
+    enums::v1::WorkflowExecutionStatus,
     failure::v1::Failure,
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::{
@@ -86,18 +86,19 @@ impl Ask {
         }
     }
 
-    /// What a workflow's answer means. `last_event` reads the event that closed a run.
+    /// What a workflow's answer means. `last_event` reads the event that closed a run, `creator` the request
+    /// that created one: only the latest run of a chain knows its own, and a start that is repeated after the
+    /// chain has gone on has to find out whether it is the one that began it.
     pub fn conclude(
         &self,
         answer: Result<Reply, Reject>,
         last_event: impl FnOnce(&Execution) -> Option<HistoryEvent>,
+        creator: impl FnOnce(&str) -> Option<String>,
     ) -> Asked {
         match (self, answer) {
             (Ask::Start(_), Ok(Reply::Started(started))) => Asked::Started { run_id: started.run_id },
-            // Only this schedule starts a workflow for this time: a start that is repeated, because its answer was
-            // lost, finds what it began, which may have gone on to another run meanwhile.
             (Ask::Start(start), Err(Reject::AlreadyStarted { first_run_id, .. }))
-                if start.workflow_id_reuse_policy() == WorkflowIdReusePolicy::RejectDuplicate =>
+                if creator(&first_run_id).is_some_and(|creator| creator == start.request_id) =>
             {
                 Asked::Started { run_id: first_run_id }
             }

@@ -152,6 +152,24 @@ fn a_launch_is_lost() {
     );
 }
 
+/// The answer to a start is lost, and the workflow has continued as new by the time it is asked for again.
+#[test]
+fn a_started_workflow_has_gone_on() {
+    check_said(
+        "schedule job every=60s limit=1
+         mute
+         wait     30s
+         take     job-2001-09-09T01:47:00Z
+         finish   job-2001-09-09T01:47:00Z again
+         unmute
+         new-leader
+         describe-schedule job",
+        expect![[r#"
+            job: 1 actions, 1 running, 0 left, token 2
+        "#]],
+    );
+}
+
 #[test]
 fn late_times_are_missed() {
     check_said(

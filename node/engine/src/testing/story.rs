@@ -79,6 +79,8 @@ pub struct Story {
     noted: BTreeSet<Call>,
     /// Questions of schedules on their way.
     asks: BTreeMap<Call, (u64, Ask)>,
+    /// Answers to the questions of schedules are lost from here on.
+    mute: bool,
     /// Messages are lost from here on.
     deaf: bool,
     offers: Vec<Offer>,
@@ -108,6 +110,7 @@ impl Story {
             messages: BTreeMap::new(),
             noted: BTreeSet::new(),
             asks: BTreeMap::new(),
+            mute: false,
             deaf: false,
             offers: Vec::new(),
             tokens: BTreeMap::new(),
@@ -176,6 +179,11 @@ impl Story {
             // From here on messages between workflows are lost.
             "deaf" => {
                 self.deaf = true;
+                Ok(Reply::Done)
+            }
+            // From here on the answers to schedules are lost.
+            "mute" | "unmute" => {
+                self.mute = verb == "mute";
                 Ok(Reply::Done)
             }
             "hearing" => {

@@ -105,7 +105,18 @@ impl Story {
     }
 
     pub(super) fn asked(&mut self, ask: u64, asked: &Ask, reply: Result<Reply, Reject>) {
-        let answer = asked.conclude(reply, |execution| self.tables.history(execution.key()).pop());
+        if self.mute {
+            return;
+        }
+        let answer = asked.conclude(
+            reply,
+            |execution| self.tables.history(execution.key()).pop(),
+            |run_id| {
+                let executions = self.tables.executions();
+                let found = executions.iter().find(|execution| execution.run_id() == run_id)?;
+                Some(found.create_request_id.clone())
+            },
+        );
         self.shard.handle(self.now, Input::Answered { ask, answer }, &self.tables);
     }
 
