@@ -11,10 +11,15 @@ use everlog_engine::{
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
     request::Request,
+    schedule::{
+        self, ScheduleKey,
+        request::{ScheduleReply, ScheduleRequest},
+    },
     time::Time,
     visibility::{Counts, Row},
 };
 use everlog_proto::api::{
+    common::v1::WorkerVersionCapabilities,
     enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
     taskqueue::v1::TaskQueueStatus,
@@ -29,12 +34,12 @@ use tonic::{Status, metadata::MetadataMap};
 use crate::{
     cluster,
     frontend::backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, SchedulePage,
         SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
-    list::{self, ListQuery},
+    list::{self, ListQuery, Listed},
     node::Node,
     queue::{Polled, QueuesHandle},
     router::{self, Router},
@@ -56,6 +61,10 @@ impl NodeBackend {
             request_id: poll.request_id,
             deadline: Some(self.node.clock.time() + patience),
             max_tasks_per_second: poll.tasks_per_second_max,
+            version_capabilities: (!poll.build_id.is_empty()).then(|| WorkerVersionCapabilities {
+                build_id: poll.build_id,
+                ..WorkerVersionCapabilities::default()
+            }),
             ..Poller::default()
         };
         match self.queues.poll(key, poller).await {
@@ -100,6 +109,22 @@ impl Backend for NodeBackend {
         let answer = tokio::time::timeout_at(deadline, shard.call(workflow, request));
         match answer.await {
             Ok(answer) => answer.map_err(CallError::from),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+
+    async fn call_schedule(
+        &self,
+        shard: u64,
+        key: ScheduleKey,
+        request: ScheduleRequest,
+        deadline: Instant,
+    ) -> Result<ScheduleReply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_schedule(key, request)).await {
+            Ok(Ok(reply)) => ScheduleReply::of(reply)
+                .ok_or_else(|| Reject::Internal("unexpected answer of a schedule".to_owned()).into()),
+            Ok(Err(reject)) => Err(reject.into()),
             Err(_) => Err(CallError::Lost),
         }
     }
@@ -191,6 +216,7 @@ impl Backend for NodeBackend {
             query: query.to_owned(),
             after: token.to_vec(),
             most: page_size + 1,
+            of: Listed::Workflows,
         };
         let mut rows = list::of_cluster(&self.router, query).await?;
         let more = rows.len() > page_size;
@@ -212,6 +238,7 @@ impl Backend for NodeBackend {
             query: query.to_owned(),
             after: Vec::new(),
             most: usize::MAX,
+            of: Listed::Workflows,
         };
         let filter = list::parse(&self.router, &query)?;
         let mut counts = Counts::default();
@@ -221,6 +248,40 @@ impl Backend for NodeBackend {
             }
         }
         Ok(counts.response())
+    }
+
+    async fn list_schedules(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<SchedulePage, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: token.to_vec(),
+            most: page_size + 1,
+            of: Listed::Schedules,
+        };
+        let mut rows = list::of_cluster(&self.router, query).await?;
+        let more = rows.len() > page_size;
+        rows.truncate(page_size);
+        let next_page_token =
+            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
+        let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
+        Ok(SchedulePage { schedules: rows.map(|row| schedule::list::entry(&row)).collect(), next_page_token })
+    }
+
+    async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: usize::MAX,
+            of: Listed::Schedules,
+        };
+        Ok(list::of_cluster(&self.router, query).await?.len() as i64)
     }
 
     fn cluster(&self) -> ClusterView {

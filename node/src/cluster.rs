@@ -22,7 +22,8 @@ use crate::{
 
 /// The shard that keeps the cluster.
 const CLUSTER_SHARD: u16 = 0;
-const DEFAULT_NAMESPACE: &str = "default";
+/// The namespace that is there from the beginning.
+pub const DEFAULT_NAMESPACE: &str = "default";
 const DEFAULT_RETENTION_HOURS: i64 = 24;
 /// How long a node may take to apply what the leader of shard 0 has told it of.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -67,6 +67,7 @@ impl Application for Everlog {
                 world: world.clone(),
                 queues: queues.clone(),
                 post: post.clone(),
+                router: router.clone(),
                 clock: node.clock,
                 metrics: node.metrics.clone(),
             }));

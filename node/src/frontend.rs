@@ -27,6 +27,7 @@ mod namespace;
 mod operator;
 mod poll;
 mod query;
+mod schedule;
 mod search_attributes;
 mod start;
 mod system;

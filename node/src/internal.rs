@@ -15,6 +15,7 @@ use everlog_engine::{
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    schedule::ask::{Ask, Asked},
     shard::OfferedTask,
     time::Time,
 };
@@ -66,6 +67,11 @@ pub enum Internal {
         shard: u16,
         query: ListQuery,
     },
+    /// What a schedule asks of a workflow.
+    Ask {
+        workflow: WorkflowKey,
+        ask: Ask,
+    },
     /// A change of the cluster's state, for the leader of shard 0.
     Cluster(cluster::Request),
     /// Answered when the leader of shard 0 has confirmed that it leads: with the index it has applied.
@@ -83,6 +89,7 @@ pub enum InternalReply {
     Rows(Vec<ListedRow>),
     Cluster(cluster::Reply),
     Index(u64),
+    Asked(Asked),
     Message(Outcome),
     Reject(Reject),
 }

@@ -5,6 +5,7 @@
 //! the tables, to other nodes and to clients.
 
 pub mod admin;
+pub mod ask;
 pub mod backend;
 pub mod cli;
 pub mod clock;

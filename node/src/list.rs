@@ -6,6 +6,7 @@
 use everlog_engine::{
     reject::Reject,
     rows::{self, Kind},
+    schedule,
     visibility::{Filter, Row},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,14 @@ pub struct ListQuery {
     /// Rows up to and including this sort key were listed before.
     pub after: Vec<u8>,
     pub most: usize,
+    pub of: Listed,
+}
+
+/// What a list is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listed {
+    Workflows,
+    Schedules,
 }
 
 /// A row on its way to whoever merges.
@@ -45,12 +54,17 @@ pub async fn of_shard(router: &Router, shard: u16, query: &ListQuery) -> Result<
     let read = tokio::task::spawn_blocking(move || {
         let mut listed = Vec::new();
         for slot in slots {
-            let prefix = rows::visibility_start(slot, &query.namespace_id);
+            let (prefix, kind) = match query.of {
+                Listed::Workflows => (rows::visibility_start(slot, &query.namespace_id), Kind::Visibility),
+                Listed::Schedules => {
+                    (schedule::rows::list_start(slot, &query.namespace_id), Kind::ScheduleList)
+                }
+            };
             let mut from = [&prefix[..], &query.after].concat();
             if !query.after.is_empty() {
                 from.push(0);
             }
-            let end = successor(&prefix, slot);
+            let end = successor(&prefix, slot, kind);
             let passing = router.tables().scan(from, end).filter_map(|(key, value)| {
                 let bytes = value.to_bytes();
                 let row = Row::decode(&bytes).ok()?;
@@ -96,11 +110,14 @@ pub fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
         .namespace_by_id(&query.namespace_id)
         .map(|namespace| namespace.custom_attributes())
         .unwrap_or_default();
-    Filter::parse(&query.query, &attributes).map_err(|error| Reject::InvalidArgument(error.to_string()))
+    match query.of {
+        Listed::Workflows => Ok(Filter::parse(&query.query, &attributes)?),
+        Listed::Schedules => Filter::parse_for_schedules(&query.query, &attributes),
+    }
 }
 
 /// The end of a namespace's rows in a slot.
-fn successor(prefix: &[u8], slot: u16) -> Vec<u8> {
+fn successor(prefix: &[u8], slot: u16, kind: Kind) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
         if last < u8::MAX {
@@ -108,7 +125,7 @@ fn successor(prefix: &[u8], slot: u16) -> Vec<u8> {
             return end;
         }
     }
-    rows::kind_end(slot, Kind::Visibility)
+    rows::kind_end(slot, kind)
 }
 
 fn no_leader() -> Reject {

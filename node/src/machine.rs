@@ -17,6 +17,7 @@ use everlog_engine::{
     fact::{ENTRY_KIND, Entry},
     key::{RunKey, WorkflowKey},
     rows::{self, Rows},
+    schedule,
 };
 use everlog_raft_store::{Batch, Deferred, KeyRange, Machine, Payload, Tables, Value};
 use tokio::sync::watch;
@@ -127,6 +128,9 @@ fn apply_entry(payload: &Payload, batch: &mut Batch) -> Result<(), String> {
     for change in &entry.changes {
         rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
     }
+    for change in &entry.schedules {
+        schedule::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 
@@ -161,6 +165,10 @@ impl Rows for BatchRows<'_> {
 
     fn current(&self, workflow: &WorkflowKey) -> Option<String> {
         text_of(self.batch.get(&rows::current_key(workflow))?)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.batch.get(key).map(|value| value.to_bytes().to_vec())
     }
 
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>) {

@@ -324,6 +324,8 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
     let identity = matched.poller.identity.clone();
     let request_id = matched.poller.request_id.clone();
     let queue = matched.queue.name.to_string();
+    let build_id = matched.poller.version_capabilities.as_ref();
+    let build_id = build_id.map(|capabilities| capabilities.build_id.clone()).unwrap_or_default();
     let request = match matched.task.key.task {
         OfferedTask::Workflow { scheduled_event_id, attempt, .. } => {
             Request::TakeWorkflowTask(TakeWorkflowTask {
@@ -333,6 +335,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 queue,
                 identity,
                 request_id,
+                build_id,
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt } => {
@@ -342,6 +345,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 attempt,
                 identity,
                 request_id,
+                build_id,
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

@@ -3,7 +3,10 @@
 //! One rule for workflow ids and queue names: hash to slot, slot to shard, shard to the node that leads
 //! it. The router knows the local shards and the way to the others; nobody else asks who leads.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use everlog_engine::{
     key::{RunKey, WorkflowKey, slot},
@@ -172,6 +175,18 @@ impl Router {
         InternalReply::decode(&bytes).map_err(|error| lost(error.to_string()))
     }
 
+    /// The same for what may take its time.
+    pub async fn internal_within(
+        &self,
+        node: u64,
+        request: &Internal,
+        timeout: Duration,
+    ) -> Result<InternalReply, Reject> {
+        let answer = self.inner.peers.internal_within(node, request.encode(), timeout).await;
+        let bytes = answer.map_err(|status| Reject::Unavailable(status.to_string()))?;
+        InternalReply::decode(&bytes).map_err(|error| Reject::Unavailable(error.to_string()))
+    }
+
     /// Asks the shard of a matched task, here or elsewhere, to hand it out. None: it is no longer owed.
     pub async fn take(&self, workflow: &WorkflowKey, request: Request) -> Result<Option<HandedOut>, Reject> {
         match self.locate(&workflow.namespace_id, &workflow.workflow_id) {
@@ -268,6 +283,9 @@ impl Router {
                 Ok(rows) => InternalReply::Rows(rows),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Ask { workflow, ask } => {
+                InternalReply::Asked(crate::ask::here(self, &workflow, &ask).await)
+            }
             Internal::Cluster(request) => match crate::cluster::decide_here(self, request).await {
                 Ok(reply) => InternalReply::Cluster(reply),
                 Err(reject) => InternalReply::Reject(reject),

@@ -24,6 +24,7 @@ use everlog_engine::{
     reject::Reject,
     reply::Reply,
     request::Request,
+    schedule::{ScheduleKey, ask::Asked, request::ScheduleRequest},
     shard::{Call, Input, Offer, Output, Shard},
     time::Time,
 };
@@ -39,6 +40,7 @@ use crate::{
     post::Post,
     queue::QueuesHandle,
     raft::{Group, Proposal, ProposeError},
+    router::Router,
 };
 
 /// Messages that may wait for one shard; more are refused.
@@ -60,6 +62,12 @@ enum Message {
     Forget {
         call: Call,
         workflow: WorkflowKey,
+    },
+    Schedule {
+        call: Call,
+        key: ScheduleKey,
+        request: ScheduleRequest,
+        reply: oneshot::Sender<Result<Reply, Reject>>,
     },
     OfferRefused {
         run: RunKey,
@@ -111,6 +119,19 @@ impl ShardHandle {
         answered
     }
 
+    /// Asks a schedule of this shard. Refused with Unavailable if another node leads the shard.
+    pub async fn call_schedule(&self, key: ScheduleKey, request: ScheduleRequest) -> Result<Reply, Reject> {
+        let (reply, answer) = oneshot::channel();
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        match self.inbox.try_send(Message::Schedule { call, key, request, reply }) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(Reject::Overloaded("too many requests wait for this shard".into()))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
+        }
+    }
+
     /// A queue could not take a task of this run.
     pub fn offer_refused(&self, run: RunKey) {
         // A full inbox only delays the next offer, which comes by itself.
@@ -140,6 +161,7 @@ pub struct Surroundings {
     pub world: NodeWorld,
     pub queues: QueuesHandle,
     pub post: Post,
+    pub router: Router,
     pub clock: Clock,
     pub metrics: Metrics,
 }
@@ -155,6 +177,7 @@ pub fn start(context: Surroundings) -> ShardHandle {
         proposals: FuturesOrdered::new(),
         reads: FuturesUnordered::new(),
         barriers: FuturesUnordered::new(),
+        asks: FuturesUnordered::new(),
         recovering: false,
     };
     tokio::spawn(shell.run(inbox));
@@ -169,6 +192,8 @@ struct Shell {
     reads: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
     /// Barriers behind a lost proposal: the term, and whether it is settled.
     barriers: FuturesUnordered<futures::future::BoxFuture<'static, (u64, bool)>>,
+    /// Questions of schedules that are not answered yet.
+    asks: FuturesUnordered<futures::future::BoxFuture<'static, (u64, Asked)>>,
     recovering: bool,
 }
 
@@ -213,6 +238,9 @@ impl Shell {
                     let input = if confirmed { Input::ReadReady { read } } else { Input::ReadFailed { read } };
                     self.input(input);
                 }
+                Some((ask, answer)) = self.asks.next(), if !self.asks.is_empty() => {
+                    self.input(Input::Answered { ask, answer });
+                }
                 taken = inbox.recv_many(&mut messages, TURN_MESSAGES_MAX) => {
                     if taken == 0 {
                         return;
@@ -236,6 +264,10 @@ impl Shell {
                     Message::Forget { call, workflow } => {
                         self.calls.remove(&call);
                         Input::Forget { call, workflow }
+                    }
+                    Message::Schedule { call, key, request, reply } => {
+                        self.calls.insert(call, reply);
+                        Input::Schedule { call, key, request }
                     }
                     Message::OfferRefused { run } => Input::OfferRefused { run },
                     Message::QueuesMoved => Input::QueuesMoved,
@@ -323,6 +355,12 @@ impl Shell {
                     }
                 }
                 Output::Offer(offer) => self.offer(offer),
+                Output::Ask { ask, workflow, request } => {
+                    let router = self.context.router.clone();
+                    let answer =
+                        async move { (ask, crate::ask::anywhere(&router, &workflow, &request).await) };
+                    self.asks.push(Box::pin(answer));
+                }
                 Output::Send(message) => self.context.post.send(*message),
             }
         }

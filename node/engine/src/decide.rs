@@ -25,6 +25,8 @@ mod stories;
 
 use everlog_proto::api::enums::v1::WorkflowTaskFailedCause;
 
+pub(crate) use start::json_string;
+
 use crate::{reject::Reject, reply::Reply, request::Request, turn::Turn};
 
 /// The outcome of a verb: an answer for now, or none if the caller waits (a query, a watch).

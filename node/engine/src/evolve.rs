@@ -207,6 +207,9 @@ fn note_build(
     #[allow(deprecated, reason = "workers without deployments say only this")]
     let (checksum, stamp) = (&attributes.binary_checksum, &attributes.worker_version);
     let build_id = stamp.as_ref().map_or("", |stamp| &stamp.build_id);
+    if !build_id.is_empty() {
+        execution.build_id = build_id.to_owned();
+    }
     let mut builds = vec!["unversioned".to_owned()];
     if !build_id.is_empty() {
         builds.push(format!("unversioned:{build_id}"));

@@ -93,6 +93,8 @@ pub struct Execution {
 
     /// Where the run may be reset to: the first task completed by each build of the worker.
     pub reset_points: Shared<Vec<Proto<ResetPointInfo>>>,
+    /// The build that completed the latest workflow task, if its worker said so.
+    pub build_id: String,
     /// Builds that completed tasks of this run, as the search attribute `BuildIds` has them.
     pub build_ids: Shared<Vec<String>>,
 
@@ -148,6 +150,7 @@ pub struct ActivityStart {
     pub time: Time,
     pub identity: String,
     pub request_id: String,
+    pub build_id: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use crate::{
     codec::{self, CodecError, Proto},
     execution::{ActivityStart, Execution, Sticky},
     key::RunKey,
+    schedule::fact::ScheduleChange,
     shared::Shared,
     time::Time,
 };
@@ -171,6 +172,7 @@ pub struct Change {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Entry {
     pub changes: Vec<Change>,
+    pub schedules: Vec<ScheduleChange>,
 }
 
 pub const ENTRY_KIND: u8 = b'E';

@@ -17,6 +17,7 @@ use crate::{
     key::RunKey,
     message::{Message, Outcome},
     reject::Reject,
+    schedule::request::ScheduleReply,
     volatile::StartedTask,
 };
 
@@ -50,6 +51,7 @@ pub enum Reply {
     Message(Outcome),
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
+    Schedule(ScheduleReply),
 }
 
 #[derive(Clone, Debug)]

@@ -113,13 +113,15 @@ pub enum Request {
     Wake,
 }
 
-/// The namespaces that the commands of a completion may mean, as the cluster knows them.
+/// What the cluster knows of the namespaces that the commands of a completion mean.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces {
     /// The name of the workflow's own.
     pub own: String,
     /// Ids by name.
     pub ids: BTreeMap<String, String>,
+    /// Why the search attributes of a command cannot be set, by the command's place.
+    pub refused_attributes: BTreeMap<usize, String>,
 }
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
@@ -140,6 +142,8 @@ pub struct TakeWorkflowTask {
     pub queue: String,
     pub identity: String,
     pub request_id: String,
+    /// The build of the worker that takes it, if it says so.
+    pub build_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,6 +153,8 @@ pub struct TakeActivityTask {
     pub attempt: i32,
     pub identity: String,
     pub request_id: String,
+    /// The build of the worker that takes it, if it says so.
+    pub build_id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

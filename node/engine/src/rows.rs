@@ -15,6 +15,7 @@ use crate::{
     fact::{Change, Event, Fact},
     key::{RunKey, WorkflowKey},
     planted,
+    schedule::state::ScheduleKey,
     time::Time,
     todo,
     visibility::Row,
@@ -35,6 +36,12 @@ pub enum Kind {
     History = b'H',
     /// Runs that owe tasks: what a new leader looks at first.
     Owed = b'O',
+    /// The row of a schedule in lists, in list order.
+    ScheduleList = b'L',
+    /// The state of a schedule.
+    Schedule = b'S',
+    /// Schedules by the time at which something falls due.
+    ScheduleWake = b'T',
     /// The row of a run in lists, in list order.
     Visibility = b'V',
     /// Runs by the time at which something falls due.
@@ -45,6 +52,8 @@ pub enum Kind {
 pub trait Rows {
     fn execution(&self, run: &RunKey) -> Result<Option<Arc<Execution>>, CodecError>;
     fn current(&self, workflow: &WorkflowKey) -> Option<String>;
+    /// Any other row.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>);
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>);
     fn delete(&mut self, key: Vec<u8>);
@@ -55,6 +64,8 @@ pub trait Rows {
 pub enum ApplyError {
     #[error("change of {run:?} follows version {expected}, the run is at {found}")]
     Version { run: RunKey, expected: u64, found: u64 },
+    #[error("change of {key:?} follows version {expected}, the schedule is at {found}")]
+    ScheduleVersion { key: ScheduleKey, expected: u64, found: u64 },
     #[error(transparent)]
     Codec(#[from] CodecError),
 }
@@ -273,18 +284,24 @@ fn push_workflow(key: &mut Vec<u8>, workflow: &WorkflowKey) {
     push_text(key, &workflow.workflow_id);
 }
 
-fn push_text(key: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(key: &mut Vec<u8>, text: &str) {
     key.extend((text.len() as u16).to_be_bytes());
     key.extend(text.as_bytes());
 }
 
 fn parse_run(mut bytes: &[u8]) -> Option<RunKey> {
     let mut text = || {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length) as usize)?;
+        let (text, rest) = take_text(bytes)?;
         bytes = rest;
-        std::str::from_utf8(text).ok()
+        Some(text)
     };
     let (namespace_id, workflow_id, run_id) = (text()?, text()?, text()?);
     Some(WorkflowKey::new(namespace_id, workflow_id).run(run_id))
+}
+
+/// A text that [`push_text`] wrote, and what follows it.
+pub(crate) fn take_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let (text, rest) = rest.split_at_checked(u16::from_be_bytes(*length) as usize)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
 }

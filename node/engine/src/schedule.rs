@@ -5,15 +5,27 @@
 //! [`spec`] says *when*: pure arithmetic on calendars, intervals and time zones, which the cron schedules of
 //! workflows share ([`cron::next_cron_time`]).
 
+pub mod ask;
 mod calendar;
 pub mod cron;
 mod cron_string;
+pub mod decide;
 mod error;
+pub mod fact;
+pub mod list;
+mod overlap;
 mod ranges;
+pub mod request;
+pub mod rows;
 pub mod spec;
+pub mod start;
+pub mod state;
+pub mod turn;
 mod zone;
 
 #[cfg(test)]
 mod spec_stories;
+#[cfg(test)]
+mod stories;
 
-pub use self::{error::SpecError, spec::Spec};
+pub use self::{error::SpecError, spec::Spec, state::ScheduleKey};

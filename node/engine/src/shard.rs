@@ -10,6 +10,7 @@ mod actor;
 mod decide;
 mod offers;
 mod parked;
+mod schedules;
 #[cfg(test)]
 mod stories;
 
@@ -30,6 +31,11 @@ use crate::{
     reject::Reject,
     reply::Reply,
     request::Request,
+    schedule::{
+        ask::{Ask, Asked},
+        request::ScheduleRequest,
+        state::{ScheduleKey, ScheduleState},
+    },
     time::Time,
 };
 
@@ -62,6 +68,11 @@ pub trait World {
     fn due(&self, slot: u16, until: Time, most: usize) -> Vec<RunKey>;
     /// Runs of a slot that owe tasks.
     fn owing(&self, slot: u16) -> Vec<RunKey>;
+    fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>>;
+    /// The earliest wake-up of a slot's schedules at or after a moment.
+    fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time>;
+    /// Schedules of a slot whose wake-up lies before or at a moment.
+    fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey>;
 }
 
 #[derive(Debug)]
@@ -76,6 +87,16 @@ pub enum Input {
         call: Call,
         workflow: WorkflowKey,
         request: Request,
+    },
+    Schedule {
+        call: Call,
+        key: ScheduleKey,
+        request: ScheduleRequest,
+    },
+    /// What a workflow answered to [`Output::Ask`].
+    Answered {
+        ask: u64,
+        answer: Asked,
     },
     /// The caller is gone; what it waits for need not be answered.
     Forget {
@@ -122,6 +143,13 @@ pub enum Output {
     Offer(Offer),
     /// A message for another workflow. What becomes of it comes back as [`Request::Delivered`].
     Send(Box<Message>),
+    /// Ask a workflow, wherever it lives; the answer comes back as [`Input::Answered`], and may be lost with
+    /// the shard's leadership.
+    Ask {
+        ask: u64,
+        workflow: WorkflowKey,
+        request: Ask,
+    },
 }
 
 /// A task for a queue to hand out.
@@ -165,6 +193,7 @@ pub struct Shard {
     reads_of_turn: Vec<Answer>,
     next_read: u64,
     outputs: VecDeque<Output>,
+    schedules: schedules::Schedules,
 }
 
 impl Shard {
@@ -186,6 +215,7 @@ impl Shard {
             reads_of_turn: Vec::new(),
             next_read: 1,
             outputs: VecDeque::new(),
+            schedules: schedules::Schedules::default(),
         }
     }
 
@@ -217,9 +247,16 @@ impl Shard {
                     self.touch(now, &workflow);
                 }
             }
-            Input::Committed { proposal } => self.committed(now, proposal),
+            Input::Schedule { call, key, request } => {
+                self.schedule_request(now, call, key, request, world);
+            }
+            Input::Answered { ask, answer } => self.schedule_answered(now, ask, answer),
+            Input::Committed { proposal } => {
+                self.committed(now, proposal);
+                self.schedules_committed(now, proposal);
+            }
             Input::Lost { proposal } => {
-                if self.in_flight.contains_key(&proposal) {
+                if self.in_flight.contains_key(&proposal) || self.awaits_schedules(proposal) {
                     self.follow();
                 }
             }
@@ -260,6 +297,7 @@ impl Shard {
         }
         self.wake_due(now, world);
         self.decide_ready(now, world);
+        self.end_schedules_turn(now, world);
         if !self.reads_of_turn.is_empty() {
             let read = self.next_read;
             self.next_read += 1;
@@ -278,13 +316,14 @@ impl Shard {
         self.term?;
         let active = self.wakes.first().map(|(time, _)| *time);
         let sleeping = self.sleeping.values().min().copied();
-        [active, sleeping].into_iter().flatten().min()
+        [active, sleeping, self.schedule_wake_at()].into_iter().flatten().min()
     }
 
     fn lead(&mut self, now: Time, term: u64, seed: u64, world: &dyn World) {
         self.follow();
         self.term = Some(term);
         self.seed = seed;
+        self.lead_schedules(world);
         for slot in self.slots.clone() {
             if let Some(time) = world.first_wake(slot, Time(i64::MIN)) {
                 self.sleeping.insert(slot, time);
@@ -300,7 +339,7 @@ impl Shard {
     /// Whatever only the leader knew is gone; callers are told to ask the new one.
     fn follow(&mut self) {
         self.term = None;
-        let mut calls: Vec<Call> = Vec::new();
+        let mut calls: Vec<Call> = self.follow_schedules();
         for actor in std::mem::take(&mut self.actors).into_values() {
             calls.extend(actor.into_calls());
         }

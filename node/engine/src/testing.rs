@@ -17,6 +17,10 @@ use crate::{
     key::{RunKey, WorkflowKey},
     limits::Limits,
     rows::{self, ApplyError, Kind, Rows},
+    schedule::{
+        self,
+        state::{ScheduleKey, ScheduleState},
+    },
     shard::World,
     time::Time,
 };
@@ -37,6 +41,12 @@ impl MemoryTables {
             let folded = rows::apply(self, ours)?;
             if let Some(prepared) = &theirs.prepared {
                 assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.run);
+            }
+        }
+        for (ours, theirs) in replica.schedules.iter().zip(&entry.schedules) {
+            let folded = schedule::rows::apply(self, ours)?;
+            if let Some(prepared) = &theirs.prepared {
+                assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.key);
             }
         }
         Ok(())
@@ -81,6 +91,10 @@ impl Rows for MemoryTables {
 
     fn current(&self, workflow: &WorkflowKey) -> Option<String> {
         self.rows.get(&rows::current_key(workflow)).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.rows.get(key).cloned()
     }
 
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>) {
@@ -130,5 +144,22 @@ impl World for MemoryTables {
     fn owing(&self, slot: u16) -> Vec<RunKey> {
         let keys = self.range(rows::kind_start(slot, Kind::Owed), rows::kind_end(slot, Kind::Owed));
         keys.filter_map(|key| rows::parse_run_row(key)).collect()
+    }
+
+    fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>> {
+        let bytes = self.rows.get(&schedule::rows::state_key(key))?;
+        ScheduleState::decode(bytes).ok().map(Arc::new)
+    }
+
+    fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time> {
+        let from = schedule::rows::wake_time_key(slot, from);
+        let mut keys = self.range(from, rows::kind_end(slot, Kind::ScheduleWake));
+        keys.next().and_then(|key| schedule::rows::parse_wake(key)).map(|(time, _)| time)
+    }
+
+    fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey> {
+        let to = schedule::rows::wake_time_key(slot, Time(until.0 + 1));
+        let keys = self.range(rows::kind_start(slot, Kind::ScheduleWake), to);
+        keys.take(most).filter_map(|key| schedule::rows::parse_wake(key)).map(|(_, key)| key).collect()
     }
 }

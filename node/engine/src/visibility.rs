@@ -26,7 +26,7 @@ mod stories;
 pub use self::{
     filter::{Filter, FilterError, GroupBy},
     page::{Counts, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, PageToken, merge, scan},
-    row::{Closed, Parent, Row},
+    row::{Closed, Parent, Row, payload_bytes},
 };
 
 /// Longer queries are refused before they are read.

@@ -29,6 +29,7 @@ pub struct StartedTask {
     pub time: Time,
     pub identity: String,
     pub request_id: String,
+    pub build_id: String,
     /// Values that the worker was told, to be written exactly so.
     pub history_bytes: i64,
     pub suggest_continue_as_new: bool,

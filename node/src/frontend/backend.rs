@@ -11,10 +11,15 @@ use everlog_engine::{
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
     request::Request,
+    schedule::{
+        ScheduleKey,
+        request::{ScheduleReply, ScheduleRequest},
+    },
     time::Time,
 };
 use everlog_proto::api::{
     enums::v1::{IndexedValueType, NamespaceState},
+    schedule::v1::ScheduleListEntry,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
@@ -41,6 +46,15 @@ pub trait Backend: Send + Sync + 'static {
         request: Request,
         deadline: Instant,
     ) -> Result<Reply, CallError>;
+
+    /// Asks a schedule of a shard that this node leads.
+    async fn call_schedule(
+        &self,
+        shard: u64,
+        key: ScheduleKey,
+        request: ScheduleRequest,
+        deadline: Instant,
+    ) -> Result<ScheduleReply, CallError>;
 
     /// Sends a call of the public API to another node as it came, and returns the encoded answer. An
     /// error that is known to have changed nothing carries [`crate::peer::NOT_APPLIED`].
@@ -91,6 +105,17 @@ pub trait Backend: Send + Sync + 'static {
         namespace_id: &str,
         query: &str,
     ) -> Result<CountWorkflowExecutionsResponse, CallError>;
+
+    /// One page of a namespace's schedules over all shards, newest first.
+    async fn list_schedules(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<SchedulePage, CallError>;
+
+    async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError>;
 
     fn cluster(&self) -> ClusterView;
 
@@ -187,6 +212,8 @@ pub struct Poll {
     pub worker_instance_key: String,
     /// Names this poll: a task that is asked for twice under one id is given twice.
     pub request_id: String,
+    /// The worker's build, if it says so.
+    pub build_id: String,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
     /// When the caller gives up. The queue answers a moment before, because an answer that crosses with
@@ -206,6 +233,12 @@ pub struct WorkerShutdown {
 #[derive(Clone, Debug, Default)]
 pub struct WorkflowPage {
     pub executions: Vec<WorkflowExecutionInfo>,
+    pub next_page_token: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct SchedulePage {
+    pub schedules: Vec<ScheduleListEntry>,
     pub next_page_token: Vec<u8>,
 }
 

@@ -77,7 +77,11 @@ pub(super) fn client(headers: &HeaderMap) -> Client {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
-    Client { name: text("client-name"), version: text("client-version") }
+    Client {
+        name: text("client-name"),
+        version: text("client-version"),
+        supported_servers: text("supported-server-versions"),
+    }
 }
 
 pub(super) fn forwarded_metadata(headers: &HeaderMap) -> MetadataMap {

@@ -11,7 +11,7 @@ use everlog_engine::{
     time::{Time, proto_duration},
 };
 use everlog_proto::api::{
-    common::v1::{Memo, SearchAttributes, WorkflowExecution, WorkflowType},
+    common::v1::{Memo, SearchAttributes, WorkerVersionStamp, WorkflowExecution, WorkflowType},
     enums::v1::{EventType, PendingWorkflowTaskState, TaskQueueKind},
     taskqueue::v1::TaskQueue,
     workflow::v1::{
@@ -125,6 +125,9 @@ fn info(state: &StateReply) -> WorkflowExecutionInfo {
         task_queue: execution.task_queue().to_owned(),
         first_run_id: start.first_execution_run_id.clone(),
         priority: start.priority.clone(),
+        #[allow(deprecated, reason = "workers without deployments say only this")]
+        most_recent_worker_version_stamp: (!execution.build_id.is_empty())
+            .then(|| WorkerVersionStamp { build_id: execution.build_id.clone(), use_versioning: false }),
         ..WorkflowExecutionInfo::default()
     }
 }

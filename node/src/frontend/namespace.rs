@@ -28,6 +28,7 @@ use super::{
     call::{Answer, Call, encode},
     status,
 };
+use crate::cluster::DEFAULT_NAMESPACE;
 use crate::route::Failure;
 
 /// The namespaces of a page, if the request does not say.
@@ -229,7 +230,12 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
         replication_config: Some(NamespaceReplicationConfig {
             active_cluster_name: cluster_name.clone(),
             clusters: vec![ClusterReplicationConfig { cluster_name, ..Default::default() }],
-            state: ReplicationState::Normal as i32,
+            // The one that is there from the beginning was never registered, and so has no state.
+            state: if namespace.name == DEFAULT_NAMESPACE {
+                ReplicationState::Unspecified
+            } else {
+                ReplicationState::Normal
+            } as i32,
         }),
         ..DescribeNamespaceResponse::default()
     }

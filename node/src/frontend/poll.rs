@@ -38,7 +38,8 @@ pub(super) async fn workflow_task(scope: Scope, mut request: PollWorkflowTaskQue
     let stamp = request.worker_version_capabilities.as_ref().map(version_stamp);
     worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), request.task_queue.as_ref())?;
     let queue = validate::task_queue(&mut request.task_queue, &scope.limits)?;
-    let poll = poll(&scope, queue, &request.identity, &request.worker_instance_key, None);
+    let build_id = stamp.map(|stamp| stamp.build_id).unwrap_or_default();
+    let poll = Poll { build_id, ..poll(&scope, queue, &request.identity, &request.worker_instance_key) };
     let (scope, poll) = (&scope, &poll);
     // Naming the poll is all that makes a second try safe: a task is given twice to one name only.
     to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
@@ -58,7 +59,11 @@ pub(super) async fn activity_task(scope: Scope, mut request: PollActivityTaskQue
     let stamp = request.worker_version_capabilities.as_ref().map(version_stamp);
     worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), Some(&queue))?;
     let tasks_per_second = request.task_queue_metadata.as_ref().and_then(|m| m.max_tasks_per_second);
-    let poll = poll(&scope, &queue, &request.identity, &request.worker_instance_key, tasks_per_second);
+    let poll = Poll {
+        build_id: stamp.map(|stamp| stamp.build_id).unwrap_or_default(),
+        tasks_per_second_max: tasks_per_second,
+        ..poll(&scope, &queue, &request.identity, &request.worker_instance_key)
+    };
     let (scope, poll) = (&scope, &poll);
     to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
         let task = scope.call.shared.backend.poll_activity_task(poll.clone()).await?;
@@ -80,13 +85,7 @@ fn check_timeout(scope: &Scope) -> Result<(), Status> {
     }
 }
 
-fn poll(
-    scope: &Scope,
-    queue: &TaskQueue,
-    identity: &str,
-    worker_instance_key: &str,
-    tasks_per_second_max: Option<f64>,
-) -> Poll {
+fn poll(scope: &Scope, queue: &TaskQueue, identity: &str, worker_instance_key: &str) -> Poll {
     let longest = scope.call.shared.api(&scope.namespace.name).poll_timeout;
     let longest = longest + ANSWERED_BEFORE;
     let deadline = scope.call.deadline_or(longest).min(Instant::now() + longest);
@@ -99,7 +98,8 @@ fn poll(
         identity: identity.to_owned(),
         worker_instance_key: worker_instance_key.to_owned(),
         request_id: Uuid::new_v4().to_string(),
-        tasks_per_second_max,
+        build_id: String::new(),
+        tasks_per_second_max: None,
         deadline,
     }
 }

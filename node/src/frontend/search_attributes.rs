@@ -14,14 +14,38 @@ use tonic::Status;
 
 use super::call::Scope;
 
-pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
+/// Where a payload says of which type its value is.
+const TYPE_METADATA: &str = "type";
+
+/// Checks search attributes, and notes with each value of which type it is.
+pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) -> Result<(), Status> {
     let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
         return Ok(());
     };
     let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+    validate(scope, attributes, custom.as_ref())?;
+    for (name, payload) in &mut attributes.indexed_fields {
+        if let Some(kind) = kind_of(name, custom.as_ref()) {
+            let kind = || kind.to_string().into_bytes();
+            payload.metadata.entry(TYPE_METADATA.to_owned()).or_insert_with(kind);
+        }
+    }
+    Ok(())
+}
+
+fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> Option<ValueType> {
+    let added = || ValueType::from_api(*custom?.get(name)? as i32);
+    find(predefined_attributes(), name).or_else(added)
+}
+
+fn validate(
+    scope: &Scope,
+    attributes: &SearchAttributes,
+    custom: Option<&BTreeMap<String, IndexedValueType>>,
+) -> Result<(), Status> {
     // In a fixed order, so that of several faults always the same is reported.
     let fields: BTreeMap<&String, &Payload> = attributes.indexed_fields.iter().collect();
-    check_names(&scope.namespace.name, &fields, custom.as_ref())?;
+    check_names(&scope.namespace.name, &fields, custom)?;
     let limits = &scope.limits;
     if fields.len() > limits.search_attribute_keys_max {
         return invalid(format!(
@@ -32,9 +56,7 @@ pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> 
     }
     let mut bytes = 0;
     for (name, payload) in fields {
-        let added = || ValueType::from_api(*custom.as_ref()?.get(name)? as i32);
-        let kind = find(predefined_attributes(), name).or_else(added);
-        if let Some(kind) = kind {
+        if let Some(kind) = kind_of(name, custom) {
             check_value(name, kind, payload)?;
         }
         let value_bytes = payload.data.len();
@@ -126,6 +148,12 @@ fn go_value(value: &Value) -> String {
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(go_value).collect();
             format!("[{}]", items.join(" "))
+        }
+        // serde_json keeps the keys of an object in order, as Go prints those of a map.
+        Value::Object(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, value)| format!("{key}:{}", go_value(value))).collect();
+            format!("map[{}]", fields.join(" "))
         }
         other => other.to_string(),
     }

@@ -116,7 +116,7 @@ fn prepare_start(scope: &Scope, request: &mut StartWorkflowExecutionRequest) -> 
             "attaching request ID is required for attaching completion callbacks",
         ));
     }
-    search_attributes::validate(scope, request.search_attributes.as_ref())?;
+    search_attributes::check(scope, request.search_attributes.as_mut())?;
     validate::priority(request.priority.as_ref())?;
     validate::callbacks(&request.completion_callbacks)?;
     validate::links(&request.links, api)?;
@@ -147,6 +147,9 @@ fn prepare_signal_with_start(
             limits.id_bytes_max
         )));
     }
+    if request.workflow_type.as_ref().is_none_or(|kind| kind.name.is_empty()) {
+        return Err(Status::invalid_argument("workflow type not set"));
+    }
     validate::workflow_type(request.workflow_type.as_ref(), limits)?;
     validate::start_queue(&mut request.task_queue, limits)?;
     validate::request_id(&request.request_id, limits)?;
@@ -170,7 +173,7 @@ fn prepare_signal_with_start(
     request.workflow_id_reuse_policy = reuse;
     request.workflow_id_conflict_policy = conflict;
     validate::cron(&request.cron_schedule)?;
-    search_attributes::validate(scope, request.search_attributes.as_ref())?;
+    search_attributes::check(scope, request.search_attributes.as_mut())?;
     validate::priority(request.priority.as_ref())?;
     validate::links(&request.links, api)?;
     validate::blob(request.signal_input.as_ref(), limits)?;

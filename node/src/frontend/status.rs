@@ -10,7 +10,8 @@ use everlog_proto::{
         errordetails::v1::{
             ClientVersionNotSupportedFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
             NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure,
-            ResourceExhaustedFailure, WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+            ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
+            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
         },
     },
     prost::{Message, Name},
@@ -103,6 +104,16 @@ pub fn too_many_polls() -> Status {
         ResourceExhaustedCause::ConcurrentLimit,
         ResourceExhaustedScope::Namespace,
     )
+}
+
+pub fn server_version(version: &str, supported: &str) -> Status {
+    let message =
+        format!("Server version {version} is not supported. Client supports server versions: {supported}");
+    let detail = ServerVersionNotSupportedFailure {
+        server_version: version.to_owned(),
+        client_supported_server_versions: supported.to_owned(),
+    };
+    detailed(Code::FailedPrecondition, message, &detail)
 }
 
 pub fn client_version(name: &str, version: &str, supported: &str) -> Status {

@@ -14,6 +14,10 @@ use everlog_engine::{
     reject::Reject,
     reply::{Reply, StateReply, WorkflowTaskReply},
     request::Request as Asked,
+    schedule::{
+        ScheduleKey,
+        request::{ScheduleReply, ScheduleRequest},
+    },
     time::Time,
     volatile::StartedTask,
 };
@@ -38,7 +42,7 @@ use super::{
     NoObserver, Shared,
     backend::{
         Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place, Poll,
-        SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     dynamic_config::DynamicConfig,
     rate::RateLimits,
@@ -344,6 +348,31 @@ impl Backend for Fake {
         _query: &str,
     ) -> Result<CountWorkflowExecutionsResponse, CallError> {
         panic!("counting is broken here")
+    }
+
+    async fn call_schedule(
+        &self,
+        _shard: u64,
+        _key: ScheduleKey,
+        _request: ScheduleRequest,
+        _deadline: Instant,
+    ) -> Result<ScheduleReply, CallError> {
+        Err(CallError::NotHere)
+    }
+
+    async fn list_schedules(
+        &self,
+        _namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        _token: &[u8],
+    ) -> Result<SchedulePage, CallError> {
+        self.queries.lock().unwrap().push(format!("{query} | {page_size}"));
+        Ok(SchedulePage::default())
+    }
+
+    async fn count_schedules(&self, _namespace_id: &str, _query: &str) -> Result<i64, CallError> {
+        Ok(0)
     }
 
     fn cluster(&self) -> ClusterView {

@@ -30,11 +30,28 @@ const READERS: [&str; 2] = ["temporal-cli", "temporal-ui"];
 pub struct Client {
     pub name: String,
     pub version: String,
+    /// The versions of servers that it works with, such as `>=1.0.0 <2.0.0`. Empty means all.
+    pub supported_servers: String,
 }
 
 impl Client {
-    /// Refuses a client of a future generation.
+    /// Refuses a client of a future generation, and one that would not work with this server.
     pub fn check(&self) -> Result<(), Status> {
+        self.check_version()?;
+        if self.supported_servers.is_empty() {
+            return Ok(());
+        }
+        let is_supported = includes(&self.supported_servers, SERVER_VERSION).map_err(|reason| {
+            Status::invalid_argument(format!("Unable to parse supported server versions: {reason}"))
+        })?;
+        if is_supported {
+            Ok(())
+        } else {
+            Err(status::server_version(SERVER_VERSION, &self.supported_servers))
+        }
+    }
+
+    fn check_version(&self) -> Result<(), Status> {
         if self.name.is_empty() || self.version.is_empty() {
             return Ok(());
         }
@@ -62,6 +79,33 @@ pub fn supported() -> impl Iterator<Item = (String, String)> {
 
 fn range(end: u64) -> String {
     format!("<{end}.0.0")
+}
+
+/// Whether a range includes a version: alternatives between `||`, each of comparisons that all have to hold.
+fn includes(range: &str, version: &str) -> Result<bool, String> {
+    let version = Version::parse(version)?.order();
+    let mut included = false;
+    for alternative in range.split("||") {
+        let mut holds = true;
+        for comparison in alternative.split_whitespace() {
+            let at = comparison.find(|c: char| c.is_ascii_digit()).unwrap_or(comparison.len());
+            let (operator, bound) = comparison.split_at(at);
+            let bound = Version::parse(bound)
+                .map_err(|_| format!("Could not parse Range {comparison:?}: {bound:?} is no version"))?
+                .order();
+            holds &= match operator {
+                "<" => version < bound,
+                "<=" => version <= bound,
+                ">" => version > bound,
+                ">=" => version >= bound,
+                "" | "=" | "==" => version == bound,
+                "!" | "!=" => version != bound,
+                _ => return Err(format!("Could not parse comparator {operator:?} in {comparison:?}")),
+            };
+        }
+        included |= holds;
+    }
+    Ok(included)
 }
 
 struct Version {
@@ -99,6 +143,11 @@ impl Version {
         })
     }
 
+    /// Versions compare as this does. A pre-release precedes its release.
+    fn order(&self) -> (u64, u64, u64, bool) {
+        (self.major, self.minor, self.patch, !self.is_prerelease)
+    }
+
     fn is_first_before(&self, major: u64) -> bool {
         self.major == major && self.minor == 0 && self.patch == 0 && self.is_prerelease
     }
@@ -109,7 +158,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, version: &str) -> Result<(), String> {
-        let client = Client { name: name.into(), version: version.into() };
+        let client = Client { name: name.into(), version: version.into(), ..Client::default() };
         client.check().map_err(|status| status.message().to_owned())
     }
 
@@ -145,8 +194,22 @@ mod tests {
 
     #[test]
     fn people_do_not_replay() {
-        let replays = |name: &str| Client { name: name.into(), version: String::new() }.replays();
+        let replays = |name: &str| Client { name: name.into(), ..Client::default() }.replays();
         assert!(replays("temporal-python") && replays("temporal-go"));
         assert!(!replays("temporal-cli") && !replays("temporal-ui") && !replays(""));
+    }
+
+    #[test]
+    fn clients_say_with_which_servers_they_work() {
+        let check = |range: &str| {
+            let client = Client { supported_servers: range.into(), ..Client::default() };
+            client.check().map_err(|status| status.message().to_owned())
+        };
+        for range in ["", ">=1.0.0 <2.0.0", "<1.0.0 || >1.31.9", "1.32.0", "!=1.0.0"] {
+            assert_eq!(check(range), Ok(()), "{range}");
+        }
+        let refused = "Server version 1.32.0 is not supported. Client supports server versions: <0.5.0";
+        assert_eq!(check("<0.5.0"), Err(refused.to_owned()));
+        assert!(check("what?").unwrap_err().starts_with("Unable to parse supported server versions: "));
     }
 }

@@ -85,17 +85,22 @@ pub(super) async fn count(scope: Scope, request: CountWorkflowExecutionsRequest)
     Ok(encode(&counted.map_err(|error| Failure::from(error).into_status())?))
 }
 
-async fn page(scope: &Scope, query: &str, asked: i32, token: &[u8]) -> Result<WorkflowPage, Status> {
+/// How many rows a page has, if a caller wants so many.
+pub(super) fn page_rows(scope: &Scope, asked: i32) -> usize {
     let max = scope.call.shared.api(&scope.namespace.name).visibility_page_rows_max.max(1);
-    let rows = match usize::try_from(asked) {
+    match usize::try_from(asked) {
         Ok(0) | Err(_) => max,
         Ok(asked) => asked.min(max),
-    };
+    }
+}
+
+async fn page(scope: &Scope, query: &str, asked: i32, token: &[u8]) -> Result<WorkflowPage, Status> {
+    let rows = page_rows(scope, asked);
     let page = scope.call.shared.backend.list(scope.namespace_id(), query, rows, token).await;
     page.map_err(|error| Failure::from(error).into_status())
 }
 
-fn check_filter_allowed(scope: &Scope) -> Result<(), Status> {
+pub(super) fn check_filter_allowed(scope: &Scope) -> Result<(), Status> {
     if scope.call.shared.api(&scope.namespace.name).list_by_filter_disabled {
         let refused = everlog_engine::reject::Reject::PermissionDenied(
             "List is disabled on this namespace.".to_owned(),

@@ -8,8 +8,8 @@ use everlog_engine::{
     token::{TaskToken, TokenTask},
 };
 use everlog_proto::api::{
-    command::v1::command::Attributes,
-    common::v1::WorkerVersionStamp,
+    command::v1::{Command, command::Attributes},
+    common::v1::{SearchAttributes, WorkerVersionStamp},
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{TaskQueueKind, WorkerVersioningMode},
     failure::v1::{ApplicationFailureInfo, Failure as ApiFailure, ServerFailureInfo, failure::FailureInfo},
@@ -23,12 +23,12 @@ use tonic::Status;
 
 use super::{
     call::{Answer, Scope, encode},
-    events, status, validate,
+    events, search_attributes, status, validate,
     workflow::{ask, unexpected},
 };
 use crate::route::{Failure, Repeat, to_home};
 
-pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskCompletedRequest) -> Answer {
+pub(super) async fn completed(scope: Scope, mut request: RespondWorkflowTaskCompletedRequest) -> Answer {
     validate::identity(&request.identity, &scope.limits)?;
     let sticky_queue =
         request.sticky_attributes.as_ref().and_then(|sticky| sticky.worker_task_queue.as_ref());
@@ -36,7 +36,12 @@ pub(super) async fn completed(scope: Scope, request: RespondWorkflowTaskComplete
     let stamp = request.worker_version_stamp.as_ref();
     worker_version(&scope, stamp, request.deployment_options.as_ref(), sticky_queue)?;
     let token = workflow_token(&scope)?;
-    let namespaces = namespaces(&scope, &request)?;
+    let mut namespaces = namespaces(&scope, &request)?;
+    for (place, command) in request.commands.iter_mut().enumerate() {
+        if let Err(status) = search_attributes::check(&scope, search_attributes_of(command)) {
+            namespaces.refused_attributes.insert(place, status.message().to_owned());
+        }
+    }
     let (scope, token, request, namespaces) = (&scope, &token, &request, &namespaces);
     let key = token.workflow();
     // A second completion finds its task gone, and says so: the worker goes on to the next.
@@ -100,7 +105,16 @@ fn namespaces(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> R
         let id = found.ok_or_else(|| status::namespace_not_found(name))?.id.clone();
         ids.insert(name.clone(), id);
     }
-    Ok(Namespaces { own: scope.namespace.name.clone(), ids })
+    Ok(Namespaces { own: scope.namespace.name.clone(), ids, ..Namespaces::default() })
+}
+
+fn search_attributes_of(command: &mut Command) -> Option<&mut SearchAttributes> {
+    match command.attributes.as_mut()? {
+        Attributes::UpsertWorkflowSearchAttributesCommandAttributes(a) => a.search_attributes.as_mut(),
+        Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(a) => a.search_attributes.as_mut(),
+        Attributes::StartChildWorkflowExecutionCommandAttributes(a) => a.search_attributes.as_mut(),
+        _ => None,
+    }
 }
 
 fn workflow_token(scope: &Scope) -> Result<TaskToken, Status> {

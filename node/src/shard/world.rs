@@ -7,6 +7,10 @@ use everlog_engine::{
     key::{RunKey, WorkflowKey},
     limits::Limits,
     rows::{self, Kind},
+    schedule::{
+        self,
+        state::{ScheduleKey, ScheduleState},
+    },
     shard::World,
     time::Time,
 };
@@ -51,5 +55,23 @@ impl World for NodeWorld {
     fn owing(&self, slot: u16) -> Vec<RunKey> {
         let rows = self.tables.scan(rows::kind_start(slot, Kind::Owed), rows::kind_end(slot, Kind::Owed));
         rows.filter_map(|(key, _)| rows::parse_run_row(&key)).collect()
+    }
+
+    fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>> {
+        let value = self.tables.get(&schedule::rows::state_key(key))?;
+        let state = ScheduleState::decode(&value.to_bytes());
+        state.inspect_err(|error| tracing::error!(?key, %error, "unreadable schedule")).ok().map(Arc::new)
+    }
+
+    fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time> {
+        let from = schedule::rows::wake_time_key(slot, from);
+        let mut rows = self.tables.scan(from, rows::kind_end(slot, Kind::ScheduleWake));
+        rows.next().and_then(|(key, _)| schedule::rows::parse_wake(&key)).map(|(time, _)| time)
+    }
+
+    fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey> {
+        let to = schedule::rows::wake_time_key(slot, Time(until.0.saturating_add(1)));
+        let rows = self.tables.scan(rows::kind_start(slot, Kind::ScheduleWake), to);
+        rows.take(most).filter_map(|(key, _)| schedule::rows::parse_wake(&key)).map(|(_, key)| key).collect()
     }
 }

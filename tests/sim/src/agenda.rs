@@ -8,6 +8,7 @@ use everlog_engine::{
     reject::Reject,
     reply::Reply,
     request::Request,
+    schedule::{ScheduleKey, request::ScheduleRequest},
     time::Time,
 };
 use everlog_proto::api::history::v1::HistoryEvent;
@@ -16,6 +17,10 @@ use crate::worker::PolledTask;
 
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A client asks for its schedule.
+    WantSchedule {
+        schedule: usize,
+    },
     /// A shell takes what is in its inbox, or finds that something is due.
     Turn {
         node: usize,
@@ -125,6 +130,7 @@ pub enum Message {
     Request { workflow: WorkflowKey, request: Box<Request>, asker: Asker, hops: u32 },
     Offer { key: QueueKey, task: Task },
     OfferRefused { run: RunKey },
+    Schedule { key: ScheduleKey, request: Box<ScheduleRequest>, asker: Asker, hops: u32 },
     Poll { key: QueueKey, poller: Box<Poller>, by: PollBy, hops: u32 },
     CancelPoll { by: PollBy },
     TaskRefused { key: TaskKey, request: Box<Request> },
@@ -163,6 +169,18 @@ pub enum Asker {
     Noted {
         node: usize,
         life: u64,
+    },
+    /// A client that wants a schedule.
+    ScheduleClient {
+        schedule: usize,
+    },
+    /// A schedule that has asked a workflow.
+    Schedule {
+        node: usize,
+        life: u64,
+        shard: usize,
+        ask: u64,
+        request: Box<everlog_engine::schedule::ask::Ask>,
     },
     Nobody,
 }

@@ -9,6 +9,7 @@ mod online;
 mod reads;
 mod replicas;
 mod rest;
+mod schedules;
 mod signals;
 mod starts;
 mod timers;
@@ -48,7 +49,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     replicas::check,
     histories::check,
     index::check,
@@ -60,6 +61,7 @@ const CHECKS: [Check; 12] = [
     workflow_tasks::check,
     reads::check,
     expected::check,
+    schedules::check,
     rest::check,
 ];
 
@@ -76,6 +78,7 @@ pub fn unfinished(sim: &mut Sim) {
     let open = sim.logs.iter().flat_map(|log| log.open.keys()).next().map(|key| key.workflow_id.to_string());
     let text = match &open {
         Some(workflow) => format!("{workflow} is still open"),
+        None if !sim.schedules_are_done() => sim.schedules_not_done(),
         None => {
             let waits = sim.records.ops.iter().find(|op| op.ended.is_none());
             format!("a client still waits: {waits:?}")

@@ -18,6 +18,7 @@ pub mod random;
 pub mod record;
 pub mod rpc;
 pub mod run;
+pub mod schedules;
 pub mod session;
 pub mod settings;
 pub mod shell;

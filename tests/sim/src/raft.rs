@@ -8,8 +8,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use everlog_engine::{
     codec::CodecError,
+    execution::Execution,
     fact::{Change, Entry},
-    rows::ApplyError,
+    rows::{self, ApplyError},
+    schedule,
     shard::Input,
     testing::MemoryTables,
     time::Time,
@@ -347,6 +349,16 @@ pub fn apply_bytes(
         }
         change.prepared = Some(state);
     }
+    for (index, change) in entry.schedules.iter().enumerate() {
+        let state = schedule::rows::apply(tables, change).map_err(|error| error.to_string())?;
+        let expected = prepared.and_then(|entry| entry.schedules.get(index)?.prepared.as_ref());
+        if expected.is_some_and(|expected| *expected != state) {
+            return Err(format!(
+                "the fold of {:?} at version {} differs from the prepared state",
+                change.key, change.version
+            ));
+        }
+    }
     Ok(changes)
 }
 
@@ -354,12 +366,20 @@ fn apply_prepared(tables: &mut MemoryTables, entry: &Entry) -> Result<(), String
     for change in &entry.changes {
         tables.apply_change(change).map_err(|error| error.to_string())?;
     }
+    for change in &entry.schedules {
+        schedule::rows::apply(tables, change).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 
+/// What members have in common. Maps inside messages have no order of their own, so the states of runs are
+/// compared without what only repeats the history, as members of a cluster compare them.
 pub fn digest(tables: &MemoryTables) -> u64 {
     let mut hasher = Xxh3::new();
     for (key, value) in tables.rows() {
+        let comparable = rows::is_execution(key).then(|| Execution::decode(value).ok()).flatten();
+        let comparable = comparable.map(|execution| execution.comparable().encode());
+        let value = comparable.as_ref().unwrap_or(value);
         hasher.update(&(key.len() as u32).to_le_bytes());
         hasher.update(key);
         hasher.update(&(value.len() as u32).to_le_bytes());

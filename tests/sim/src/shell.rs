@@ -114,6 +114,7 @@ impl Sim {
             }
             Output::Offer(offer) => self.offer(node, shard, offer),
             Output::Send(message) => self.post(node, *message),
+            Output::Ask { ask, workflow, request } => self.ask(node, shard, ask, workflow, request),
         }
     }
 
@@ -179,6 +180,9 @@ impl Sim {
                 let shard = self.shard_of(&run.workflow);
                 self.push_input(node, shard, Input::OfferRefused { run });
             }
+            Message::Schedule { key, request, asker, hops } => {
+                self.route_schedule(node, key, request, asker, hops);
+            }
             Message::Poll { key, poller, by, hops } => self.poll_arrives(node, key, *poller, by, hops),
             Message::CancelPoll { by } => {
                 let found = self.nodes[node].polls.iter().find(|(_, poll)| **poll == by).map(|(id, _)| *id);
@@ -227,24 +231,28 @@ impl Sim {
             Ok(Reply::Completed(completed)) => completed.workflow_task.as_ref().map(|task| &task.history),
             _ => None,
         };
-        let events = span.cloned().map(|span| self.events_of(node, shard, &span)).unwrap_or_default();
+        let mut events = span.cloned().map(|span| self.events_of(node, shard, &span)).unwrap_or_default();
+        if let (Asker::Schedule { .. }, Ok(Reply::State(state))) = (&asker, &reply) {
+            events = self.nodes[node].shells[shard].tables.history(state.execution.key());
+        }
         let answer = Box::new(Answer { reply, events });
         let (lost, delay) = (self.strikes(self.settings.message_lost), self.latency());
         match &asker {
             Asker::Nobody => return,
             Asker::Queue { node: home, .. }
             | Asker::Sender { node: home, .. }
-            | Asker::Noted { node: home, .. } => {
+            | Asker::Noted { node: home, .. }
+            | Asker::Schedule { node: home, .. } => {
                 let cut = *home != node && (self.nodes[*home].isolated || self.nodes[node].isolated);
                 if (*home != node && lost) || cut {
                     return;
                 }
             }
-            Asker::Rpc { .. } if lost => {
+            Asker::Rpc { .. } | Asker::ScheduleClient { .. } if lost => {
                 self.coverage.hit("an answer was lost");
                 return;
             }
-            Asker::Rpc { .. } => {}
+            Asker::Rpc { .. } | Asker::ScheduleClient { .. } => {}
         }
         self.agenda.plan(self.now + delay, Event::Answer { to: asker, answer });
     }
@@ -394,6 +402,10 @@ impl Sim {
         match to {
             Asker::Nobody => {}
             Asker::Sender { node, life, message } => self.delivered(node, life, *message, answer.reply),
+            Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
+            Asker::Schedule { node, life, shard, ask, request } => {
+                self.asked(node, life, shard, ask, &request, answer);
+            }
             Asker::Noted { node, life } => {
                 if let Ok(Reply::Noted(Some(next))) = answer.reply
                     && self.is_life(node, life)
@@ -477,6 +489,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 queue,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt } => {
@@ -486,6 +499,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 attempt,
                 identity,
                 request_id,
+                build_id: String::new(),
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

@@ -22,6 +22,7 @@ use crate::{
     random::Random,
     record::Records,
     rpc::Rpc,
+    schedules::{self, Wanted},
     session::{self, Session},
     settings::Settings,
     trace::Trace,
@@ -69,6 +70,7 @@ pub struct Sim {
     pub rpcs: std::collections::BTreeMap<u64, Rpc>,
     pub next_rpc: u64,
     pub sessions: Vec<Session>,
+    pub schedules: Vec<Wanted>,
     pub records: Records,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -96,6 +98,7 @@ impl Sim {
             rpcs: std::collections::BTreeMap::new(),
             next_rpc: 1,
             sessions: Vec::new(),
+            schedules: Vec::new(),
             records: Records::default(),
             coverage: Coverage::default(),
             trace,
@@ -131,6 +134,12 @@ impl Sim {
         for index in 0..self.sessions.len() {
             let at = self.now + self.sessions[index].begin;
             self.agenda.plan(at, Event::Session { session: index });
+        }
+        let mut draw = Random::of(self.settings.seed, 5);
+        self.schedules = schedules::draw(&self.settings, &mut draw);
+        for schedule in 0..self.schedules.len() {
+            let at = self.now + draw.millis(500, 10_000);
+            self.agenda.plan(at, Event::WantSchedule { schedule });
         }
         let first_fault = self.now + self.random.millis(500, 4_000);
         self.agenda.plan(first_fault, Event::Fault);
@@ -186,6 +195,7 @@ impl Sim {
             Event::RpcTimeout { rpc, attempt } => self.rpc_timed_out(rpc, attempt),
             Event::RpcRetry { rpc } => self.rpc_attempt(rpc),
             Event::Session { session } => self.session_acts(session),
+            Event::WantSchedule { schedule } => self.want_schedule(schedule),
             Event::Poll { worker, life, slot } => self.poll(worker, life, slot),
             Event::Polled { worker, life, slot, poll, task } => self.polled(worker, life, slot, poll, task),
             Event::PollTimeout { worker, life, slot, poll } => self.poll_timed_out(worker, life, slot, poll),
@@ -215,7 +225,9 @@ impl Sim {
     }
 
     fn is_done(&self) -> bool {
-        self.sessions.iter().all(Session::is_done) && self.logs.iter().all(|log| log.open_runs == 0)
+        self.sessions.iter().all(Session::is_done)
+            && self.schedules_are_done()
+            && self.logs.iter().all(|log| log.open_runs == 0)
     }
 
     pub fn fail(&mut self, promise: &'static str, workflow: Option<&str>, text: String) {
@@ -295,6 +307,6 @@ fn doubled(message: &Message) -> Option<Message> {
         Message::Offer { .. } | Message::OfferRefused { .. } | Message::TaskRefused { .. } => {
             Some(message.clone())
         }
-        Message::Poll { .. } | Message::CancelPoll { .. } => None,
+        Message::Poll { .. } | Message::CancelPoll { .. } | Message::Schedule { .. } => None,
     }
 }

@@ -111,6 +111,8 @@ fn write_started(turn: &mut Turn<'_>, scheduled_event_id: i64, start: &ActivityS
         request_id: start.request_id.clone(),
         attempt: activity.map_or(1, |activity| activity.attempt),
         last_failure: activity.and_then(|activity| activity.last_failure.clone()).map(|failure| failure.0),
+        #[allow(deprecated, reason = "workers without deployments say only this")]
+        worker_version: super::workflow_task::stamp_of(&start.build_id),
         ..Default::default()
     };
     turn.event_at(start.time, Attributes::ActivityTaskStartedEventAttributes(attributes))

@@ -39,8 +39,12 @@ pub fn start(
     command: &Command,
     a: &StartChildWorkflowExecutionCommandAttributes,
     task: Task<'_>,
+    refused_attributes: Option<&str>,
 ) -> Result<(), BadCommand> {
     let (namespace, namespace_id) = target(turn, &a.namespace, task.namespaces, CAUSE)?;
+    if let Some(why) = refused_attributes {
+        return Err(BadCommand::new(Cause::BadSearchAttributes, why));
+    }
     check(turn, a, &namespace)?;
     let limits = turn.stamp.limits;
     let retry_policy = match &a.retry_policy {
@@ -152,6 +156,13 @@ fn check(
         return bad(format!(
             "invalid CronSchedule on {on}: {}. WorkflowId={id} WorkflowType={kind} Namespace={ns}",
             cron::refusal(&error)
+        ));
+    }
+    let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
+    if let Some(fault) = command::queue_fault(queue, limits) {
+        return bad(format!(
+            "invalid TaskQueue on {on}: {fault}. WorkflowId={id} WorkflowType={kind} Namespace={ns} TaskQueue={}",
+            command::printed_queue(queue)
         ));
     }
     let what = "StartChildWorkflowExecutionCommandAttributes. Input";

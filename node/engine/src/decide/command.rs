@@ -115,6 +115,8 @@ fn go_name(kind: CommandType) -> String {
 pub struct Task<'a> {
     pub completed_event_id: i64,
     pub identity: &'a str,
+    /// Empty if the worker does not say.
+    pub build_id: &'a str,
     pub namespaces: &'a Namespaces,
 }
 
@@ -124,7 +126,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
     let mut started_children = BTreeSet::new();
     let mut outcome = Outcome::default();
     let mut eager = Vec::new();
-    for command in commands {
+    for (place, command) in commands.iter().enumerate() {
         if !turn.execution.is_running() {
             break;
         }
@@ -135,6 +137,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
         if is_close(kind) && turn.unseen > 0 && !planted::is("unseen_events_dropped_at_close") {
             return Err(BadCommand::new(Cause::UnhandledCommand, ""));
         }
+        let refused = task.namespaces.refused_attributes.get(&place).map(String::as_str);
         match attributes {
             Attrs::ScheduleActivityTaskCommandAttributes(a) => {
                 let scheduled_event_id = activity::schedule(turn, command, a, completed_event_id)?;
@@ -150,13 +153,13 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
             Attrs::CancelTimerCommandAttributes(a) => timer::cancel(turn, a, completed_event_id, identity)?,
             Attrs::RecordMarkerCommandAttributes(a) => marker(turn, command, a, completed_event_id)?,
             Attrs::UpsertWorkflowSearchAttributesCommandAttributes(a) => {
-                upsert_search_attributes(turn, command, a, completed_event_id)?;
+                upsert_search_attributes(turn, command, a, completed_event_id, refused)?;
             }
             Attrs::ModifyWorkflowPropertiesCommandAttributes(a) => {
                 modify_properties(turn, command, a, completed_event_id)?;
             }
             Attrs::StartChildWorkflowExecutionCommandAttributes(a) => {
-                child::start(turn, command, a, task)?;
+                child::start(turn, command, a, task, refused)?;
                 started_children.insert(a.workflow_id.as_str());
             }
             Attrs::SignalExternalWorkflowExecutionCommandAttributes(a) => {
@@ -177,7 +180,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
                 close(turn, command, Attributes::WorkflowExecutionCanceledEventAttributes(attributes));
             }
             Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
-                continue_as_new::by_command(turn, command, a, completed_event_id)?;
+                continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
             }
             _ => {
                 return Err(BadCommand::new(
@@ -195,6 +198,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
                 scheduled_event_id,
                 identity,
                 &request_id,
+                task.build_id,
             ));
         }
     }
@@ -235,6 +239,23 @@ pub(super) fn too_long(field: &str, command: &str, name: &str, limits: &Limits) 
         name.len(),
         limits.id_bytes_max
     )
+}
+
+/// A queue as the real server prints it in refusals.
+pub(super) fn printed_queue(name: &str) -> String {
+    format!("name:{name:?} kind:TASK_QUEUE_KIND_NORMAL")
+}
+
+/// What is wrong with the name of a queue that a command asks for.
+pub(super) fn queue_fault(name: &str, limits: &Limits) -> Option<&'static str> {
+    const RESERVED_PREFIX: &str = "/_sys/";
+    if name.len() > limits.id_bytes_max {
+        Some("taskQueue length exceeds limit")
+    } else if name.starts_with(RESERVED_PREFIX) {
+        Some("task queue name cannot start with reserved prefix /_sys/")
+    } else {
+        None
+    }
 }
 
 /// A payload that is too large ends the run: it can neither be kept nor be left out.
@@ -279,6 +300,7 @@ fn upsert_search_attributes(
     command: &Command,
     a: &UpsertWorkflowSearchAttributesCommandAttributes,
     completed_event_id: i64,
+    refused: Option<&str>,
 ) -> Result<(), BadCommand> {
     let cause = Cause::BadSearchAttributes;
     let Some(search_attributes) = &a.search_attributes else {
@@ -292,6 +314,9 @@ fn upsert_search_attributes(
             cause,
             "IndexedFields is not set on UpsertWorkflowSearchAttributesCommand.",
         ));
+    }
+    if let Some(why) = refused {
+        return Err(BadCommand::new(cause, why));
     }
     let attributes = Attributes::UpsertWorkflowSearchAttributesEventAttributes(
         UpsertWorkflowSearchAttributesEventAttributes {
@@ -310,9 +335,13 @@ fn modify_properties(
     completed_event_id: i64,
 ) -> Result<(), BadCommand> {
     let cause = Cause::BadModifyWorkflowPropertiesAttributes;
-    let Some(memo) = a.upserted_memo.as_ref().filter(|memo| !memo.fields.is_empty()) else {
+    let Some(memo) = &a.upserted_memo else {
         return Err(BadCommand::new(cause, "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand."));
     };
+    if memo.fields.is_empty() {
+        let message = "UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand.";
+        return Err(BadCommand::new(cause, message));
+    }
     if memo.encoded_len() > turn.stamp.limits.memo_bytes_max {
         return Err(BadCommand::too_large(
             cause,

@@ -19,10 +19,10 @@ use everlog_proto::api::{
 use prost::Message;
 
 use crate::{
-    decide::{BadCommand, retry, start, terminate},
+    decide::{BadCommand, command, retry, start, terminate},
     execution::Execution,
     schedule::cron,
-    time::{duration, is_negative, proto_duration, set_duration},
+    time::{self, duration, proto_duration, set_duration},
     turn::Turn,
 };
 
@@ -31,8 +31,9 @@ pub fn by_command(
     command: &Command,
     a: &ContinueAsNewWorkflowExecutionCommandAttributes,
     completed_event_id: i64,
+    refused_attributes: Option<&str>,
 ) -> Result<(), BadCommand> {
-    let next = validated(turn, a)?;
+    let next = validated(turn, a, refused_attributes)?;
     let new_run_id = turn.stamp.uuid();
     let backoff = next.backoff;
     let attributes = WorkflowExecutionContinuedAsNewEventAttributes {
@@ -203,28 +204,34 @@ struct NextRun {
 fn validated(
     turn: &Turn<'_>,
     a: &ContinueAsNewWorkflowExecutionCommandAttributes,
+    refused_attributes: Option<&str>,
 ) -> Result<NextRun, BadCommand> {
+    const ON: &str = "ContinueAsNewWorkflowExecutionCommand";
     let limits = turn.stamp.limits;
     let old = &turn.execution;
-    let bad = |message: &str| BadCommand::new(Cause::BadContinueAsNewAttributes, message);
-    let name = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
+    let bad = |message: String| BadCommand::new(Cause::BadContinueAsNewAttributes, message);
+    if let Some(why) = refused_attributes {
+        return Err(BadCommand::new(Cause::BadSearchAttributes, why));
+    }
+    let asked = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
+    let name = if asked.is_empty() { old.workflow_type() } else { asked };
     if name.len() > limits.id_bytes_max {
-        return Err(bad("WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length limit."));
+        return Err(bad(command::too_long("WorkflowType", "ContinueAsNewWorkflowExecution", name, limits)));
     }
-    if is_negative(a.workflow_run_timeout.as_ref()) {
-        return Err(bad(
-            "Invalid WorkflowRunTimeout on ContinueAsNewWorkflowExecutionCommand. negative duration",
-        ));
+    let asked = a.task_queue.as_ref().map_or("", |queue| &queue.name);
+    let queue = if asked.is_empty() { old.task_queue() } else { asked };
+    let of = format!("WorkflowType={name} TaskQueue={}", command::printed_queue(queue));
+    if let Some(fault) = command::queue_fault(queue, limits) {
+        return Err(bad(format!("error validating {ON} TaskQueue: {fault}. {of}")));
     }
-    if is_negative(a.workflow_task_timeout.as_ref()) {
-        return Err(bad(
-            "Invalid WorkflowTaskTimeout on ContinueAsNewWorkflowExecutionCommand. negative duration",
-        ));
-    }
-    if is_negative(a.backoff_start_interval.as_ref()) {
-        return Err(bad(
-            "Invalid BackoffStartInterval on ContinueAsNewWorkflowExecutionCommand. negative duration",
-        ));
+    for (field, timeout) in [
+        ("WorkflowRunTimeout", &a.workflow_run_timeout),
+        ("WorkflowTaskTimeout", &a.workflow_task_timeout),
+        ("BackoffStartInterval", &a.backoff_start_interval),
+    ] {
+        if let Some(fault) = time::fault(timeout.as_ref()) {
+            return Err(bad(format!("Invalid {field} on {ON}: {fault}. {of}")));
+        }
     }
     if a.input.as_ref().map_or(0, Message::encoded_len) > limits.blob_bytes_max {
         return Err(BadCommand::too_large(
@@ -240,13 +247,9 @@ fn validated(
     }
     if let Some(policy) = &a.retry_policy {
         let policy = retry::with_defaults(Some(policy), limits);
-        retry::validate(&policy).map_err(|why| {
-            bad(&format!("Invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand. {why}"))
-        })?;
+        retry::validate(&policy)
+            .map_err(|why| bad(format!("invalid WorkflowRetryPolicy on {ON}: {why}. {of}")))?;
     }
-    let workflow_type = if name.is_empty() { old.workflow_type() } else { name };
-    let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
-    let queue = if queue.is_empty() { old.task_queue() } else { queue };
     let execution_timeout = set_duration(old.start.workflow_execution_timeout.as_ref());
     let run_timeout = set_duration(a.workflow_run_timeout.as_ref())
         .unwrap_or_else(|| duration(old.start.workflow_run_timeout.as_ref()));
@@ -255,7 +258,7 @@ fn validated(
     let task_timeout = set_duration(a.workflow_task_timeout.as_ref())
         .unwrap_or_else(|| duration(old.start.workflow_task_timeout.as_ref()));
     Ok(NextRun {
-        workflow_type: WorkflowType { name: workflow_type.to_owned() },
+        workflow_type: WorkflowType { name: name.to_owned() },
         task_queue: TaskQueue {
             name: queue.to_owned(),
             kind: TaskQueueKind::Normal as i32,

@@ -405,7 +405,8 @@ fn attributes(
                 .unwrap_or_default(),
         }),
         input: request.input.clone(),
-        workflow_execution_timeout: execution_timeout.map(proto_duration),
+        // A zero that was given is shown, and means the same as nothing.
+        workflow_execution_timeout: request.workflow_execution_timeout,
         workflow_run_timeout: (request.workflow_run_timeout.is_some() || execution_timeout.is_some())
             .then(|| proto_duration(run_timeout)),
         workflow_task_timeout: Some(proto_duration(task_timeout(timeout, run_timeout, stamp.limits))),
@@ -507,7 +508,7 @@ fn text_payloads(text: &str) -> Payloads {
     Payloads { payloads: vec![payload] }
 }
 
-fn json_string(text: &str) -> String {
+pub(crate) fn json_string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

@@ -15,6 +15,7 @@ pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 use std::time::Duration;
 
 use everlog_proto::api::{
+    common::v1::WorkerVersionStamp,
     enums::v1::TaskQueueKind,
     history::v1::{
         WorkflowTaskScheduledEventAttributes, WorkflowTaskStartedEventAttributes, history_event::Attributes,
@@ -97,8 +98,16 @@ pub(super) fn started_attributes(started: &StartedTask) -> Attributes {
         suggest_continue_as_new: started.suggest_continue_as_new,
         suggest_continue_as_new_reasons: started.suggest_reasons.clone(),
         history_size_bytes: started.history_bytes,
+        #[allow(deprecated, reason = "workers without deployments say only this")]
+        worker_version: stamp_of(&started.build_id),
         ..Default::default()
     })
+}
+
+/// A worker's build as events show it.
+pub(in crate::decide) fn stamp_of(build_id: &str) -> Option<WorkerVersionStamp> {
+    (!build_id.is_empty())
+        .then(|| WorkerVersionStamp { build_id: build_id.to_owned(), use_versioning: false })
 }
 
 /// Writes the Started event of the task that now ends, and its Scheduled event if that was transient.
@@ -128,6 +137,7 @@ pub fn reset_sticky(turn: &mut Turn<'_>) -> Decided {
 /// How long a worker may take: from the fourth attempt on it grows, as load control for broken code.
 pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> Duration {
     const BACKOFF_INITIAL_SECONDS: u64 = 5;
+    const RANDOM_PART: u32 = 5;
     let limits = turn.stamp.limits;
     let base =
         turn.execution.workflow_task.as_ref().map(|task| task.start_to_close_timeout).unwrap_or_default();
@@ -137,5 +147,8 @@ pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> Duration 
     }
     let factor = 1u64.checked_shl(beyond.unsigned_abs() - 1).unwrap_or(u64::MAX);
     let backoff = Duration::from_secs(BACKOFF_INITIAL_SECONDS.saturating_mul(factor));
-    base + backoff.min(limits.workflow_task_retry_interval_max)
+    let backoff = backoff.min(limits.workflow_task_retry_interval_max);
+    // A random part, up to a fifth, keeps workers that broke together from coming back together.
+    let random = (backoff / RANDOM_PART).as_nanos() as u64;
+    base + backoff - Duration::from_nanos(turn.stamp.chance() % random.max(1))
 }

@@ -107,7 +107,9 @@ impl CronSchedule {
             return Err(CronError::Missing);
         }
         if let Some(interval) = text.strip_prefix("@every ") {
-            let nanos = go_duration::parse(interval).ok_or(CronError::Duration(text.to_owned()))?;
+            // Durations of this library know no days.
+            let nanos = go_duration::parse(interval).filter(|_| !interval.contains('d'));
+            let nanos = nanos.ok_or(CronError::Duration(text.to_owned()))?;
             return Ok(CronSchedule::Every { seconds: (nanos / SECOND_NANOS).max(1) });
         }
         let expanded = cron_string::predefined(text);

@@ -88,8 +88,10 @@ pub(super) fn parse(field: Field, text: &str) -> Result<Vec<Range>, SpecError> {
     for part in text.split(',') {
         let (start, end, step) = bounds(field, part)?;
         if field.is_weekday() && end == SUNDAY_TOO {
-            // The real server leaves Sunday out of ranges that begin on Monday; so does this.
-            if (SUNDAY_TOO - start) % step == 0 && start > 1 {
+            // Days from 0 on have their Sunday. The real server takes those from 1 to 7 for these, and so
+            // leaves Sunday out; so does this.
+            let has_sunday = (SUNDAY_TOO - start) % step == 0;
+            if has_sunday && (start > 1 || step > 1) {
                 ranges.push(Range { start: 0, end: 0, step: 1 });
             }
             if start < SUNDAY_TOO {

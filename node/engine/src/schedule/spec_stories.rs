@@ -198,6 +198,8 @@ fn sunday_has_two_numbers() {
     assert_eq!(weekdays("5-7"), [(0, 0, 1), (5, 6, 1)]);
     assert_eq!(weekdays("3/2"), [(0, 0, 1), (3, 6, 2)]);
     assert_eq!(weekdays("0-7/2"), [(0, 6, 2)]);
+    assert_eq!(weekdays("1-7/3"), [(0, 0, 1), (1, 6, 3)]);
+    assert_eq!(weekdays("1-7"), [(1, 6, 1)]);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
+mod schedules;
 mod shown;
 mod words;
 
@@ -42,6 +43,7 @@ use crate::{
     reject::Reject,
     reply::Reply,
     request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    schedule::ask::Ask,
     shard::{Call, Input, Offer, OfferedTask, Output, Shard},
     time::Time,
     token::TaskToken,
@@ -75,6 +77,10 @@ pub struct Story {
     /// Messages on their way, and what was told to their senders.
     messages: BTreeMap<Call, Message>,
     noted: BTreeSet<Call>,
+    /// Questions of schedules on their way.
+    asks: BTreeMap<Call, (u64, Ask)>,
+    /// Answers to the questions of schedules are lost from here on.
+    mute: bool,
     /// Messages are lost from here on.
     deaf: bool,
     offers: Vec<Offer>,
@@ -103,6 +109,8 @@ impl Story {
             replies: BTreeMap::new(),
             messages: BTreeMap::new(),
             noted: BTreeSet::new(),
+            asks: BTreeMap::new(),
+            mute: false,
             deaf: false,
             offers: Vec::new(),
             tokens: BTreeMap::new(),
@@ -173,6 +181,11 @@ impl Story {
                 self.deaf = true;
                 Ok(Reply::Done)
             }
+            // From here on the answers to schedules are lost.
+            "mute" | "unmute" => {
+                self.mute = verb == "mute";
+                Ok(Reply::Done)
+            }
             "hearing" => {
                 self.deaf = false;
                 Ok(Reply::Done)
@@ -187,7 +200,7 @@ impl Story {
                 self.commit_held();
                 Ok(Reply::Done)
             }
-            _ => panic!("no such verb: {line}"),
+            _ => self.tell_schedule(verb, id, &words, line),
         };
         match outcome {
             Ok(Reply::TaskGone) => self.say(&format!("! {line}: task gone")),
@@ -314,6 +327,7 @@ impl Story {
                 Output::Reply { call, reply } => self.answered(call, reply),
                 Output::Offer(offer) => self.offers.push(offer),
                 Output::Send(message) => self.send(*message),
+                Output::Ask { ask, workflow, request } => self.ask(ask, workflow, request),
             }
             self.shard.end_turn(self.now, &self.tables);
         }
@@ -338,6 +352,9 @@ impl Story {
                 self.send(*next);
             }
             return;
+        }
+        if let Some((ask, asked)) = self.asks.remove(&call) {
+            return self.asked(ask, &asked, reply);
         }
         let Some(message) = self.messages.remove(&call) else {
             self.replies.insert(call, reply);
@@ -405,6 +422,7 @@ impl Story {
             queue: word(words, "queue").map_or(offer.queue, str::to_owned),
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
+            build_id: String::new(),
         };
         let reply = self.request(id, Request::TakeWorkflowTask(take))?;
         if let Reply::WorkflowTask(task) = &reply {
@@ -445,7 +463,7 @@ impl Story {
                 word => request.commands.push(command(word)),
             }
         }
-        let namespaces = Namespaces { own: NAMESPACE.into(), ids: BTreeMap::new() };
+        let namespaces = Namespaces { own: NAMESPACE.into(), ..Namespaces::default() };
         let request = Request::CompleteWorkflowTask { token, request: Box::new(request), namespaces };
         let reply = self.request(id, request)?;
         if let Reply::Completed(completed) = &reply {
@@ -499,6 +517,7 @@ impl Story {
             attempt,
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
+            build_id: String::new(),
         };
         let reply = self.request(id, Request::TakeActivityTask(take))?;
         if let Reply::ActivityTask(task) = &reply {

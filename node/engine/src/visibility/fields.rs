@@ -10,6 +10,7 @@ pub(super) const NAMESPACE_DIVISION: &str = "TemporalNamespaceDivision";
 
 const RESERVED_PREFIX: &str = "Temporal";
 const SCHEDULE_ID: &str = "ScheduleId";
+const SCHEDULE_PAUSED: &str = "TemporalSchedulePaused";
 
 /// A name of a query, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,14 @@ impl Field {
 
     pub(super) fn is_namespace_division(&self) -> bool {
         matches!(&self.source, Source::Attribute(name) if name == NAMESPACE_DIVISION)
+    }
+
+    /// Whether a schedule has it: its id, whether it is paused, and what its users gave it.
+    pub(super) fn is_of_schedules(&self, custom: &BTreeMap<String, ValueType>) -> bool {
+        match &self.source {
+            Source::System(_) => self.alias == SCHEDULE_ID,
+            Source::Attribute(name) => name == SCHEDULE_PAUSED || custom.contains_key(name),
+        }
     }
 
     pub(super) fn value(&self, row: &Row) -> Option<Value> {

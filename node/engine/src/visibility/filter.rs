@@ -87,11 +87,28 @@ impl Filter {
         if statement.has_limit {
             return Err(FilterError::unsupported("'LIMIT' clause".to_owned()));
         }
-        let mut reader = Reader { custom, all_divisions: false };
+        let mut reader = Reader { custom, all_divisions: false, fields: Vec::new() };
         let condition = statement.condition.as_ref().map(|expr| reader.condition(expr)).transpose()?;
         let group_by = reader.group_by(&statement.group_by)?;
         reader.order_by(&statement.order_by)?;
         Ok(Filter { condition, all_divisions: reader.all_divisions, group_by })
+    }
+
+    /// Reads a query about schedules, which may only speak of what schedules have.
+    pub fn parse_for_schedules(query: &str, custom: &BTreeMap<String, ValueType>) -> Result<Filter, Reject> {
+        let statement = syntax::parse(query)?;
+        let mut reader = Reader { custom, all_divisions: false, fields: Vec::new() };
+        statement.condition.as_ref().map(|expr| reader.condition(expr)).transpose()?;
+        for expr in statement.group_by.iter().chain(&statement.order_by) {
+            reader.field(expr)?;
+        }
+        match reader.fields.iter().find(|field| !field.is_of_schedules(custom)) {
+            Some(field) => Err(Reject::InvalidArgument(format!(
+                "invalid query filter for schedules: cannot filter on {:?}",
+                field.alias
+            ))),
+            None => Ok(Filter::parse(query, custom)?),
+        }
     }
 
     pub fn matches(&self, row: &Row) -> bool {
@@ -199,6 +216,8 @@ impl Comparison {
 struct Reader<'a> {
     custom: &'a BTreeMap<String, ValueType>,
     all_divisions: bool,
+    /// What the query mentions.
+    fields: Vec<Field>,
 }
 
 impl Reader<'_> {
@@ -324,6 +343,7 @@ impl Reader<'_> {
         let field = Field::resolve(name, self.custom)
             .ok_or_else(|| FilterError(format!("invalid search attribute: {name}")))?;
         self.all_divisions |= field.is_namespace_division();
+        self.fields.push(field.clone());
         Ok(field)
     }
 }

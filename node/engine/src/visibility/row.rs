@@ -169,7 +169,7 @@ fn encode_payloads(payloads: &BTreeMap<String, Proto<Payload>>) -> BTreeMap<Stri
 /// The bytes of a payload, with its metadata in order: replicas must write the same bytes, and a hash map
 /// is in a different order on each. Messages put end to end are one message, so each entry is written as
 /// a message of its own.
-pub(super) fn payload_bytes(payload: &Payload) -> Vec<u8> {
+pub fn payload_bytes(payload: &Payload) -> Vec<u8> {
     let metadata: BTreeMap<&String, &Vec<u8>> = payload.metadata.iter().collect();
     let mut bytes = Vec::with_capacity(payload.encoded_len());
     for (key, value) in metadata {

@@ -187,6 +187,20 @@ requests! {
     ListClosedWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }
+    CreateScheduleRequest {
+        fn allowed_states(&self) -> &'static [NamespaceState] { STARTABLE }
+    }
+    DescribeScheduleRequest {}
+    UpdateScheduleRequest {}
+    PatchScheduleRequest {}
+    DeleteScheduleRequest {}
+    ListScheduleMatchingTimesRequest {}
+    ListSchedulesRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    CountSchedulesRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
     CountWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }

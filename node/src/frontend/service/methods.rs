@@ -10,8 +10,8 @@ use super::{
 use crate::frontend::{
     activity,
     call::{Answer, Call, Scope},
-    describe, history, namespace, operator, poll, query, start, system, task_queue, visibility, wire,
-    workflow, workflow_task,
+    describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
+    wire, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -95,6 +95,14 @@ methods! {
         "ListOpenWorkflowExecutions" => scoped visibility::list_open,
         "ListClosedWorkflowExecutions" => scoped visibility::list_closed,
         "CountWorkflowExecutions" => scoped visibility::count,
+        "CreateSchedule" => scoped schedule::create,
+        "DescribeSchedule" => scoped schedule::describe,
+        "UpdateSchedule" => scoped schedule::update,
+        "PatchSchedule" => scoped schedule::patch,
+        "DeleteSchedule" => scoped schedule::delete,
+        "ListSchedules" => scoped schedule::list,
+        "CountSchedules" => scoped schedule::count,
+        "ListScheduleMatchingTimes" => scoped schedule::matching_times,
         "GetSearchAttributes" => open operator::get_search_attributes,
     ;
     "temporal.api.operatorservice.v1.OperatorService":

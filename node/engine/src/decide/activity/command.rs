@@ -95,6 +95,8 @@ fn normalised(
     Ok(ActivityTaskScheduledEventAttributes {
         activity_id: attributes.activity_id.clone(),
         activity_type: attributes.activity_type.clone(),
+        #[allow(deprecated, reason = "workers without deployments say only this")]
+        use_workflow_build_id: attributes.use_workflow_build_id,
         task_queue: Some(task_queue),
         header: attributes.header.clone(),
         input: attributes.input.clone(),

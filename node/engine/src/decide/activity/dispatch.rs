@@ -28,7 +28,7 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeActivityTask) -> Decided {
         Some(start) if start.request_id != take.request_id => return gone,
         Some(_) => {}
         None if activity.scheduled_time > now => return gone,
-        None => start(turn, take.scheduled_event_id, &take.identity, &take.request_id),
+        None => start(turn, take.scheduled_event_id, &take.identity, &take.request_id, &take.build_id),
     }
     let Some(task) = task(&turn.execution, take.scheduled_event_id) else { return gone };
     let task = PollActivityTaskQueueResponse { priority, ..task };
@@ -43,21 +43,23 @@ pub fn start_eagerly(
     scheduled_event_id: i64,
     identity: &str,
     request_id: &str,
+    build_id: &str,
 ) -> Option<PollActivityTaskQueueResponse> {
     if turn.execution.activities.get(&scheduled_event_id)?.started.is_some() {
         return None;
     }
-    start(turn, scheduled_event_id, identity, request_id);
+    start(turn, scheduled_event_id, identity, request_id, build_id);
     task(&turn.execution, scheduled_event_id)
 }
 
-fn start(turn: &mut Turn<'_>, scheduled_event_id: i64, identity: &str, request_id: &str) {
+fn start(turn: &mut Turn<'_>, scheduled_event_id: i64, identity: &str, request_id: &str, build_id: &str) {
     let Some(activity) = turn.execution.activities.get(&scheduled_event_id) else { return };
     let attempt = activity.attempt;
     let start = ActivityStart {
         time: turn.stamp.now,
         identity: identity.to_owned(),
         request_id: request_id.to_owned(),
+        build_id: build_id.to_owned(),
     };
     turn.record(Record::ActivityStarted { scheduled_event_id, attempt, start });
 }

@@ -44,6 +44,7 @@ pub fn complete(
         time: turn.stamp.now,
         identity: request.identity.clone(),
         request_id: String::new(),
+        build_id: String::new(),
     });
     let scheduled_event_id = found.scheduled_event_id;
     super::close(turn, scheduled_event_id, Some(&start), |started_event_id| {
@@ -178,7 +179,12 @@ fn find_by_token(turn: &Turn<'_>, token: &TaskToken, identity: &str) -> Result<F
         .ok_or_else(Reject::activity_not_found)?;
     let start = match &activity.started {
         Some(start) if start.time == *started && start.request_id == *request_id => start.clone(),
-        _ => ActivityStart { time: *started, identity: identity.to_owned(), request_id: request_id.clone() },
+        _ => ActivityStart {
+            time: *started,
+            identity: identity.to_owned(),
+            request_id: request_id.clone(),
+            build_id: String::new(),
+        },
     };
     Ok(Found { scheduled_event_id: *scheduled_event_id, start: Some(start) })
 }

@@ -137,6 +137,7 @@ impl Story {
             queue: "q".into(),
             identity: "workflow-worker".into(),
             request_id: format!("poll-{}", task.scheduled_event_id),
+            build_id: String::new(),
         }))
         .expect("the task is there");
     }
@@ -202,6 +203,7 @@ impl Story {
             attempt,
             identity: "worker".into(),
             request_id: request_id.into(),
+            build_id: String::new(),
         };
         match self.ask(Request::TakeActivityTask(take)).expect("a poller is never refused") {
             Reply::ActivityTask(task) => Some(*task),

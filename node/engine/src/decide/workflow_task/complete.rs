@@ -91,8 +91,19 @@ fn carry_out(
     };
     let completed_event_id = turn.event(Attributes::WorkflowTaskCompletedEventAttributes(completed));
     set_sticky(turn, request);
-    let task = command::Task { completed_event_id, identity: &request.identity, namespaces };
+    let task = command::Task {
+        completed_event_id,
+        identity: &request.identity,
+        build_id: build_of(request),
+        namespaces,
+    };
     command::run(turn, &request.commands, task)
+}
+
+/// The build of the worker that completes the task, if it says so.
+fn build_of(request: &RespondWorkflowTaskCompletedRequest) -> &str {
+    #[allow(deprecated, reason = "workers without deployments say only this")]
+    request.worker_version_stamp.as_ref().map_or("", |stamp| &stamp.build_id)
 }
 
 fn set_sticky(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) {
@@ -134,7 +145,7 @@ fn finish(
                 turn.record(Record::OriginalSchedule(task.original_scheduled_time));
             }
             if request.return_new_workflow_task {
-                reply.workflow_task = Some(super::take_inline(turn, &request.identity));
+                reply.workflow_task = Some(super::take_inline(turn, &request.identity, build_of(request)));
             }
         }
     }

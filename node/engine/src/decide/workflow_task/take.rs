@@ -47,19 +47,20 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         turn.record(Record::NextAttempt(1));
         super::write_scheduled(turn, 1);
     }
-    hold(turn, &take.identity, &take.request_id, sticky);
+    let holder = Holder { identity: &take.identity, request_id: &take.request_id, build_id: &take.build_id };
+    hold(turn, holder, sticky);
     Ok(Some(Reply::WorkflowTask(reply(turn))))
 }
 
 /// Starts the task that was just scheduled for the worker that completed the one before.
-pub fn take_inline(turn: &mut Turn<'_>, identity: &str) -> Box<WorkflowTaskReply> {
-    hold(turn, identity, INLINE_REQUEST_ID, true);
+pub fn take_inline(turn: &mut Turn<'_>, identity: &str, build_id: &str) -> Box<WorkflowTaskReply> {
+    hold(turn, Holder { identity, request_id: INLINE_REQUEST_ID, build_id }, true);
     reply(turn)
 }
 
 /// Starts the first task for the client that started the workflow, which is a worker as well.
 pub fn take_eagerly(turn: &mut Turn<'_>, identity: &str, request_id: &str) -> Box<WorkflowTaskReply> {
-    hold(turn, identity, request_id, false);
+    hold(turn, Holder { identity, request_id, build_id: "" }, false);
     if let Some(started) = &mut turn.volatile.started {
         // Nothing of this run is persisted yet.
         started.history_bytes = 0;
@@ -72,8 +73,14 @@ pub fn held(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
     reply(turn)
 }
 
+struct Holder<'a> {
+    identity: &'a str,
+    request_id: &'a str,
+    build_id: &'a str,
+}
+
 /// Remembers who holds the task and what it was told.
-fn hold(turn: &mut Turn<'_>, identity: &str, request_id: &str, sticky: bool) {
+fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
     let Some(task) = turn.execution.workflow_task.clone() else { return };
     let limits = turn.stamp.limits;
     let mut reasons = Vec::new();
@@ -89,8 +96,9 @@ fn hold(turn: &mut Turn<'_>, identity: &str, request_id: &str, sticky: bool) {
         started_event_id,
         attempt: task.attempt,
         time: turn.stamp.now,
-        identity: identity.to_owned(),
-        request_id: request_id.to_owned(),
+        identity: holder.identity.to_owned(),
+        request_id: holder.request_id.to_owned(),
+        build_id: holder.build_id.to_owned(),
         history_bytes: turn.execution.history_bytes,
         suggest_continue_as_new: !reasons.is_empty(),
         suggest_reasons: reasons,
