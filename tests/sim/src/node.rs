@@ -47,6 +47,8 @@ pub struct Shell {
     pub next_call: Call,
     /// Proposals whose fate this shell has not been told.
     pub outstanding: BTreeSet<u64>,
+    /// A proposal of this turn was given up: what became of it is settled behind the turn's proposals.
+    pub settles: bool,
     pub tables: MemoryTables,
     pub applied: usize,
     pub checkpoint: (MemoryTables, usize),
@@ -121,6 +123,7 @@ impl Shell {
             calls: BTreeMap::new(),
             next_call: 1,
             outstanding: BTreeSet::new(),
+            settles: false,
             tables: tables.clone(),
             applied: 0,
             checkpoint: (tables, 0),

@@ -14,7 +14,6 @@ use everlog_engine::{
     schedule,
     shard::Input,
     testing::MemoryTables,
-    time::Time,
 };
 use xxhash_rust::xxh3::Xxh3;
 
@@ -121,7 +120,7 @@ impl Sim {
             log.pending.push_back(Pending { record, ready_at, reached_others });
             self.agenda.plan(ready_at, Event::Commit { shard, term });
             if self.strikes(GIVEN_UP) {
-                self.give_up(node, shard, proposal, ready_at);
+                self.give_up(node, shard, proposal);
             }
         } else if shell.known_term == term {
             self.coverage.hit("a stale leader proposed");
@@ -134,12 +133,23 @@ impl Sim {
 
     /// The proposer stops to wait, though it may go on leading. It decides nothing more before an empty
     /// entry behind the proposal is applied: then what became of that one is known as well.
-    fn give_up(&mut self, node: usize, shard: usize, proposal: u64, ready_at: Time) {
+    fn give_up(&mut self, node: usize, shard: usize, proposal: u64) {
         self.coverage.hit("a proposal was given up by a leader that went on leading");
-        self.nodes[node].shells[shard].outstanding.remove(&proposal);
-        let record = Record { term: self.logs[shard].term, change: None };
-        self.logs[shard].pending.push_back(Pending { record, ready_at, reached_others: true });
+        let shell = &mut self.nodes[node].shells[shard];
+        shell.outstanding.remove(&proposal);
+        shell.settles = true;
         self.push_input(node, shard, Input::Lost { proposal });
+    }
+
+    /// The empty entry comes behind everything that was proposed in the same turn.
+    pub fn settle(&mut self, node: usize, shard: usize) {
+        if !std::mem::take(&mut self.nodes[node].shells[shard].settles) {
+            return;
+        }
+        let record = Record { term: self.logs[shard].term, change: None };
+        let log = &mut self.logs[shard];
+        let ready_at = log.pending.back().map_or(self.now, |before| before.ready_at);
+        log.pending.push_back(Pending { record, ready_at, reached_others: true });
     }
 
     pub fn commit(&mut self, shard: usize, term: u64) {

@@ -75,6 +75,7 @@ impl Sim {
         for output in outputs {
             self.carry_out_output(node, shard, output);
         }
+        self.settle(node, shard);
         if let Some(wake) = wake
             && wake < Time::NEVER
         {
