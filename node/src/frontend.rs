@@ -19,6 +19,7 @@ pub mod version;
 pub mod wire;
 
 mod activity;
+mod activity_operations;
 mod describe;
 mod events;
 mod gzip;

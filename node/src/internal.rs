@@ -161,7 +161,7 @@ pub struct WireTask {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
-    Activity { scheduled_event_id: i64, attempt: i32 },
+    Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
 }
 
@@ -179,8 +179,8 @@ impl Internal {
             OfferedTask::Workflow { scheduled_event_id, attempt, sticky } => {
                 WireOffered::Workflow { scheduled_event_id, attempt, sticky }
             }
-            OfferedTask::Activity { scheduled_event_id, attempt } => {
-                WireOffered::Activity { scheduled_event_id, attempt }
+            OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
+                WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
         };
@@ -245,8 +245,8 @@ impl WireTask {
             WireOffered::Workflow { scheduled_event_id, attempt, sticky } => {
                 OfferedTask::Workflow { scheduled_event_id, attempt, sticky }
             }
-            WireOffered::Activity { scheduled_event_id, attempt } => {
-                OfferedTask::Activity { scheduled_event_id, attempt }
+            WireOffered::Activity { scheduled_event_id, attempt, stamp } => {
+                OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
         };

@@ -338,11 +338,12 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 build_id,
             })
         }
-        OfferedTask::Activity { scheduled_event_id, attempt } => {
+        OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
             Request::TakeActivityTask(TakeActivityTask {
                 run_id,
                 scheduled_event_id,
                 attempt,
+                stamp,
                 identity,
                 request_id,
                 build_id,

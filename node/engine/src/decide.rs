@@ -84,6 +84,11 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
             activity::heartbeat(turn, of, details.as_deref(), identity)
         }
 
+        Request::PauseActivity(request) => activity::pause(turn, request),
+        Request::UnpauseActivity(request) => activity::unpause(turn, request),
+        Request::ResetActivity(request) => activity::reset(turn, request),
+        Request::UpdateActivityOptions(request) => activity::update_options(turn, request),
+
         Request::Query { query, reject, timeout_ms, .. } => {
             query::query(turn, call, query, *reject, *timeout_ms)
         }

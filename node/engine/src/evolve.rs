@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use everlog_proto::api::{
+    activity::v1::ActivityOptions,
+    common::v1::RetryPolicy,
     enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
     history::v1::{
         HistoryEvent, WorkflowExecutionStartedEventAttributes, WorkflowTaskCompletedEventAttributes,
@@ -293,7 +295,49 @@ pub fn is_null(payload: &everlog_proto::api::common::v1::Payload) -> bool {
 }
 
 fn finish_activity(execution: &mut Execution, scheduled_event_id: i64) {
-    execution.activities.remove(&scheduled_event_id);
+    let finished = execution.activities.remove(&scheduled_event_id);
+    if finished.is_some_and(|activity| activity.is_paused()) {
+        note_paused(execution);
+    }
+}
+
+/// Nobody holds an attempt any more, and what was to be said to its holder goes unsaid.
+fn forget_attempt(activity: &mut Activity) {
+    activity.started = None;
+    activity.is_reset = false;
+    if std::mem::take(&mut activity.drops_heartbeat) {
+        (activity.heartbeat_time, activity.heartbeat_details) = (None, None);
+    }
+}
+
+fn set_options(activity: &mut Activity, options: &Proto<ActivityOptions>) {
+    if activity.original_options.is_none() {
+        activity.original_options = Some(Proto(activity.options()));
+    }
+    let scheduled = &mut activity.scheduled.0;
+    scheduled.task_queue = options.task_queue.clone();
+    scheduled.schedule_to_close_timeout = options.schedule_to_close_timeout;
+    scheduled.schedule_to_start_timeout = options.schedule_to_start_timeout;
+    scheduled.start_to_close_timeout = options.start_to_close_timeout;
+    scheduled.heartbeat_timeout = options.heartbeat_timeout;
+    if let (Some(policy), Some(new)) = (&mut scheduled.retry_policy, &options.retry_policy) {
+        let types = std::mem::take(&mut policy.non_retryable_error_types);
+        *policy = RetryPolicy { non_retryable_error_types: types, ..new.clone() };
+    }
+    scheduled.priority = options.priority.clone();
+    activity.stamp += 1;
+}
+
+/// Each type of which an activity is paused is named once.
+fn note_paused(execution: &mut Execution) {
+    let mut entries: Vec<String> = Vec::new();
+    for activity in execution.activities.values().filter(|activity| activity.is_paused()) {
+        let entry = format!("property:activityType={}", activity.kind());
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    execution.pause_info = entries.into();
 }
 
 fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
@@ -414,7 +458,7 @@ fn keep(execution: &mut Execution, record: &Record) {
                 activity.retry_interval = Some(*interval);
                 activity.last_failure = failure.clone();
                 activity.last_attempt_complete_time = Some(*at);
-                activity.started = None;
+                forget_attempt(activity);
             }
         }
         Record::ActivityHeartbeat { scheduled_event_id, time, details } => {
@@ -442,5 +486,46 @@ fn keep(execution: &mut Execution, record: &Record) {
             }
         }
         Record::ParentTold => execution.report = None,
+        Record::ActivityPaused { scheduled_event_id, pause } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                activity.pause = pause.clone();
+                activity.stamp += 1;
+            }
+            note_paused(execution);
+        }
+        Record::ActivityAttemptsReset { scheduled_event_id } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id)
+                && activity.attempt != 1
+            {
+                activity.attempt = 1;
+                activity.generation += 1;
+            }
+        }
+        Record::ActivityReset { scheduled_event_id, heartbeats } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                activity.is_reset = true;
+                activity.drops_heartbeat |= heartbeats;
+            }
+        }
+        Record::ActivityHeartbeatForgotten { scheduled_event_id } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                (activity.heartbeat_time, activity.heartbeat_details) = (None, None);
+            }
+        }
+        Record::ActivityRescheduled { scheduled_event_id, scheduled_time } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                activity.scheduled_time = *scheduled_time;
+                activity.retry_interval =
+                    activity.last_attempt_complete_time.map(|ended| scheduled_time.since(ended));
+                activity.last_failure = None;
+                activity.stamp += 1;
+                forget_attempt(activity);
+            }
+        }
+        Record::ActivityOptions { scheduled_event_id, options } => {
+            if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
+                set_options(activity, options);
+            }
+        }
     }
 }

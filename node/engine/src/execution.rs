@@ -9,7 +9,8 @@ use std::{
 };
 
 use everlog_proto::api::{
-    common::v1::{Payload, Payloads},
+    activity::v1::ActivityOptions,
+    common::v1::{Payload, Payloads, RetryPolicy},
     enums::v1::{EventType, WorkflowExecutionStatus},
     failure::v1::Failure,
     history::v1::{
@@ -23,7 +24,7 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Proto, key::RunKey, shared::Shared, time::Time};
+use crate::{codec::Proto, decide::json_string, key::RunKey, shared::Shared, time::Time};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -101,6 +102,8 @@ pub struct Execution {
     pub memo: Shared<BTreeMap<String, Proto<Payload>>>,
     pub search_attributes: Shared<BTreeMap<String, Proto<Payload>>>,
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
+    /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
+    pub pause_info: Shared<Vec<String>>,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -142,6 +145,28 @@ pub struct Activity {
     pub last_attempt_complete_time: Option<Time>,
     pub retry_interval: Option<Duration>,
     pub cancel_requested_event_id: i64,
+    /// Set while somebody has paused it: it is not handed out, and does not time out.
+    pub pause: Option<ActivityPause>,
+    /// It was reset while a worker held an attempt, whose heartbeats tell that worker so.
+    pub is_reset: bool,
+    /// The next attempt begins without the heartbeat details of this one.
+    pub drops_heartbeat: bool,
+    /// Grows whenever somebody changes by hand what queues may have been offered: those offers are void.
+    pub stamp: u32,
+    /// Grows whenever attempts are counted from one again. An attempt is named by both numbers, so that
+    /// whoever held the second of an earlier count cannot complete the second of this one.
+    pub generation: u32,
+    /// The options that the workflow gave it, kept once others were set by hand.
+    pub original_options: Option<Proto<ActivityOptions>>,
+}
+
+/// Who paused an activity, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ActivityPause {
+    pub time: Time,
+    pub identity: String,
+    pub reason: String,
+    pub request_id: String,
 }
 
 /// A worker holds this attempt.
@@ -245,6 +270,10 @@ impl Execution {
             let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
             shown.insert("BuildIds".into(), Proto(keywords(&names)));
         }
+        if !self.pause_info.is_empty() {
+            let paused: Vec<String> = self.pause_info.iter().map(|entry| json_string(entry)).collect();
+            shown.insert("TemporalPauseInfo".into(), Proto(keywords(&paused)));
+        }
         let checksums: Vec<String> = self
             .reset_points
             .iter()
@@ -319,6 +348,36 @@ impl Activity {
 
     pub fn cancel_requested(&self) -> bool {
         self.cancel_requested_event_id != 0
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    pub fn kind(&self) -> &str {
+        self.scheduled.activity_type.as_ref().map_or("", |kind| &kind.name)
+    }
+
+    /// Its options as they count now. What the policy says of types of errors is no option.
+    pub fn options(&self) -> ActivityOptions {
+        let scheduled = &self.scheduled;
+        let retry_policy = scheduled.retry_policy.clone();
+        ActivityOptions {
+            task_queue: scheduled.task_queue.clone(),
+            schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
+            schedule_to_start_timeout: scheduled.schedule_to_start_timeout,
+            start_to_close_timeout: scheduled.start_to_close_timeout,
+            heartbeat_timeout: scheduled.heartbeat_timeout,
+            retry_policy: retry_policy
+                .map(|policy| RetryPolicy { non_retryable_error_types: Vec::new(), ..policy }),
+            priority: scheduled.priority.clone(),
+            ..ActivityOptions::default()
+        }
+    }
+
+    /// Its options as the workflow gave them.
+    pub fn original_options(&self) -> ActivityOptions {
+        self.original_options.as_ref().map_or_else(|| self.options(), |options| options.0.clone())
     }
 }
 

@@ -8,14 +8,15 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_proto::api::{
-    common::v1::Payloads, failure::v1::Failure, history::v1::HistoryEvent, sdk::v1::UserMetadata,
+    activity::v1::ActivityOptions, common::v1::Payloads, failure::v1::Failure, history::v1::HistoryEvent,
+    sdk::v1::UserMetadata,
 };
 use prost::Message;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     codec::{self, CodecError, Proto},
-    execution::{ActivityStart, Execution, Sticky},
+    execution::{ActivityPause, ActivityStart, Execution, Sticky},
     key::RunKey,
     schedule::fact::ScheduleChange,
     shared::Shared,
@@ -154,6 +155,34 @@ pub enum Record {
     },
     /// The parent of this closed run has heard of it.
     ParentTold,
+    /// An activity was paused by hand, or goes on.
+    ActivityPaused {
+        scheduled_event_id: i64,
+        pause: Option<ActivityPause>,
+    },
+    /// The attempts of an activity are counted from one again.
+    ActivityAttemptsReset {
+        scheduled_event_id: i64,
+    },
+    /// An activity was reset by hand; heartbeats tells that the next attempt shall have none of this one's.
+    ActivityReset {
+        scheduled_event_id: i64,
+        heartbeats: bool,
+    },
+    /// The heartbeats of an activity are forgotten.
+    ActivityHeartbeatForgotten {
+        scheduled_event_id: i64,
+    },
+    /// An activity that nobody holds may be handed out at this time, as if nothing had failed before.
+    ActivityRescheduled {
+        scheduled_event_id: i64,
+        scheduled_time: Time,
+    },
+    /// Other options were set by hand, or the workflow's own again.
+    ActivityOptions {
+        scheduled_event_id: i64,
+        options: Proto<ActivityOptions>,
+    },
 }
 
 /// What happened to one run in one entry.

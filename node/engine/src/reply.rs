@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use everlog_proto::api::{
+    activity::v1::ActivityOptions,
     enums::v1::WorkflowExecutionStatus,
     history::v1::HistoryEvent,
     query::v1::QueryRejected,
@@ -39,9 +40,14 @@ pub enum Reply {
     HeartbeatTimedOut,
     /// The call is refused, yet what was decided about it (a failed task) is written.
     Refused(Reject),
+    /// What the worker of an attempt has to hear.
     Heartbeat {
         cancel_requested: bool,
+        paused: bool,
+        reset: bool,
     },
+    /// The options that an activity has now.
+    ActivityOptions(Box<ActivityOptions>),
     QueryAnswer {
         result: Option<everlog_proto::api::common::v1::Payloads>,
     },

@@ -6,11 +6,13 @@ use everlog_proto::api::{
     enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
     query::v1::WorkflowQuery,
     workflowservice::v1::{
-        RequestCancelWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
-        RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
-        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
-        RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
-        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
+        RespondActivityTaskCanceledRequest, RespondActivityTaskCompletedRequest,
+        RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
+        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
+        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+        StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseActivityRequest,
+        UpdateActivityOptionsRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ pub enum Request {
     ResetSticky {
         run_id: String,
     },
+    PauseActivity(Box<PauseActivityRequest>),
+    UnpauseActivity(Box<UnpauseActivityRequest>),
+    ResetActivity(Box<ResetActivityRequest>),
+    UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
 
     // By task queues, on behalf of workers.
     TakeWorkflowTask(TakeWorkflowTask),
@@ -151,6 +157,7 @@ pub struct TakeActivityTask {
     pub run_id: String,
     pub scheduled_event_id: i64,
     pub attempt: i32,
+    pub stamp: u32,
     pub identity: String,
     pub request_id: String,
     /// The build of the worker that takes it, if it says so.
@@ -191,6 +198,10 @@ impl Request {
             Request::Read { .. } => "read",
             Request::Watch { .. } => "watch",
             Request::ResetSticky { .. } => "reset_sticky",
+            Request::PauseActivity(_) => "pause_activity",
+            Request::UnpauseActivity(_) => "unpause_activity",
+            Request::ResetActivity(_) => "reset_activity",
+            Request::UpdateActivityOptions(_) => "update_activity_options",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

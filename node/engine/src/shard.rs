@@ -165,7 +165,7 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OfferedTask {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
-    Activity { scheduled_event_id: i64, attempt: i32 },
+    Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
 }
 

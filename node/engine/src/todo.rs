@@ -23,6 +23,7 @@ pub enum Todo<'a> {
         queue: &'a str,
         scheduled_event_id: i64,
         attempt: i32,
+        stamp: u32,
         scheduled_time: Time,
         priority: i32,
     },
@@ -50,11 +51,12 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Ve
         });
     }
     for (id, activity) in &execution.activities {
-        if activity.started.is_none() && activity.scheduled_time <= now {
+        if activity.started.is_none() && !activity.is_paused() && activity.scheduled_time <= now {
             tasks.push(Todo::ActivityTask {
                 queue: activity.queue(),
                 scheduled_event_id: *id,
                 attempt: activity.attempt,
+                stamp: activity.stamp,
                 scheduled_time: activity.scheduled_time,
                 priority: crate::decide::activity::priority(execution, activity)
                     .map_or(0, |p| p.priority_key),
@@ -98,7 +100,8 @@ pub fn owes(execution: &Execution) -> bool {
 /// for the world are not looked at by a new leader.
 fn owes_tasks(execution: &Execution) -> bool {
     execution.is_running()
-        && (execution.workflow_task.is_some() || execution.activities.values().any(|a| a.started.is_none()))
+        && (execution.workflow_task.is_some()
+            || execution.activities.values().any(|a| a.started.is_none() && !a.is_paused()))
 }
 
 /// The earliest moment at which something of this run falls due, by what is persisted alone. A wake-up
@@ -134,9 +137,11 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
         due.push(task.sticky_timeout.map(|timeout| task.scheduled_time + timeout));
     }
     due.extend(execution.timers.values().map(|timer| Some(timer.fire_at)));
-    for activity in execution.activities.values() {
+    for activity in execution.activities.values().filter(|activity| !activity.is_paused()) {
         due.push(activity_deadline(activity));
-        let backs_off = activity.started.is_none() && activity.attempt > 1;
+        // A first attempt is put off only by a reset or an unpause.
+        let backs_off = activity.started.is_none()
+            && (activity.attempt > 1 || activity.scheduled_time > activity.first_scheduled_time);
         if backs_off && leader.is_none_or(|(_, now)| activity.scheduled_time > now) {
             due.push(Some(activity.scheduled_time));
         }

@@ -21,9 +21,25 @@ pub struct TaskToken {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TokenTask {
-    Workflow { scheduled_event_id: i64, started_event_id: i64, attempt: i32, nonce: u64 },
-    Activity { scheduled_event_id: i64, attempt: i32, activity_id: String, started: Time, request_id: String },
-    Query { id: u64, nonce: u64 },
+    Workflow {
+        scheduled_event_id: i64,
+        started_event_id: i64,
+        attempt: i32,
+        nonce: u64,
+    },
+    Activity {
+        scheduled_event_id: i64,
+        attempt: i32,
+        activity_id: String,
+        started: Time,
+        request_id: String,
+        /// Which count of attempts the attempt belongs to.
+        generation: u32,
+    },
+    Query {
+        id: u64,
+        nonce: u64,
+    },
 }
 
 const TOKEN_KIND: u8 = b'T';

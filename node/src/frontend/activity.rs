@@ -43,16 +43,17 @@ struct Target {
 
 pub(super) async fn heartbeat(scope: Scope, request: RecordActivityTaskHeartbeatRequest) -> Answer {
     let target = by_token(&scope)?;
-    beat(&scope, target, request.details, request.identity, |cancel_requested| {
-        encode(&RecordActivityTaskHeartbeatResponse { cancel_requested, ..Default::default() })
-    })
-    .await
+    beat(&scope, target, request.details, request.identity, |heard| encode(&heard)).await
 }
 
 pub(super) async fn heartbeat_by_id(scope: Scope, request: RecordActivityTaskHeartbeatByIdRequest) -> Answer {
     let target = by_id(&scope, &request.workflow_id, &request.run_id, &request.activity_id, None)?;
-    beat(&scope, target, request.details, request.identity, |cancel_requested| {
-        encode(&RecordActivityTaskHeartbeatByIdResponse { cancel_requested, ..Default::default() })
+    beat(&scope, target, request.details, request.identity, |heard| {
+        encode(&RecordActivityTaskHeartbeatByIdResponse {
+            cancel_requested: heard.cancel_requested,
+            activity_paused: heard.activity_paused,
+            activity_reset: heard.activity_reset,
+        })
     })
     .await
 }
@@ -62,7 +63,7 @@ async fn beat(
     target: Target,
     details: Option<Payloads>,
     identity: String,
-    answer: impl Fn(bool) -> bytes::Bytes + Sync,
+    answer: impl Fn(RecordActivityTaskHeartbeatResponse) -> bytes::Bytes + Sync,
 ) -> Answer {
     let details = details.map(|details| Box::new(Proto(details)));
     let Target { key, of } = &target;
@@ -74,7 +75,13 @@ async fn beat(
             identity: identity.clone(),
         };
         match ask(scope, shard, key, beat).await? {
-            Reply::Heartbeat { cancel_requested } => Ok(answer(cancel_requested)),
+            Reply::Heartbeat { cancel_requested, paused, reset } => {
+                Ok(answer(RecordActivityTaskHeartbeatResponse {
+                    cancel_requested,
+                    activity_paused: paused,
+                    activity_reset: reset,
+                }))
+            }
             _ => Err(unexpected("heartbeat").into()),
         }
     })

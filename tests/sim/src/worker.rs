@@ -624,7 +624,7 @@ impl Sim {
             Some(Job::Activity(mut activity)) if activity.waits_for_heartbeat => {
                 activity.waits_for_heartbeat = false;
                 match outcome {
-                    Outcome::Done { reply: Reply::Heartbeat { cancel_requested: true }, .. } => {
+                    Outcome::Done { reply: Reply::Heartbeat { cancel_requested: true, .. }, .. } => {
                         activity.end = End::Cancel;
                     }
                     Outcome::Refused { .. } => {

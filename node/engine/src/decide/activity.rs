@@ -14,6 +14,10 @@ mod command;
 mod describe;
 mod dispatch;
 mod failure;
+mod named;
+mod options;
+mod pause;
+mod reset;
 mod respond;
 mod timeout;
 
@@ -24,8 +28,13 @@ pub use command::{request_cancel, schedule};
 pub use describe::pending_info;
 pub use dispatch::{priority, start_eagerly, take};
 pub use failure::oversize;
+pub use options::update as update_options;
+pub use pause::{pause, unpause};
+pub use reset::reset;
 pub use respond::{cancel, complete, fail, heartbeat};
 pub use timeout::wake;
+
+use std::time::Duration;
 
 use everlog_proto::api::{
     enums::v1::{RetryState, TimeoutType},
@@ -57,11 +66,13 @@ fn retry(turn: &mut Turn<'_>, scheduled_event_id: i64, failure: Option<&Failure>
         Next::Retry { after } => after,
         Next::Stop(state) => return Err(state),
     };
+    // Whoever lets a paused one go on says when the next attempt may run.
+    let scheduled_time = if activity.is_paused() { activity.scheduled_time } else { now + after };
     let kept_bytes_max = turn.stamp.limits.activity_failure_bytes_max;
     let record = Record::ActivityRetry {
         scheduled_event_id,
         attempt: activity.attempt + 1,
-        scheduled_time: now + after,
+        scheduled_time,
         interval: after,
         failure: failure.map(|failure| Proto(failure::kept(failure, kept_bytes_max))),
         at: now,
@@ -77,6 +88,15 @@ fn next(activity: &Activity, failure: Option<&Failure>, now: Time) -> Next {
     }
     if policy.is_some() && failure.is_some_and(is_of_schedule) {
         return Next::Stop(RetryState::Timeout);
+    }
+    if activity.is_paused()
+        && let Some(policy) = policy
+    {
+        // Attempts and time are not counted while it is paused: that is for whoever paused it to judge.
+        let is_final =
+            failure.is_some_and(|failure| !retry::is_retryable(failure, &policy.non_retryable_error_types));
+        let stop = Next::Stop(RetryState::NonRetryableFailure);
+        return if is_final { stop } else { Next::Retry { after: Duration::ZERO } };
     }
     retry::next_of_activity(policy, activity.attempt, activity.expiration(), failure, now)
 }

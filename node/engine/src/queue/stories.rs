@@ -134,7 +134,7 @@ fn task(queue: &str, name: &str) -> Task {
     let sticky = queue == "sticky";
     let offered = match (name.starts_with("query"), queue) {
         (true, _) => OfferedTask::Query { id: 1, sticky },
-        (_, "activity") => OfferedTask::Activity { scheduled_event_id: 5, attempt: 1 },
+        (_, "activity") => OfferedTask::Activity { scheduled_event_id: 5, attempt: 1, stamp: 0 },
         _ => OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky },
     };
     let key = TaskKey { run: WorkflowKey::new("n", name).run("r"), task: offered };

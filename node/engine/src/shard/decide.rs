@@ -526,6 +526,10 @@ fn named_run(request: &Request) -> &str {
         | Request::ResetSticky { run_id }
         | Request::Delivered { run_id, .. }
         | Request::StickyUnavailable { run_id, .. } => run_id,
+        Request::PauseActivity(request) => of(&request.execution),
+        Request::UnpauseActivity(request) => of(&request.execution),
+        Request::ResetActivity(request) => of(&request.execution),
+        Request::UpdateActivityOptions(request) => of(&request.execution),
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,
         Request::TakeQuery(take) => &take.run_id,

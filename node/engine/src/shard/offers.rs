@@ -113,8 +113,8 @@ fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owe
                 let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
                 Some(Owed { task, queue, scheduled_time, priority })
             }
-            Todo::ActivityTask { queue, scheduled_event_id, attempt, scheduled_time, priority } => {
-                let task = OfferedTask::Activity { scheduled_event_id, attempt };
+            Todo::ActivityTask { queue, scheduled_event_id, attempt, stamp, scheduled_time, priority } => {
+                let task = OfferedTask::Activity { scheduled_event_id, attempt, stamp };
                 Some(Owed { task, queue, scheduled_time, priority })
             }
             Todo::Wake(_) => None,

@@ -510,11 +510,12 @@ impl Story {
         let Some(offer) = self.offered(id, |task| matches!(task, OfferedTask::Activity { .. })) else {
             return Err(Reject::Internal("no activity task was offered".into()));
         };
-        let OfferedTask::Activity { scheduled_event_id, attempt } = offer.task else { unreachable!() };
+        let OfferedTask::Activity { scheduled_event_id, attempt, stamp } = offer.task else { unreachable!() };
         let take = TakeActivityTask {
             run_id: offer.run.run_id.to_string(),
             scheduled_event_id,
             attempt,
+            stamp,
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
             build_id: String::new(),
@@ -562,7 +563,7 @@ impl Story {
             },
         };
         let reply = self.request(id, request)?;
-        if let Reply::Heartbeat { cancel_requested: true } = reply {
+        if let Reply::Heartbeat { cancel_requested: true, .. } = reply {
             self.say(&format!("{id}/{name}: asked to stop"));
         }
         Ok(reply)

@@ -109,6 +109,7 @@ impl Row {
             && before.search_attributes == after.search_attributes
             && before.build_ids == after.build_ids
             && before.reset_points == after.reset_points
+            && before.pause_info == after.pause_info
     }
 
     /// What lists show of the run.

@@ -172,6 +172,14 @@ requests! {
     RespondActivityTaskCompletedByIdRequest {}
     RespondActivityTaskFailedByIdRequest {}
     RespondActivityTaskCanceledByIdRequest {}
+    PauseActivityRequest {}
+    UnpauseActivityRequest {}
+    ResetActivityRequest {}
+    UpdateActivityOptionsRequest {}
+    PauseActivityExecutionRequest {}
+    UnpauseActivityExecutionRequest {}
+    ResetActivityExecutionRequest {}
+    UpdateActivityExecutionOptionsRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
     ShutdownWorkerRequest {}

@@ -8,7 +8,7 @@ use super::{
     admission::{ApiRequest, admit},
 };
 use crate::frontend::{
-    activity,
+    activity, activity_operations,
     call::{Answer, Call, Scope},
     describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
     wire, workflow, workflow_task,
@@ -87,6 +87,14 @@ methods! {
         "RespondActivityTaskFailedById" => scoped activity::failed_by_id,
         "RespondActivityTaskCanceled" => scoped activity::canceled,
         "RespondActivityTaskCanceledById" => scoped activity::canceled_by_id,
+        "PauseActivity" => scoped activity_operations::pause,
+        "UnpauseActivity" => scoped activity_operations::unpause,
+        "ResetActivity" => scoped activity_operations::reset,
+        "UpdateActivityOptions" => scoped activity_operations::update_options,
+        "PauseActivityExecution" => scoped activity_operations::pause_execution,
+        "UnpauseActivityExecution" => scoped activity_operations::unpause_execution,
+        "ResetActivityExecution" => scoped activity_operations::reset_execution,
+        "UpdateActivityExecutionOptions" => scoped activity_operations::update_execution_options,
         "DescribeTaskQueue" => scoped task_queue::describe,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,
         "ShutdownWorker" => scoped task_queue::shutdown_worker,

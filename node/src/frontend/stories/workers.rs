@@ -186,6 +186,7 @@ async fn an_activity_fails_as_an_application_does() {
             activity_id: "a".into(),
             started: Default::default(),
             request_id: "r".into(),
+            generation: 0,
         },
     };
     let request = RespondActivityTaskFailedRequest {

@@ -73,7 +73,7 @@ pub fn schedule(
 
 /// The attributes as the history will show them, or what is wrong with them, in the real server's words
 /// and order (chasm/lib/activity/validator.go).
-fn normalised(
+pub(super) fn normalised(
     attributes: &ScheduleActivityTaskCommandAttributes,
     run_timeout: Duration,
     limits: &Limits,
@@ -137,17 +137,21 @@ fn check_length(what: &str, value: &str, limits: &Limits) -> Result<(), String> 
 }
 
 fn check_priority(priority: Option<&Priority>) -> Result<(), String> {
-    let Some(priority) = priority else { return Ok(()) };
+    priority_fault(priority).map_or(Ok(()), |fault| Err(format!("invalid priorities: {fault}")))
+}
+
+/// What is wrong with a priority, in the real server's words.
+pub(super) fn priority_fault(priority: Option<&Priority>) -> Option<&'static str> {
+    let priority = priority?;
     if priority.priority_key < 0 {
-        return Err("invalid priorities: priority key can't be negative".into());
+        Some("priority key can't be negative")
+    } else if priority.fairness_key.len() > FAIRNESS_KEY_BYTES_MAX {
+        Some("fairness key length exceeds limit")
+    } else if priority.fairness_weight < 0.0 {
+        Some("must be greater than zero")
+    } else {
+        None
     }
-    if priority.fairness_key.len() > FAIRNESS_KEY_BYTES_MAX {
-        return Err("invalid priorities: fairness key length exceeds limit".into());
-    }
-    if priority.fairness_weight < 0.0 {
-        return Err("invalid priorities: must be greater than zero".into());
-    }
-    Ok(())
 }
 
 /// The four time-outs of an activity; zero means none.

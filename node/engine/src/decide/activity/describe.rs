@@ -1,13 +1,18 @@
 //! An activity as DescribeWorkflowExecution shows it.
 
 use everlog_proto::api::{
-    activity::v1::ActivityOptions, common::v1::RetryPolicy, enums::v1::PendingActivityState,
-    taskqueue::v1::TaskQueue, workflow::v1::PendingActivityInfo,
+    activity::v1::ActivityOptions,
+    enums::v1::PendingActivityState,
+    taskqueue::v1::TaskQueue,
+    workflow::v1::{
+        PendingActivityInfo,
+        pending_activity_info::{PauseInfo, pause_info},
+    },
 };
 
 use crate::{
-    execution::Activity,
-    time::{Time, proto_duration},
+    execution::{Activity, ActivityPause},
+    time::{Time, proto_duration, set_duration},
 };
 
 /// What is to be seen of a pending activity at `now`.
@@ -27,7 +32,7 @@ pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
         attempt: activity.attempt.max(1),
         maximum_attempts: scheduled.retry_policy.as_ref().map_or(0, |policy| policy.maximum_attempts),
         scheduled_time: Some(activity.scheduled_time.proto()),
-        expiration_time: activity.expiration().map(Time::proto),
+        expiration_time: expiration(activity).map(Time::proto),
         last_failure: activity.last_failure.clone().map(|failure| failure.0),
         last_worker_identity: activity.last_identity.clone(),
         current_retry_interval: activity.retry_interval.filter(|_| backs_off).map(proto_duration),
@@ -37,6 +42,8 @@ pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
             .map(Time::proto),
         next_attempt_schedule_time: backs_off.then(|| activity.scheduled_time.proto()),
         priority: scheduled.priority.clone(),
+        paused: activity.is_paused(),
+        pause_info: activity.pause.as_ref().map(pause_info),
         activity_options: Some(options(activity)),
         ..Default::default()
     }
@@ -44,34 +51,33 @@ pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
 
 fn state(activity: &Activity) -> PendingActivityState {
     if activity.cancel_requested() {
-        PendingActivityState::CancelRequested
-    } else if activity.started.is_some() {
-        PendingActivityState::Started
-    } else {
-        PendingActivityState::Scheduled
+        return PendingActivityState::CancelRequested;
+    }
+    match (activity.started.is_some(), activity.is_paused()) {
+        (false, false) => PendingActivityState::Scheduled,
+        (false, true) => PendingActivityState::Paused,
+        (true, false) => PendingActivityState::Started,
+        (true, true) => PendingActivityState::PauseRequested,
     }
 }
 
+fn pause_info(pause: &ActivityPause) -> PauseInfo {
+    let manual = pause_info::Manual { identity: pause.identity.clone(), reason: pause.reason.clone() };
+    PauseInfo { pause_time: Some(pause.time.proto()), paused_by: Some(pause_info::PausedBy::Manual(manual)) }
+}
+
+/// The moment that its schedule named. Time-outs that were set by hand count, but the real server does not
+/// show them here.
+fn expiration(activity: &Activity) -> Option<Time> {
+    let timeout = activity.original_options().schedule_to_close_timeout;
+    set_duration(timeout.as_ref()).map(|timeout| activity.first_scheduled_time + timeout)
+}
+
 fn options(activity: &Activity) -> ActivityOptions {
-    let scheduled = &activity.scheduled;
     let queue = activity.queue().to_owned();
-    let retry_policy = scheduled.retry_policy.as_ref().map(|policy| RetryPolicy {
-        initial_interval: policy.initial_interval,
-        backoff_coefficient: policy.backoff_coefficient,
-        maximum_interval: policy.maximum_interval,
-        maximum_attempts: policy.maximum_attempts,
-        // The real server does not list them here.
-        non_retryable_error_types: Vec::new(),
-    });
     ActivityOptions {
         task_queue: Some(TaskQueue { name: queue.clone(), normal_name: queue, ..Default::default() }),
-        schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
-        schedule_to_start_timeout: scheduled.schedule_to_start_timeout,
-        start_to_close_timeout: scheduled.start_to_close_timeout,
-        heartbeat_timeout: scheduled.heartbeat_timeout,
-        retry_policy,
-        priority: scheduled.priority.clone(),
-        ..Default::default()
+        ..activity.options()
     }
 }
 

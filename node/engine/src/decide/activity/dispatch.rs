@@ -27,6 +27,8 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeActivityTask) -> Decided {
     match &activity.started {
         Some(start) if start.request_id != take.request_id => return gone,
         Some(_) => {}
+        // Whatever was offered before somebody paused or changed it is void.
+        None if activity.is_paused() || activity.stamp != take.stamp => return gone,
         None if activity.scheduled_time > now => return gone,
         None => start(turn, take.scheduled_event_id, &take.identity, &take.request_id, &take.build_id),
     }
@@ -77,9 +79,12 @@ fn task(execution: &Execution, scheduled_event_id: i64) -> Option<PollActivityTa
             activity_id: activity.id().to_owned(),
             started: start.time,
             request_id: start.request_id.clone(),
+            generation: activity.generation,
         },
     };
     let scheduled = &activity.scheduled;
+    // The real server tells workers the time-outs that the workflow set, though others may count.
+    let original = activity.original_options();
     Some(PollActivityTaskQueueResponse {
         task_token: token.encode(),
         workflow_type: execution.start.workflow_type.clone(),
@@ -96,9 +101,9 @@ fn task(execution: &Execution, scheduled_event_id: i64) -> Option<PollActivityTa
         current_attempt_scheduled_time: Some(activity.scheduled_time.proto()),
         started_time: Some(start.time.proto()),
         attempt: activity.attempt,
-        schedule_to_close_timeout: scheduled.schedule_to_close_timeout,
-        start_to_close_timeout: scheduled.start_to_close_timeout,
-        heartbeat_timeout: scheduled.heartbeat_timeout,
+        schedule_to_close_timeout: original.schedule_to_close_timeout,
+        start_to_close_timeout: original.start_to_close_timeout,
+        heartbeat_timeout: original.heartbeat_timeout,
         retry_policy: scheduled.retry_policy.clone(),
         priority: scheduled.priority.clone(),
         ..Default::default()

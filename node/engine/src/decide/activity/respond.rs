@@ -125,16 +125,19 @@ pub fn heartbeat(
         let failure = failure::by_server(failure::HEARTBEAT_TOO_LARGE);
         end_attempt(turn, &attempt, Some(failure), identity);
         // The attempt is over, and this is the only way to tell the worker so.
-        return Ok(Some(Reply::Heartbeat { cancel_requested: true }));
+        let over = Reply::Heartbeat { cancel_requested: true, paused: false, reset: false };
+        return Ok(Some(over));
     }
     restore_start(turn, &attempt);
     record_progress(turn, attempt.scheduled_event_id, details.cloned());
-    let cancel_requested = turn
-        .execution
-        .activities
-        .get(&attempt.scheduled_event_id)
-        .is_some_and(|activity| activity.cancel_requested());
-    Ok(Some(Reply::Heartbeat { cancel_requested }))
+    let Some(activity) = turn.execution.activities.get(&attempt.scheduled_event_id) else {
+        return Err(Reject::activity_not_found());
+    };
+    Ok(Some(Reply::Heartbeat {
+        cancel_requested: activity.cancel_requested(),
+        paused: activity.is_paused(),
+        reset: activity.is_reset,
+    }))
 }
 
 /// An activity that a report is about, with the start of its current attempt, if that has one.
@@ -168,7 +171,9 @@ fn find(turn: &Turn<'_>, of: &ActivityRef, identity: &str) -> Result<Found, Reje
 
 /// A token is proof enough that its attempt was started, even where the record of it was lost.
 fn find_by_token(turn: &Turn<'_>, token: &TaskToken, identity: &str) -> Result<Found, Reject> {
-    let TokenTask::Activity { scheduled_event_id, attempt, started, request_id, .. } = &token.task else {
+    let TokenTask::Activity { scheduled_event_id, attempt, started, request_id, generation, .. } =
+        &token.task
+    else {
         return Err(Reject::InvalidArgument("Error deserializing task token.".into()));
     };
     let activity = turn
@@ -176,6 +181,7 @@ fn find_by_token(turn: &Turn<'_>, token: &TaskToken, identity: &str) -> Result<F
         .activities
         .get(scheduled_event_id)
         .filter(|activity| activity.attempt == *attempt || planted::is("old_attempt_completes"))
+        .filter(|activity| activity.generation == *generation)
         .ok_or_else(Reject::activity_not_found)?;
     let start = match &activity.started {
         Some(start) if start.time == *started && start.request_id == *request_id => start.clone(),

@@ -4,6 +4,7 @@
 mod describe;
 mod dispatch;
 mod limits;
+mod operations;
 mod respond;
 mod retry;
 mod schedule;
@@ -179,28 +180,40 @@ impl Story {
     /// Hands the only activity that is owed now to a worker.
     fn poll(&mut self) -> PollActivityTaskQueueResponse {
         let owed = todo::tasks(&self.execution, &self.volatile, self.now);
-        let (scheduled_event_id, attempt) = owed
+        let (scheduled_event_id, attempt, stamp) = owed
             .iter()
             .find_map(|todo| match todo {
-                Todo::ActivityTask { scheduled_event_id, attempt, .. } => {
-                    Some((*scheduled_event_id, *attempt))
+                Todo::ActivityTask { scheduled_event_id, attempt, stamp, .. } => {
+                    Some((*scheduled_event_id, *attempt, *stamp))
                 }
                 _ => None,
             })
             .expect("an activity is owed");
-        self.take(scheduled_event_id, attempt, "poll-a").expect("the offered attempt is there")
+        self.take_offered(scheduled_event_id, attempt, stamp, "poll-a").expect("the offered attempt is there")
     }
 
+    /// The attempt as it was offered before anybody changed it by hand.
     fn take(
         &mut self,
         scheduled_event_id: i64,
         attempt: i32,
         request_id: &str,
     ) -> Option<PollActivityTaskQueueResponse> {
+        self.take_offered(scheduled_event_id, attempt, 0, request_id)
+    }
+
+    fn take_offered(
+        &mut self,
+        scheduled_event_id: i64,
+        attempt: i32,
+        stamp: u32,
+        request_id: &str,
+    ) -> Option<PollActivityTaskQueueResponse> {
         let take = TakeActivityTask {
             run_id: String::new(),
             scheduled_event_id,
             attempt,
+            stamp,
             identity: "worker".into(),
             request_id: request_id.into(),
             build_id: String::new(),
@@ -243,7 +256,7 @@ impl Story {
         let details = (!details.is_empty()).then(|| Box::new(Proto(payloads(details))));
         let request = Request::HeartbeatActivity { of: of.into().0, details, identity: "worker".into() };
         match self.ask(request)? {
-            Reply::Heartbeat { cancel_requested } => Ok(cancel_requested),
+            Reply::Heartbeat { cancel_requested, .. } => Ok(cancel_requested),
             other => panic!("{other:?} does not answer a heartbeat"),
         }
     }

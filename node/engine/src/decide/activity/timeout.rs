@@ -68,7 +68,9 @@ fn rank(kind: TimeoutType) -> u8 {
 }
 
 /// All time-outs that an activity, as it stands, can run into.
+/// A paused one runs into none; what has fallen due meanwhile happens when it goes on.
 pub(super) fn deadlines(activity: &Activity) -> impl Iterator<Item = (TimeoutType, Time)> + use<> {
+    let paused = activity.is_paused();
     let scheduled = &activity.scheduled;
     let after = |from: Time, timeout: Option<&prost_types::Duration>| {
         set_duration(timeout).map(|timeout| from + timeout)
@@ -94,6 +96,7 @@ pub(super) fn deadlines(activity: &Activity) -> impl Iterator<Item = (TimeoutTyp
         (TimeoutType::Heartbeat, heartbeat),
     ]
     .into_iter()
+    .filter(move |_| !paused)
     .filter_map(|(kind, at)| Some((kind, at?)))
 }
 

@@ -8,7 +8,8 @@ use crate::{decide::activity::must_be_durable_before_dispatch, token::TokenTask}
 /// What a worker is told, but for its token.
 fn told(task: &PollActivityTaskQueueResponse) -> String {
     let token = TaskToken::decode(&task.task_token).unwrap().task;
-    let TokenTask::Activity { scheduled_event_id, attempt, activity_id, started, request_id } = token else {
+    let TokenTask::Activity { scheduled_event_id, attempt, activity_id, started, request_id, .. } = token
+    else {
         panic!("{token:?} is no activity's token");
     };
     let task = PollActivityTaskQueueResponse { task_token: Vec::new(), ..task.clone() };
