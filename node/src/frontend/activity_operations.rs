@@ -60,7 +60,8 @@ pub(super) async fn pause_execution(scope: Scope, request: PauseActivityExecutio
         execution: Some(execution),
         identity: request.identity,
         reason: request.reason,
-        request_id: request.request_id,
+        // Without an id nobody can tell the second pause from the first, which is refused then.
+        request_id: or_new(request.request_id),
         activity: Some(pause_activity_request::Activity::Id(request.activity_id)),
     };
     let answer = encode(&PauseActivityExecutionResponse {});
@@ -115,6 +116,10 @@ pub(super) async fn update_execution_options(
         encode(&UpdateActivityExecutionOptionsResponse { activity_options: Some(activity_options) })
     })
     .await
+}
+
+fn or_new(request_id: String) -> String {
+    if request_id.is_empty() { Uuid::new_v4().to_string() } else { request_id }
 }
 
 /// The workflow that an older request is about, if it says which activities.

@@ -36,6 +36,32 @@ def all_four(t):
 
 
 @script
+def twice_without_a_request_id(t):
+    """Nobody can tell that it is the same request."""
+    t.start()
+    t.step(schedule_activity(t))
+    of(t, "PauseActivityExecution")
+    of(t, "PauseActivityExecution")
+    t.terminate()
+
+
+@script
+def restored(t):
+    """A mask without paths is none."""
+    t.start()
+    t.step(schedule_activity(t))
+    options = {"activity_options": {"heartbeat_timeout": seconds(7)}}
+    method = "UpdateActivityExecutionOptions"
+    of(t, method, update_mask={"paths": ["heartbeat_timeout"]}, **options)
+    of(t, method, update_mask={"paths": []}, restore_original=True)
+    of(t, method, update_mask={"paths": ["heartbeat_timeout"]}, restore_original=True, **options)
+    of(t, method, restore_original=True, **options)
+    of(t, method, **options)
+    of(t, method, update_mask={"paths": ["heartbeat_timeout"]})
+    t.terminate()
+
+
+@script
 def requests_that_are_refused(t):
     """What is missing or does not exist."""
     t.start()

@@ -65,6 +65,8 @@ def restored(t):
     t.describe()
     update(t, paths, activity_options=options, restore_original=True)
     update(t, paths, restore_original=True)
+    update(t, "", activity_options=options, restore_original=True)
+    update(t, "", restore_original=True)
     t.complete_activity(t.poll_activity())
     t.step(complete_workflow())
 

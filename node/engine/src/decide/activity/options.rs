@@ -93,7 +93,7 @@ impl<'a> Change<'a> {
     fn of(request: &'a UpdateActivityOptionsRequest) -> Result<Change<'a>, Reject> {
         let invalid = |message: &str| Err(Reject::InvalidArgument(message.into()));
         match (&request.update_mask, &request.activity_options) {
-            (Some(_), _) if request.restore_original => {
+            (Some(mask), _) if request.restore_original && !mask.paths.is_empty() => {
                 invalid("Both UpdateMask and RestoreOriginal are provided")
             }
             _ if request.restore_original => Ok(Change::Restore),
