@@ -22,7 +22,8 @@ use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
     enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
-    taskqueue::v1::TaskQueueStatus,
+    taskqueue::v1::{PollerScalingDecision, TaskQueueStatus},
+    worker::v1::WorkerHeartbeat,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
         PollActivityTaskQueueResponse, RegisterNamespaceRequest, UpdateNamespaceRequest,
@@ -43,6 +44,7 @@ use crate::{
     node::Node,
     queue::{Polled, QueuesHandle},
     router::{self, Router},
+    workers::{self, Choice, WorkerPage},
 };
 
 pub struct NodeBackend {
@@ -68,9 +70,15 @@ impl NodeBackend {
             ..Poller::default()
         };
         match self.queues.poll(key, poller).await {
-            Polled::Task(mut task, backlog) => {
-                if let HandedOut::Workflow(task) = &mut *task {
-                    task.response.backlog_count_hint = backlog;
+            Polled::Task { mut task, backlog, poll_delta } => {
+                let decision = (poll_delta != 0)
+                    .then_some(PollerScalingDecision { poll_request_delta_suggestion: poll_delta });
+                match &mut *task {
+                    HandedOut::Workflow(task) => {
+                        task.response.backlog_count_hint = backlog;
+                        task.response.poller_scaling_decision = decision;
+                    }
+                    HandedOut::Activity(task) => task.poller_scaling_decision = decision,
                 }
                 Ok(Some(*task))
             }
@@ -282,6 +290,28 @@ impl Backend for NodeBackend {
             of: Listed::Schedules,
         };
         Ok(list::of_cluster(&self.router, query).await?.len() as i64)
+    }
+
+    fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {
+        workers::hear(&self.router, namespace_id, heartbeats);
+    }
+
+    async fn list_workers(
+        &self,
+        namespace_id: &str,
+        choice: &Choice,
+        after: Option<String>,
+        page_size: usize,
+    ) -> Result<WorkerPage, CallError> {
+        Ok(workers::list(&self.router, namespace_id, choice, after, page_size).await)
+    }
+
+    async fn count_workers(&self, namespace_id: &str, choice: &Choice) -> Result<i64, CallError> {
+        Ok(workers::count(&self.router, namespace_id, choice).await)
+    }
+
+    async fn describe_worker(&self, namespace_id: &str, key: &str) -> Result<WorkerHeartbeat, CallError> {
+        Ok(workers::describe(&self.router, namespace_id, key).await?)
     }
 
     fn cluster(&self) -> ClusterView {

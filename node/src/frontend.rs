@@ -35,6 +35,7 @@ mod system;
 mod task_queue;
 mod validate;
 mod visibility;
+mod worker;
 mod workflow;
 mod workflow_task;
 

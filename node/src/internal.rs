@@ -18,6 +18,7 @@ use everlog_engine::{
     schedule::ask::{Ask, Asked},
     shard::OfferedTask,
     time::Time,
+    worker,
 };
 use everlog_proto::api::{
     history::v1::HistoryEvent,
@@ -25,7 +26,10 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::list::{ListQuery, ListedRow};
+use crate::{
+    list::{ListQuery, ListedRow},
+    workers::WorkersAsked,
+};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -78,6 +82,8 @@ pub enum Internal {
     ClusterBarrier,
     /// For a workflow of a shard that the other node leads.
     Message(Message),
+    /// What the other node has heard of workers.
+    Workers(WorkersAsked),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,6 +98,7 @@ pub enum InternalReply {
     Asked(Asked),
     Message(Outcome),
     Reject(Reject),
+    Workers(worker::Part),
 }
 
 /// A task on its way to a worker.

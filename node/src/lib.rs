@@ -28,3 +28,4 @@ pub mod raft;
 pub mod route;
 pub mod router;
 pub mod shard;
+pub mod workers;

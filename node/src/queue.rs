@@ -33,7 +33,11 @@ const IDLE_WAKE: Duration = Duration::from_secs(60);
 /// What a poll came to.
 #[derive(Debug)]
 pub enum Polled {
-    Task(Box<HandedOut>, i64),
+    Task {
+        task: Box<HandedOut>,
+        backlog: i64,
+        poll_delta: i32,
+    },
     /// Time is up, the worker shuts down, or the queue has moved: poll again.
     Empty,
     /// There are too many polls.
@@ -57,6 +61,7 @@ enum Message {
         id: PollId,
         task: Box<HandedOut>,
         backlog: i64,
+        poll_delta: i32,
     },
     Gone {
         matched: Box<Match>,
@@ -253,9 +258,9 @@ impl Shell {
                 self.polls.remove(&id);
                 self.queues.cancel_poll(now, id);
             }
-            Message::Taken { id, task, backlog } => {
+            Message::Taken { id, task, backlog, poll_delta } => {
                 if let Some(reply) = self.polls.remove(&id) {
-                    let _ = reply.send(Polled::Task(task, backlog));
+                    let _ = reply.send(Polled::Task { task, backlog, poll_delta });
                 }
             }
             Message::Gone { matched } => {
@@ -304,6 +309,7 @@ impl Shell {
                     id: matched.poller.id,
                     task: Box::new(task),
                     backlog: matched.backlog_count_hint,
+                    poll_delta: matched.poll_delta,
                 },
                 Ok(None) | Err(_) => Message::Gone { matched: Box::new(matched) },
             };

@@ -25,6 +25,7 @@ use crate::{
     queue::{self, QueuesHandle},
     raft::Groups,
     shard::ShardHandle,
+    workers::{self, Heard},
 };
 
 /// Where a key lives now.
@@ -57,6 +58,7 @@ struct Inner {
     clock: Clock,
     shards: OnceLock<Vec<ShardHandle>>,
     queues: OnceLock<QueuesHandle>,
+    workers: Heard,
     /// One change of the cluster at a time: each is decided on what the one before led to.
     cluster_changes: tokio::sync::Mutex<()>,
 }
@@ -71,6 +73,7 @@ impl Router {
         clock: Clock,
     ) -> Router {
         let (shards, queues, cluster_changes) = (OnceLock::new(), OnceLock::new(), Default::default());
+        let workers = Heard::default();
         Router {
             inner: Arc::new(Inner {
                 me,
@@ -81,6 +84,7 @@ impl Router {
                 clock,
                 shards,
                 queues,
+                workers,
                 cluster_changes,
             }),
         }
@@ -102,6 +106,10 @@ impl Router {
 
     pub fn cluster_changes(&self) -> &tokio::sync::Mutex<()> {
         &self.inner.cluster_changes
+    }
+
+    pub fn workers(&self) -> &Heard {
+        &self.inner.workers
     }
 
     pub fn tables(&self) -> &Tables {
@@ -294,6 +302,7 @@ impl Router {
                 Ok(outcome) => InternalReply::Message(outcome),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Workers(asked) => InternalReply::Workers(workers::part_here(self, &asked)),
             Internal::ClusterBarrier => match crate::cluster::barrier_here(self).await {
                 Ok(index) => InternalReply::Index(index),
                 Err(reject) => InternalReply::Reject(reject),

@@ -34,3 +34,4 @@ pub mod token;
 pub mod turn;
 pub mod visibility;
 pub mod volatile;
+pub mod worker;

@@ -14,6 +14,7 @@ mod backlog;
 mod map;
 mod poller;
 mod rate;
+mod scaling;
 mod task;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ use self::{
     backlog::{Backlog, Insert, Matched},
     poller::{PollerHistory, Waiting},
     rate::{Meters, RateLimit},
+    scaling::Scaling,
 };
 use crate::time::{Time, proto_duration};
 
@@ -108,6 +110,8 @@ pub struct Match {
     pub poller: Poller,
     /// Tasks that wait behind this one: what tells workers to poll more.
     pub backlog_count_hint: i64,
+    /// How many polls the worker had better add, or take away.
+    pub poll_delta: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +136,7 @@ pub(crate) struct Queue {
     shut_down: VecDeque<(Time, String)>,
     limit: Option<RateLimit>,
     meters: Meters,
+    scaling: Scaling,
     /// When a poll was last here, for sticky queues.
     polled_at: Option<Time>,
     used_at: Time,
@@ -148,6 +153,7 @@ impl Queue {
             shut_down: VecDeque::new(),
             limit: None,
             meters: Meters::default(),
+            scaling: Scaling::default(),
             polled_at: None,
             used_at: now,
         }
@@ -234,7 +240,7 @@ impl Queue {
 
     /// Ends all polls and forgets all tasks.
     pub(crate) fn close(&mut self, out: &mut VecDeque<Output>) {
-        while let Some(poller) = self.waiting.pop() {
+        while let Some((_, poller)) = self.waiting.pop() {
             out.push_back(Output::PollerTimedOut { queue: self.key.clone(), poller });
         }
         self.backlog = Backlog::default();
@@ -310,13 +316,30 @@ impl Queue {
                 self.meters.held_back(now);
                 return;
             }
-            let (Some(task), Some(poller)) = (self.backlog.pop(), self.waiting.pop()) else { return };
+            let (Some(task), Some((since, poller))) = (self.backlog.pop(), self.waiting.pop()) else {
+                return;
+            };
             self.seen(now, &poller);
             self.matched.insert(now, task.key.clone());
             self.meters.dispatched(now, task.priority());
             let backlog_count_hint = self.backlog.count() as i64;
-            out.push_back(Output::Match(Match { queue: self.key.clone(), task, poller, backlog_count_hint }));
+            let poll_delta = self.poll_delta(now, since);
+            out.push_back(Output::Match(Match {
+                queue: self.key.clone(),
+                task,
+                poller,
+                backlog_count_hint,
+                poll_delta,
+            }));
         }
+    }
+
+    /// What a worker is told whose poll has waited since then.
+    fn poll_delta(&mut self, now: Time, since: Time) -> i32 {
+        let oldest = self.backlog.stats(None).1;
+        let behind = oldest.map(|oldest| now.since(oldest));
+        let rates = (self.meters.add_rate(now, None), self.meters.dispatch_rate(now, None));
+        self.scaling.decide(now, now.since(since), self.history.len(), behind, rates)
     }
 
     fn stats(&self, now: Time, priority: Option<i32>) -> TaskQueueStats {

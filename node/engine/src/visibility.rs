@@ -15,7 +15,7 @@ mod json;
 mod lexer;
 mod page;
 mod row;
-mod syntax;
+pub(crate) mod syntax;
 mod value;
 
 #[cfg(test)]
@@ -23,6 +23,7 @@ mod property;
 #[cfg(test)]
 mod stories;
 
+pub(crate) use self::datetime::parse as parse_datetime;
 pub use self::{
     filter::{Filter, FilterError, GroupBy},
     page::{Counts, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, PageToken, merge, scan},

@@ -20,6 +20,7 @@ use everlog_engine::{
 use everlog_proto::api::{
     enums::v1::{IndexedValueType, NamespaceState},
     schedule::v1::ScheduleListEntry,
+    worker::v1::WorkerHeartbeat,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
@@ -28,6 +29,8 @@ use everlog_proto::api::{
 };
 use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
+
+use crate::workers::{Choice, WorkerPage};
 
 /// The node behind the public API.
 #[tonic::async_trait]
@@ -116,6 +119,22 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<SchedulePage, CallError>;
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError>;
+
+    /// Workers describe themselves. It is kept in memory, here.
+    fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]);
+
+    /// A page of what all nodes have heard of workers, behind the key `after`.
+    async fn list_workers(
+        &self,
+        namespace_id: &str,
+        choice: &Choice,
+        after: Option<String>,
+        page_size: usize,
+    ) -> Result<WorkerPage, CallError>;
+
+    async fn count_workers(&self, namespace_id: &str, choice: &Choice) -> Result<i64, CallError>;
+
+    async fn describe_worker(&self, namespace_id: &str, key: &str) -> Result<WorkerHeartbeat, CallError>;
 
     fn cluster(&self) -> ClusterView;
 

@@ -101,6 +101,11 @@ pub(super) async fn partitions(scope: Scope, mut request: ListTaskQueuePartition
 /// A worker says goodbye. Its queues may have homes on several nodes; each hears of it, and one that
 /// cannot be reached finds out by itself when the polls end.
 pub(super) async fn shutdown_worker(scope: Scope, request: ShutdownWorkerRequest) -> Answer {
+    if let Some(last) = &request.worker_heartbeat
+        && !scope.call.forwarded
+    {
+        scope.call.shared.backend.hear_workers(scope.namespace_id(), std::slice::from_ref(last));
+    }
     let queues = [(&request.sticky_task_queue, true), (&request.task_queue, false)];
     for (queue, sticky) in queues {
         let elsewhere = || {

@@ -25,6 +25,7 @@ use everlog_proto::{
     api::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
+        worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
             PollActivityTaskQueueResponse,
@@ -48,6 +49,7 @@ use super::{
     rate::RateLimits,
     service::{WORKFLOW_SERVICE, WorkflowApi},
 };
+use crate::workers::{Choice, WorkerPage};
 
 pub(super) const NAMESPACE: &str = "default";
 pub(super) const NAMESPACE_ID: &str = "1d4e24a4-6d54-4b0f-8a54-4b3b1a9f0001";
@@ -373,6 +375,26 @@ impl Backend for Fake {
 
     async fn count_schedules(&self, _namespace_id: &str, _query: &str) -> Result<i64, CallError> {
         Ok(0)
+    }
+
+    fn hear_workers(&self, _namespace_id: &str, _heartbeats: &[WorkerHeartbeat]) {}
+
+    async fn list_workers(
+        &self,
+        _namespace_id: &str,
+        _choice: &Choice,
+        _after: Option<String>,
+        _page_size: usize,
+    ) -> Result<WorkerPage, CallError> {
+        Ok(WorkerPage::default())
+    }
+
+    async fn count_workers(&self, _namespace_id: &str, _choice: &Choice) -> Result<i64, CallError> {
+        Ok(0)
+    }
+
+    async fn describe_worker(&self, _namespace_id: &str, key: &str) -> Result<WorkerHeartbeat, CallError> {
+        Err(Reject::NotFound(format!("Worker {key} not found")).into())
     }
 
     fn cluster(&self) -> ClusterView {

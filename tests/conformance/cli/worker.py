@@ -70,7 +70,8 @@ async def main():
     address, queue = sys.argv[1:3]
     logging.disable(logging.CRITICAL)
     quiet = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=quiet)))
+    telemetry = TelemetryConfig(logging=quiet)
+    Runtime.set_default(Runtime(telemetry=telemetry, worker_heartbeat_interval=timedelta(seconds=1)))
     client = await Client.connect(address, identity=IDENTITY)
     # Eagerness makes histories depend on who was quicker.
     worker = Worker(

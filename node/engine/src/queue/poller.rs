@@ -47,8 +47,15 @@ impl Poller {
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    polls: BTreeMap<PollId, (Time, Poller)>,
+    polls: BTreeMap<PollId, Place>,
     ends: BTreeSet<(Time, PollId)>,
+}
+
+#[derive(Debug)]
+struct Place {
+    since: Time,
+    end: Time,
+    poller: Poller,
 }
 
 impl Waiting {
@@ -57,12 +64,14 @@ impl Waiting {
         let end = patience.min(now + LONG_POLL);
         self.remove(poller.id);
         self.ends.insert((end, poller.id));
-        self.polls.insert(poller.id, (end, poller));
+        self.polls.insert(poller.id, Place { since: now, end, poller });
     }
 
-    pub(super) fn pop(&mut self) -> Option<Poller> {
-        let id = *self.polls.first_key_value()?.0;
-        self.remove(id)
+    /// The poll that is to be served next, and since when it has waited.
+    pub(super) fn pop(&mut self) -> Option<(Time, Poller)> {
+        let (id, place) = self.polls.first_key_value()?;
+        let (id, since) = (*id, place.since);
+        Some((since, self.remove(id)?))
     }
 
     /// Takes out a poll whose time is over.
@@ -72,14 +81,14 @@ impl Waiting {
     }
 
     pub(super) fn remove(&mut self, id: PollId) -> Option<Poller> {
-        let (end, poller) = self.polls.remove(&id)?;
-        self.ends.remove(&(end, id));
-        Some(poller)
+        let place = self.polls.remove(&id)?;
+        self.ends.remove(&(place.end, id));
+        Some(place.poller)
     }
 
     pub(super) fn remove_where(&mut self, mut condition: impl FnMut(&Poller) -> bool) -> Vec<Poller> {
         let ids: Vec<PollId> =
-            self.polls.iter().filter(|(_, (_, poller))| condition(poller)).map(|(id, _)| *id).collect();
+            self.polls.iter().filter(|(_, place)| condition(&place.poller)).map(|(id, _)| *id).collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 
@@ -127,6 +136,10 @@ impl PollerHistory {
             deployment_options: poller.deployment_options.clone(),
         };
         self.pollers.insert(poller.identity.clone(), seen);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pollers.len()
     }
 
     pub(super) fn forget(&mut self, identity: &str) {

@@ -5,7 +5,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// `2024-01-02T03:04:05.678+01:00` in nanoseconds since the epoch. Years too far away to be counted in
 /// nanoseconds become the first or the last moment that can.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let mut rest = text.as_bytes();
     let year = number(&mut rest, 4)?;
     expect(&mut rest, b"-")?;

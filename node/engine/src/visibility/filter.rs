@@ -32,6 +32,9 @@ pub enum GroupBy {
     NamespaceDivision,
 }
 
+/// How the complaint about a query begins that cannot be read.
+const MALFORMED: &str = "malformed SQL query: ";
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid query: {0}")]
 pub struct FilterError(String);
@@ -43,8 +46,13 @@ impl From<FilterError> for Reject {
 }
 
 impl FilterError {
+    /// What is wrong, without where it was found.
+    pub(crate) fn reason(&self) -> &str {
+        self.0.strip_prefix(MALFORMED).unwrap_or(&self.0)
+    }
+
     pub(super) fn malformed(message: String) -> FilterError {
-        FilterError(format!("malformed SQL query: {message}"))
+        FilterError(format!("{MALFORMED}{message}"))
     }
 
     pub(super) fn invalid(message: String) -> FilterError {

@@ -16,15 +16,15 @@ const WHERE: &str = "where ";
 const NAME_PARTS_MAX: usize = 3;
 
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Statement {
-    pub(super) condition: Option<Expr>,
+pub(crate) struct Statement {
+    pub(crate) condition: Option<Expr>,
     pub(super) group_by: Vec<Expr>,
     pub(super) order_by: Vec<Expr>,
-    pub(super) has_limit: bool,
+    pub(crate) has_limit: bool,
 }
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Expr {
+pub(crate) enum Expr {
     Or(Box<Expr>, Box<Expr>),
     And(Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
@@ -89,7 +89,22 @@ pub(super) fn parse(query: &str) -> Result<Statement, FilterError> {
         return Ok(Statement::default());
     }
     let begins = |words: &str| query.get(..words.len()).is_some_and(|q| q.eq_ignore_ascii_case(words));
-    let has_condition = !begins("order by") && !begins("group by");
+    statement(query, !begins("order by") && !begins("group by"))
+}
+
+/// Reads a query that must have a condition.
+pub(crate) fn parse_condition(query: &str) -> Result<Statement, FilterError> {
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(FilterError::invalid(format!("query is longer than {QUERY_BYTES_MAX} bytes")));
+    }
+    match query.trim() {
+        // Without any words nothing is put before them either.
+        "" => Err(FilterError::malformed("syntax error at position 1".to_owned())),
+        query => statement(query, true),
+    }
+}
+
+fn statement(query: &str, has_condition: bool) -> Result<Statement, FilterError> {
     let before = STATEMENT.len() + if has_condition { WHERE.len() } else { 0 };
     let tokens = tokens(query, before)?;
     let mut parser = Parser { tokens, at: 0, before, depth: 0, terms: 0 };
@@ -247,6 +262,8 @@ impl Parser {
         let mut parts: Vec<String> = Vec::new();
         loop {
             match self.peek() {
+                // A keyword that is allowed as a name; like all keywords it has no case of its own.
+                Token::Word(name) if name.eq_ignore_ascii_case("status") => parts.push("status".to_owned()),
                 Token::Word(name) | Token::Name(name) => parts.push(name.clone()),
                 _ => return Err(self.unexpected()),
             }

@@ -183,6 +183,10 @@ requests! {
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
     ShutdownWorkerRequest {}
+    RecordWorkerHeartbeatRequest {}
+    ListWorkersRequest {}
+    CountWorkersRequest {}
+    DescribeWorkerRequest {}
     ListWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }

@@ -11,7 +11,7 @@ use crate::frontend::{
     activity, activity_operations,
     call::{Answer, Call, Scope},
     describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
-    wire, workflow, workflow_task,
+    wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -98,6 +98,10 @@ methods! {
         "DescribeTaskQueue" => scoped task_queue::describe,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,
         "ShutdownWorker" => scoped task_queue::shutdown_worker,
+        "RecordWorkerHeartbeat" => scoped worker::heartbeat,
+        "ListWorkers" => scoped worker::list,
+        "CountWorkers" => scoped worker::count,
+        "DescribeWorker" => scoped worker::describe,
         "ListWorkflowExecutions" => scoped visibility::list,
         "ScanWorkflowExecutions" => scoped visibility::scan,
         "ListOpenWorkflowExecutions" => scoped visibility::list_open,
