@@ -52,7 +52,7 @@ impl Default for WalOptions {
         WalOptions {
             segment_bytes: 64 << 20,
             batch_bytes_max: 16 << 20,
-            cached_bytes_max: 1 << 20,
+            cached_bytes_max: 256 << 10,
             segments_min: 4,
         }
     }

@@ -12,7 +12,10 @@ use std::{env, process::ExitCode};
 
 use anyhow::Result;
 
-use crate::{tally::Tally, workspace::Workspace};
+use crate::{
+    tally::{FAILED, Tally},
+    workspace::Workspace,
+};
 
 mod chore;
 mod process;
@@ -81,7 +84,7 @@ fn main() -> ExitCode {
     match Workspace::find().and_then(|workspace| (chore.run)(&workspace, &arguments)) {
         Ok(tally) => {
             for failure in &tally.failures {
-                println!("failed: {failure}");
+                println!("{FAILED}{failure}");
             }
             println!("{tally}");
             if tally.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

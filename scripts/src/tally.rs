@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+/// So begins the line with which a chore names a failure.
+pub const FAILED: &str = "failed: ";
+
 /// The outcome of a chore.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -65,6 +68,8 @@ pub struct Reader {
     harness: Counts,
     last_summary: Option<Counts>,
     failures: Vec<String>,
+    /// What failed in chores, in their own words.
+    told: Vec<String>,
     ignored: u64,
 }
 
@@ -86,6 +91,8 @@ impl Reader {
             line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
         {
             self.failures.push(name.to_owned());
+        } else if let Some(what) = line.strip_prefix(FAILED) {
+            self.told.push(what.to_owned());
         } else if let Some(counts) = summary(line) {
             self.last_summary = Some(counts);
         }
@@ -100,8 +107,10 @@ impl Reader {
     }
 
     /// One program of ours; `None` if it ended without saying how it went.
-    pub fn summary(self, part: &str) -> Option<Tally> {
-        self.last_summary.map(|counts| named(part, counts, Vec::new()))
+    pub fn summary(self) -> Option<Tally> {
+        let counts = self.last_summary?;
+        let unnamed_failures = counts.failed.saturating_sub(self.told.len() as u64);
+        Some(Tally { passed: counts.passed, failures: self.told, unnamed_failures })
     }
 }
 
@@ -166,13 +175,13 @@ mod tests {
 
     #[test]
     fn the_last_summary_of_our_own_programs_counts() {
-        let tally = read(&["1 passed, 0 failed", "noise", "199 passed, 1 failed"]).summary("sim");
+        let tally = read(&["1 passed, 0 failed", "noise", "199 passed, 1 failed"]).summary();
         assert_eq!(tally.map(|tally| (tally.passed, tally.failed())), Some((199, 1)));
     }
 
     #[test]
     fn a_line_that_only_resembles_a_summary_is_none() {
-        assert!(read(&["seed 7: 1 passed, 0 failed so far", "x passed, 1 failed"]).summary("sim").is_none());
+        assert!(read(&["seed 7: 1 passed, 0 failed so far", "x passed, 1 failed"]).summary().is_none());
     }
 
     #[test]

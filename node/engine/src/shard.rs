@@ -17,6 +17,7 @@ mod stories;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use actor::Actor;
@@ -49,6 +50,8 @@ type Answer = (Call, Result<Reply, Reject>);
 pub const ACTOR_WAITING_MAX: usize = 20_000;
 /// Actors kept in memory after they have nothing more to do.
 pub const ACTORS_IDLE_MAX: usize = 128;
+/// The same, for how long.
+pub const ACTOR_IDLE_KEPT: Duration = Duration::from_secs(10);
 /// Due runs that are woken in one turn.
 pub const WAKES_PER_TURN_MAX: usize = 512;
 /// Facts in one entry, roughly; a turn with more to decide proposes several entries.
@@ -184,7 +187,7 @@ pub struct Shard {
     /// Actors, and parked workflows, by the time they want to be looked at.
     wakes: BTreeSet<(Time, WorkflowKey)>,
     /// Actors that may be dropped, least recently used first.
-    idle: BTreeSet<(u64, WorkflowKey)>,
+    idle: BTreeSet<(Time, WorkflowKey)>,
     /// The earliest persisted wake-up of each slot, for runs that are not in memory.
     sleeping: BTreeMap<u16, Time>,
     in_flight: BTreeMap<u64, Vec<WorkflowKey>>,
@@ -304,7 +307,7 @@ impl Shard {
             self.reads.insert(read, std::mem::take(&mut self.reads_of_turn));
             self.outputs.push_back(Output::ReadIndex { read });
         }
-        self.drop_idle(world);
+        self.drop_idle(now, world);
     }
 
     pub fn poll(&mut self) -> Option<Output> {
@@ -316,7 +319,8 @@ impl Shard {
         self.term?;
         let active = self.wakes.first().map(|(time, _)| *time);
         let sleeping = self.sleeping.values().min().copied();
-        [active, sleeping, self.schedule_wake_at()].into_iter().flatten().min()
+        let idle = self.idle.first().map(|(since, _)| *since + ACTOR_IDLE_KEPT);
+        [active, sleeping, idle, self.schedule_wake_at()].into_iter().flatten().min()
     }
 
     fn lead(&mut self, now: Time, term: u64, seed: u64, world: &dyn World) {
@@ -414,9 +418,8 @@ impl Shard {
             self.wakes.insert((wake, workflow.clone()));
         }
         if actor.is_idle(now) {
-            self.decisions += 1;
-            actor.idle_since = Some(self.decisions);
-            self.idle.insert((self.decisions, workflow.clone()));
+            actor.idle_since = Some(now);
+            self.idle.insert((now, workflow.clone()));
         }
     }
 
@@ -493,9 +496,12 @@ impl Shard {
     }
 
     /// Sleeping runs cost no memory: their rows wake them. Runs that wait for a worker cost little.
-    fn drop_idle(&mut self, world: &dyn World) {
-        while self.idle.len() > ACTORS_IDLE_MAX {
-            let Some((_, workflow)) = self.idle.pop_first() else { break };
+    fn drop_idle(&mut self, now: Time, world: &dyn World) {
+        while let Some((since, workflow)) = self.idle.pop_first() {
+            if self.idle.len() < ACTORS_IDLE_MAX && since + ACTOR_IDLE_KEPT > now {
+                self.idle.insert((since, workflow));
+                break;
+            }
             let Some(actor) = self.actors.remove(&workflow) else { continue };
             let wake = actor.wake;
             if !self.parked.park(actor)

@@ -8,6 +8,8 @@ use crate::{types::Types, wal::Place};
 
 /// What a cached entry takes besides its bytes, roughly.
 const CACHED_ENTRY_BYTES: usize = 128;
+/// A queue gives memory back behind a purge, when it has room for so many times its entries.
+const GIVE_BACK_FACTOR: usize = 4;
 
 pub(super) struct Entries {
     /// The index of the first place.
@@ -155,6 +157,8 @@ impl Entries {
         if self.places.is_empty() {
             self.first = self.first.max(before);
         }
+        give_back(&mut self.places);
+        give_back(&mut self.cached);
     }
 
     fn cached_from(&self) -> u64 {
@@ -163,6 +167,13 @@ impl Entries {
 
     fn slot(&mut self, index: u64) -> Option<&mut Place> {
         self.places.get_mut(index.checked_sub(self.first)? as usize)
+    }
+}
+
+/// A burst leaves room that nobody needs behind it.
+fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > GIVE_BACK_FACTOR * queue.len() {
+        queue.shrink_to(2 * queue.len());
     }
 }
 

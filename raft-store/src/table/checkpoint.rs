@@ -1,11 +1,12 @@
 //! Checkpoints: the overlay moves to the durable table, all of it or nothing.
 //!
 //! A thread of its own freezes the active overlay, waits until the log is durable as far as the rows reflect
-//! it, writes the rows to the [journal](super::journal) and then, in small pieces, to the durable table.
+//! it, writes the rows to the [journal](super::journal) and then, in small pieces, from there to the durable table.
 //! When that is synced, the log up to here may be purged. Applies and readers go on meanwhile; only when the
 //! next overlay has become twice as large as it should be do applies wait.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -19,14 +20,12 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    Marks, OrderedTable, Overlay, Row, Tables,
-    journal::Journal,
+    Marks, OrderedTable, Overlay, Row, Tables, Value,
+    journal::{self, Journal},
     pin::{Gate, Moving},
 };
 use crate::{Error, Trouble, disk::Disk, keys};
 
-/// Rows are moved in pieces of this size, and others get a chance in between.
-const PIECE_BYTES: usize = 256 << 10;
 /// How often the thread looks whether there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long it waits after a failure that may pass.
@@ -324,56 +323,44 @@ impl Mover {
         let passing = |error: Error| Failure { is_final: !error.is_full(), error };
         let lasting = |error: Error| Failure { is_final: true, error };
         (self.log_barrier)().map_err(lasting)?;
-        let rows = rows(moving).map_err(lasting)?;
-        let bytes = self.journal.write(&rows).map_err(passing)?;
-        move_rows(tables.base(), &rows).map_err(lasting)?;
+        let rows = overlay(moving);
+        let marks =
+            moving.marks.iter().map(|(group, mark)| Ok((keys::applied(*group), Some(mark.encode()?))));
+        let written = self.journal.write(encoded(&rows).map(Ok).chain(marks)).map_err(passing)?;
+        move_rows(tables.base(), self.journal.read(written.bytes)).map_err(lasting)?;
         self.journal.clear().map_err(lasting)?;
         moving.done();
         let metrics = tables.checkpoint_metrics();
         metrics.made.fetch_add(1, Ordering::Relaxed);
-        metrics.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        metrics.bytes.fetch_add(bytes, Ordering::Relaxed);
+        metrics.rows.fetch_add(written.rows, Ordering::Relaxed);
+        metrics.bytes.fetch_add(written.bytes, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// What the frozen overlays say, encoded, the groups' marks last.
-fn rows(moving: &Moving) -> Result<Vec<Row>, Error> {
-    let encode = |rows: &Overlay| -> Vec<Row> {
-        rows.iter()
-            .map(|(key, value)| (keys::user(key), value.as_ref().map(|value| value.to_bytes())))
-            .collect()
-    };
-    let mut rows = match &moving.frozen[..] {
-        [] => Vec::new(),
-        [one] => encode(&one.rows),
+/// What the frozen overlays say together.
+fn overlay(moving: &Moving) -> Cow<'_, Overlay> {
+    match &moving.frozen[..] {
+        [one] => Cow::Borrowed(&one.rows),
         several => {
-            let mut merged = Overlay::new();
-            for frozen in several {
-                merged.extend(frozen.rows.iter().map(|(key, value)| (key.clone(), value.clone())));
-            }
-            encode(&merged)
+            let rows = several.iter().flat_map(|frozen| frozen.rows.iter());
+            Cow::Owned(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
         }
-    };
-    for (group, mark) in &moving.marks {
-        rows.push((keys::applied(*group), Some(mark.encode()?)));
     }
-    Ok(rows)
 }
 
-/// Writes rows in small pieces, and makes them durable.
-pub(crate) fn move_rows(base: &dyn OrderedTable, rows: &[Row]) -> Result<(), Error> {
-    let mut from = 0;
-    let mut bytes = 0;
-    for (at, (key, value)) in rows.iter().enumerate() {
-        bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-        if bytes >= PIECE_BYTES {
-            base.write(&rows[from..=at])?;
-            (from, bytes) = (at + 1, 0);
-            std::thread::yield_now();
-        }
+/// One row at a time: all of them encoded at once would be a second overlay.
+fn encoded(rows: &Overlay) -> impl Iterator<Item = Row> {
+    rows.iter().map(|(key, value)| (keys::user(key), value.as_ref().map(Value::to_bytes)))
+}
+
+/// Writes what the journal holds, and makes it durable. It is always read back from the file, so that what a
+/// start does after an interruption is what every checkpoint does.
+fn move_rows(base: &dyn OrderedTable, mut journal: journal::Pieces<'_>) -> Result<(), Error> {
+    while let Some(rows) = journal.next_rows()? {
+        base.write(&rows)?;
+        std::thread::yield_now();
     }
-    base.write(&rows[from..])?;
     if cfg!(planted = "no_table_flush") {
         return Ok(());
     }
@@ -387,8 +374,8 @@ pub(crate) fn open_journal(disk: &dyn Disk) -> Result<Journal, Error> {
 /// After a start: finishes a checkpoint that was interrupted.
 pub(crate) fn finish_interrupted(journal: &Journal, base: &dyn OrderedTable) -> Result<(), Error> {
     if let Some(rows) = journal.interrupted()? {
-        tracing::info!(rows = rows.len(), "finishing a checkpoint that was interrupted");
-        move_rows(base, &rows)?;
+        tracing::info!(bytes = rows.bytes(), "finishing a checkpoint that was interrupted");
+        move_rows(base, rows)?;
         journal.clear()?;
     }
     Ok(())

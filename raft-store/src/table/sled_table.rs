@@ -34,7 +34,7 @@ use crate::Error;
 /// Values up to this size are one row of sled.
 const INLINE_BYTES_MAX: usize = 24 << 10;
 /// Its file grows by so much.
-const SEGMENT_BYTES: usize = 8 << 20;
+const SEGMENT_BYTES: usize = 2 << 20;
 /// Its file, in its folder.
 const DB_FILE: &str = "db";
 /// The same, for messages.

@@ -27,7 +27,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
 pub fn summary_of(part: &str, command: &mut Command) -> Result<Tally> {
     let mut reader = Reader::default();
     let status = stream(command, BUILD_LIMIT, |line| reader.line(line))?;
-    let tally = reader.summary(part).with_context(|| format!("{part} ended without a summary ({status})"))?;
+    let tally = reader.summary().with_context(|| format!("{part} ended without a summary ({status})"))?;
     let mut tally = tally.not_empty(part);
     if !status.success() && tally.failed() == 0 {
         tally.failures.push(format!("{part}: counted no failure but ended with {status}"));

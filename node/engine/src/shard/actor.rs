@@ -40,7 +40,7 @@ pub(super) struct Actor {
     pub(super) replies: Vec<(Call, Result<Reply, Reject>)>,
     pub(super) watchers: Vec<Watcher>,
     pub(super) wake: Option<Time>,
-    pub(super) idle_since: Option<u64>,
+    pub(super) idle_since: Option<Time>,
 }
 
 #[derive(Debug)]

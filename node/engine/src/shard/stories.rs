@@ -102,3 +102,19 @@ fn a_queue_that_refuses_is_asked_again_soon_and_then_less_often() {
         assert!((before + 4..before + 9).contains(&offers), "{id} is offered {offers} times");
     }
 }
+
+#[test]
+fn an_actor_that_is_idle_for_long_is_dropped() {
+    let mut story = Story::new(Limits::default());
+    story.tell("start order-1");
+    story.tell("take order-1");
+    story.tell("finish order-1 timer=nap,1h");
+    assert_eq!(story.actors(), 1);
+    story.tell("wait 9s");
+    assert_eq!(story.actors(), 1, "it may be asked for again soon");
+    story.tell("wait 2s");
+    assert_eq!(story.actors(), 0, "its row wakes it");
+    story.tell("wait 1h");
+    assert_eq!(story.actors(), 1);
+    assert!(story.end().contains("TimerFired"));
+}

@@ -266,18 +266,18 @@ fn the_end_of_the_last_run_of_a_chain_is_told() {
             8 ChildWorkflowExecutionCompleted 5 started 6
             todo: workflow task on q
             -- pay
-            1 WorkflowExecutionStarted
-            2 WorkflowTaskScheduled on q
-            3 WorkflowTaskStarted
-            4 WorkflowTaskCompleted
-            5 WorkflowExecutionFailed InProgress
-            -- pay
             1 WorkflowExecutionStarted attempt 2 continued
             2 WorkflowTaskScheduled on q
             3 WorkflowTaskStarted
             4 WorkflowTaskCompleted
             5 WorkflowExecutionCompleted
             todo: message Parent
+            -- pay
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionFailed InProgress
         "#]],
     );
 }
