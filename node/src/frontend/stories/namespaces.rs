@@ -48,8 +48,9 @@ async fn a_namespace_is_registered_once() {
     assert_eq!(info.limits.unwrap().blob_size_limit_error, 2 << 20);
     // Nothing is promised that is not done.
     let capabilities = info.capabilities.unwrap();
-    assert!(capabilities.eager_workflow_start && !capabilities.poller_autoscaling);
-    assert!(!capabilities.worker_heartbeats && !info.supports_schedules);
+    assert!(capabilities.eager_workflow_start && capabilities.worker_heartbeats);
+    assert!(capabilities.poller_autoscaling && !capabilities.worker_poll_complete_on_shutdown);
+    assert!(!info.supports_schedules);
     let by_id = DescribeNamespaceRequest { id: info.id, ..Default::default() };
     assert_eq!(server.refusal("DescribeNamespace", &by_id).await, "");
 }
