@@ -28,6 +28,7 @@ mod namespace;
 mod operator;
 mod poll;
 mod query;
+mod reset;
 mod schedule;
 mod search_attributes;
 mod start;

@@ -8,6 +8,7 @@ use everlog_proto::api::{
     enums::v1::WorkflowExecutionStatus,
     history::v1::HistoryEvent,
     query::v1::QueryRejected,
+    workflow::v1::WorkflowExecutionOptions,
     workflowservice::v1::{
         PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedResponse,
     },
@@ -48,6 +49,12 @@ pub enum Reply {
     },
     /// The options that an activity has now.
     ActivityOptions(Box<ActivityOptions>),
+    /// The options that the workflow has now.
+    WorkflowOptions(Box<WorkflowExecutionOptions>),
+    /// The run that a reset has made.
+    Reset {
+        run_id: String,
+    },
     QueryAnswer {
         result: Option<everlog_proto::api::common::v1::Payloads>,
     },

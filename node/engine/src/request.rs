@@ -7,6 +7,7 @@ use everlog_proto::api::{
     query::v1::WorkflowQuery,
     workflowservice::v1::{
         PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
+        ResetWorkflowExecutionRequest, UpdateWorkflowExecutionOptionsRequest,
         RespondActivityTaskCanceledRequest, RespondActivityTaskCompletedRequest,
         RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
         RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
@@ -60,6 +61,13 @@ pub enum Request {
     UnpauseActivity(Box<UnpauseActivityRequest>),
     ResetActivity(Box<ResetActivityRequest>),
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
+    /// Begins a run that goes on from a point in the history of another: the one that the request names, or
+    /// one that is yet to be found.
+    Reset {
+        request: Box<ResetWorkflowExecutionRequest>,
+        to: Option<ResetTo>,
+    },
+    UpdateOptions(Box<UpdateWorkflowExecutionOptionsRequest>),
 
     // By task queues, on behalf of workers.
     TakeWorkflowTask(TakeWorkflowTask),
@@ -128,6 +136,17 @@ pub struct Namespaces {
     pub ids: BTreeMap<String, String>,
     /// Why the search attributes of a command cannot be set, by the command's place.
     pub refused_attributes: BTreeMap<usize, String>,
+}
+
+/// A point of a history that is found by what happened there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResetTo {
+    /// The end of the first workflow task.
+    FirstTask,
+    /// The end of the last one.
+    LastTask,
+    /// The first task that a build of the worker completed, in any run of the chain or in this one.
+    Build { id: String, current_run_only: bool },
 }
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
@@ -202,6 +221,8 @@ impl Request {
             Request::UnpauseActivity(_) => "unpause_activity",
             Request::ResetActivity(_) => "reset_activity",
             Request::UpdateActivityOptions(_) => "update_activity_options",
+            Request::Reset { .. } => "reset",
+            Request::UpdateOptions(_) => "update_options",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

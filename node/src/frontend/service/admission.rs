@@ -133,6 +133,8 @@ requests! {
     TerminateWorkflowExecutionRequest {}
     DeleteWorkflowExecutionRequest {}
     ResetStickyTaskQueueRequest {}
+    ResetWorkflowExecutionRequest {}
+    UpdateWorkflowExecutionOptionsRequest {}
     QueryWorkflowRequest {
         fn waits(&self) -> bool { true }
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::frontend::{
     activity, activity_operations,
     call::{Answer, Call, Scope},
-    describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
+    describe, history, namespace, operator, poll, query, reset, schedule, start, system, task_queue, visibility,
     wire, worker, workflow, workflow_task,
 };
 
@@ -70,6 +70,8 @@ methods! {
         "TerminateWorkflowExecution" => scoped workflow::terminate,
         "DeleteWorkflowExecution" => scoped workflow::delete,
         "ResetStickyTaskQueue" => scoped workflow::reset_sticky,
+        "ResetWorkflowExecution" => scoped reset::reset,
+        "UpdateWorkflowExecutionOptions" => scoped reset::update_options,
         "QueryWorkflow" => scoped query::query,
         "RespondQueryTaskCompleted" => scoped query::respond,
         "DescribeWorkflowExecution" => scoped describe::describe,
