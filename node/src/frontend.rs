@@ -20,11 +20,13 @@ pub mod wire;
 
 mod activity;
 mod activity_operations;
+mod batch;
 mod describe;
 mod events;
 mod gzip;
 mod history;
 mod namespace;
+mod off;
 mod operator;
 mod poll;
 mod query;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use everlog_engine::{
-    cluster,
+    cluster::{self, work::Work},
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
@@ -15,7 +15,10 @@ use everlog_engine::{
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
-    schedule::ask::{Ask, Asked},
+    schedule::{
+        ScheduleKey,
+        ask::{Ask, Asked},
+    },
     shard::OfferedTask,
     time::Time,
     worker,
@@ -84,6 +87,10 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    /// What a batch asks of one of its targets.
+    Work(Box<Work>),
+    /// A schedule of a namespace that was deleted goes.
+    DeleteSchedule(ScheduleKey),
 }
 
 #[derive(Debug, Serialize, Deserialize)]

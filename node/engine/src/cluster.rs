@@ -11,18 +11,22 @@
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
+pub mod batches;
 mod describe;
 mod members;
 mod namespace;
 mod settings;
 mod slots;
+pub mod work;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use everlog_proto::api::workflowservice::v1::{RegisterNamespaceRequest, UpdateNamespaceRequest};
+use everlog_proto::api::workflowservice::v1::{
+    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -69,6 +73,9 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Settings for all namespaces.
     pub settings: BTreeMap<String, String>,
+    pub batches: batches::Batches,
+    /// When the runs of deleted namespaces may go, by id.
+    pub purges: BTreeMap<String, Time>,
     /// Name to id: an index, not stored.
     names: BTreeMap<String, String>,
 }
@@ -119,6 +126,8 @@ pub enum Request {
     DeleteNamespace {
         name: String,
         id: String,
+        /// Its runs are there so long. Without a value: as long as the cluster takes care anyway.
+        delay: Option<Duration>,
     },
     /// All runs of a deleted namespace are gone.
     PurgeNamespace {
@@ -139,6 +148,18 @@ pub enum Request {
         key: String,
         value: Option<String>,
     },
+    StartBatch {
+        namespace_id: String,
+        request: Proto<StartBatchOperationRequest>,
+        /// How many may run in the namespace at a time.
+        running_max: usize,
+    },
+    StopBatch {
+        namespace_id: String,
+        job_id: String,
+    },
+    /// A batch has come further.
+    StepBatch(batches::Step),
 }
 
 /// Variants are only ever appended, and their contents never change: entries of all releases stay readable.
@@ -167,6 +188,18 @@ pub enum Fact {
         key: String,
         value: Option<String>,
     },
+    Batch(Box<batches::Batch>),
+    /// A batch has come further, or has ended.
+    BatchMoved(batches::Moved),
+    BatchForgotten {
+        namespace_id: String,
+        job_id: String,
+    },
+    /// When the runs of a deleted namespace may go.
+    NamespacePurgeDue {
+        id: String,
+        at: Time,
+    },
 }
 
 /// What the caller gets once the facts are committed.
@@ -194,7 +227,7 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::RegisterNamespace(request) => namespace::register(cluster, request, stamp),
         Request::UpdateNamespace(request) => namespace::update(cluster, request, stamp),
         Request::DeprecateNamespace { name } => namespace::deprecate(cluster, name),
-        Request::DeleteNamespace { name, id } => namespace::delete(cluster, name, id),
+        Request::DeleteNamespace { name, id, delay } => namespace::delete(cluster, name, id, *delay, stamp),
         Request::PurgeNamespace { id } => namespace::purge(cluster, id),
         Request::AddSearchAttributes { namespace, attributes } => {
             attributes::add(cluster, namespace, attributes)
@@ -205,6 +238,11 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::Set { namespace, key, value } => {
             settings::set(cluster, namespace.as_deref(), key, value.as_deref())
         }
+        Request::StartBatch { namespace_id, request, running_max } => {
+            batches::start(cluster, namespace_id, request, *running_max, stamp)
+        }
+        Request::StopBatch { namespace_id, job_id } => batches::stop(cluster, namespace_id, job_id, stamp),
+        Request::StepBatch(step) => batches::step(cluster, step, stamp),
     }
 }
 
@@ -229,6 +267,12 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         }
         Fact::Setting { key, value: None } => {
             cluster.settings.remove(key);
+        }
+        Fact::Batch(batch) => batches::put(cluster, (**batch).clone()),
+        Fact::BatchMoved(moved) => batches::moved(cluster, moved),
+        Fact::BatchForgotten { namespace_id, job_id } => batches::forget(cluster, namespace_id, job_id),
+        Fact::NamespacePurgeDue { id, at } => {
+            cluster.purges.insert(id.clone(), *at);
         }
     }
 }
@@ -301,6 +345,7 @@ impl Cluster {
         if let Some(namespace) = self.namespaces.remove(id) {
             self.names.remove(&namespace.name);
         }
+        self.purges.remove(id);
     }
 }
 
@@ -328,6 +373,8 @@ struct ClusterV1 {
     slots: SlotMap,
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
+    batches: Vec<batches::Batch>,
+    purges: BTreeMap<String, Time>,
 }
 
 impl ClusterV1 {
@@ -340,6 +387,8 @@ impl ClusterV1 {
             slots: cluster.slots.clone(),
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
+            batches: cluster.batches.values().map(|batch| (**batch).clone()).collect(),
+            purges: cluster.purges.clone(),
         }
     }
 
@@ -351,10 +400,14 @@ impl ClusterV1 {
             members: self.members.into_iter().map(|member| (member.info.id, member)).collect(),
             slots: self.slots,
             settings: self.settings,
+            purges: self.purges,
             ..Cluster::default()
         };
         for namespace in self.namespaces {
             cluster.put_namespace(namespace);
+        }
+        for batch in self.batches {
+            batches::put(&mut cluster, batch);
         }
         cluster
     }

@@ -144,11 +144,8 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
         Subject::ChildOfClosed(id) => {
             let child = execution.children.get(&id)?;
             // A child that was never written down may be there all the same; its id is known.
-            let first_run_id = if child.is_started() {
-                child.run_id.clone()
-            } else {
-                child_run_id(execution, id)
-            };
+            let first_run_id =
+                if child.is_started() { child.run_id.clone() } else { child_run_id(execution, id) };
             let body = Body::ParentClosed { first_run_id, policy: child.initiated.parent_close_policy };
             Some(message(from, subject, child.workflow(), String::new(), body))
         }

@@ -7,13 +7,12 @@ use everlog_proto::api::{
     query::v1::WorkflowQuery,
     workflowservice::v1::{
         PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
-        ResetWorkflowExecutionRequest, UpdateWorkflowExecutionOptionsRequest,
-        RespondActivityTaskCanceledRequest, RespondActivityTaskCompletedRequest,
-        RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
-        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
-        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseActivityRequest,
-        UpdateActivityOptionsRequest,
+        ResetWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
+        RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
+        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
+        RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        UnpauseActivityRequest, UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
     },
 };
 use serde::{Deserialize, Serialize};

@@ -195,10 +195,13 @@ pub fn decode_history(bytes: &[u8]) -> Result<everlog_proto::api::history::v1::H
 pub fn events_of(mut row: &[u8], from: i64) -> Result<Vec<Event>, prost::DecodeError> {
     let mut events = Vec::new();
     while !row.is_empty() {
+        let whole = row;
         prost::encoding::decode_key(&mut row)?;
         let length = prost::encoding::decode_varint(&mut row)? as usize;
-        let (bytes, rest) =
-            row.split_at_checked(length).ok_or_else(|| prost::DecodeError::new("a row of a history is cut short"))?;
+        let Some((bytes, rest)) = row.split_at_checked(length) else {
+            // Cut short, which this says in its own words.
+            return decode_history(whole).map(|_| events);
+        };
         row = rest;
         let event = Event::of_bytes(Bytes::copy_from_slice(bytes))?;
         if event.event.event_id >= from {

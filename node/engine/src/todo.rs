@@ -85,7 +85,9 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
     }
     let left = execution.children.iter().filter(|(_, child)| {
         // Where a reset has ended the run, its children belong to the run that the reset made, or to nobody.
-        !child.told_of_close && !execution.is_ended_by_reset() && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
+        !child.told_of_close
+            && !execution.is_ended_by_reset()
+            && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
     });
     subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
     subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));

@@ -102,7 +102,9 @@ pub(super) fn check_mask(paths: &[String]) -> Result<(), Status> {
 
 #[allow(deprecated, reason = "older clients say only this")]
 fn check_override(asked: Option<&VersioningOverride>) -> Result<(), Status> {
-    use everlog_proto::api::{enums::v1::VersioningBehavior as Behavior, workflow::v1::versioning_override::Override};
+    use everlog_proto::api::{
+        enums::v1::VersioningBehavior as Behavior, workflow::v1::versioning_override::Override,
+    };
     let Some(asked) = asked else { return Ok(()) };
     let invalid = |message: &str| Err(Status::invalid_argument(message.to_owned()));
     match &asked.r#override {

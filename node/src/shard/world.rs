@@ -52,7 +52,9 @@ impl World for NodeWorld {
         let rows = self.tables.scan(first, rows::history_key(run, i64::MAX));
         rows.flat_map(|(_, row)| {
             let events = rows::events_of(&row.to_bytes(), from);
-            events.inspect_err(|error| tracing::error!(?run, %error, "unreadable history")).unwrap_or_default()
+            events
+                .inspect_err(|error| tracing::error!(?run, %error, "unreadable history"))
+                .unwrap_or_default()
         })
         .collect()
     }

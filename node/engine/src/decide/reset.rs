@@ -8,9 +8,7 @@ mod point;
 mod reapply;
 
 use everlog_proto::api::{
-    enums::v1::{
-        ResetReapplyExcludeType as Exclude, ResetReapplyType, RetryState, WorkflowTaskFailedCause,
-    },
+    enums::v1::{ResetReapplyExcludeType as Exclude, ResetReapplyType, RetryState, WorkflowTaskFailedCause},
     failure::v1::{Failure, ResetWorkflowFailureInfo, failure::FailureInfo},
     history::v1::{
         ActivityTaskFailedEventAttributes, ActivityTaskStartedEventAttributes, HistoryEvent,

@@ -189,6 +189,23 @@ requests! {
     ListWorkersRequest {}
     CountWorkersRequest {}
     DescribeWorkerRequest {}
+    StartBatchOperationRequest {}
+    StopBatchOperationRequest {}
+    DescribeBatchOperationRequest {}
+    ListBatchOperationsRequest {}
+    CreateWorkflowRuleRequest {}
+    DescribeWorkflowRuleRequest {}
+    DeleteWorkflowRuleRequest {}
+    ListWorkflowRulesRequest {}
+    TriggerWorkflowRuleRequest {}
+    PollWorkflowExecutionTimeSkippingRequest {
+        fn waits(&self) -> bool { true }
+    }
+    FetchWorkerConfigRequest {}
+    UpdateWorkerConfigRequest {}
+    ListArchivedWorkflowExecutionsRequest {}
+    PauseWorkflowExecutionRequest {}
+    UnpauseWorkflowExecutionRequest {}
     ListWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }

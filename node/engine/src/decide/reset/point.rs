@@ -23,7 +23,8 @@ pub fn of_task(events: &[Event], last: bool) -> Result<i64, Reject> {
     };
     let (mut completed, mut scheduled) =
         (points(EventType::WorkflowTaskCompleted, 0), points(EventType::WorkflowTaskScheduled, 1));
-    let found = if last { completed.last().or(scheduled.last()) } else { completed.next().or(scheduled.next()) };
+    let found =
+        if last { completed.last().or(scheduled.last()) } else { completed.next().or(scheduled.next()) };
     found.ok_or_else(|| Reject::NotFound("no workflow task was found to reset to".into()))
 }
 

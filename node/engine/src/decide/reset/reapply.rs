@@ -1,10 +1,11 @@
 //! What is applied again: what came from outside behind the point, and did not end the run.
 
-use std::collections::BTreeSet;
-
 use everlog_proto::api::{
-    enums::v1::ResetReapplyExcludeType as Exclude,
-    history::v1::{HistoryEvent, WorkflowExecutionSignaledEventAttributes, history_event::Attributes},
+    enums::v1::{ResetReapplyExcludeType as Exclude, UpdateAdmittedEventOrigin},
+    history::v1::{
+        HistoryEvent, WorkflowExecutionSignaledEventAttributes,
+        WorkflowExecutionUpdateAdmittedEventAttributes, history_event::Attributes,
+    },
     workflow::v1::{PostResetOperation, post_reset_operation::Variant},
 };
 
@@ -20,10 +21,9 @@ pub struct Reapplied<'a> {
 
 /// Everything that can be excluded is: then not even the events that cannot be are looked at.
 pub fn excludes_all(excluded: &[Exclude]) -> bool {
-    let given: BTreeSet<i32> = excluded.iter().map(|exclude| *exclude as i32).collect();
-    [Exclude::Signal, Exclude::Update, Exclude::Nexus, Exclude::CancelRequest]
-        .iter()
-        .all(|exclude| given.contains(&(*exclude as i32)))
+    #[allow(deprecated, reason = "the real server counts it among those that can be excluded")]
+    let all = [Exclude::Signal, Exclude::Update, Exclude::Nexus, Exclude::CancelRequest];
+    all.iter().all(|exclude| excluded.contains(exclude))
 }
 
 pub(super) fn reapply(turn: &mut Turn<'_>, behind: Reapplied<'_>) {
@@ -47,6 +47,20 @@ fn again(turn: &mut Turn<'_>, event: &HistoryEvent, excluded: &[Exclude]) {
             };
             let attributes = A::WorkflowExecutionSignaledEventAttributes(attributes);
             turn.full_event(turn.stamp.now, attributes, None, event.links.clone());
+        }
+        A::WorkflowExecutionUpdateAdmittedEventAttributes(_) if !excluded.contains(&Exclude::Update) => {
+            turn.event(attributes.clone());
+        }
+        // One that was admitted by an event of its own has its request there.
+        A::WorkflowExecutionUpdateAcceptedEventAttributes(a)
+            if a.accepted_request.is_some() && !excluded.contains(&Exclude::Update) =>
+        {
+            turn.event(A::WorkflowExecutionUpdateAdmittedEventAttributes(
+                WorkflowExecutionUpdateAdmittedEventAttributes {
+                    request: a.accepted_request.clone(),
+                    origin: UpdateAdmittedEventOrigin::Reapply as i32,
+                },
+            ));
         }
         A::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
             let is_known = !a.attached_request_id.is_empty()

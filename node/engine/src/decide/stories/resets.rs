@@ -15,7 +15,27 @@ fn a_running_workflow_is_reset() {
         take   order
         finish order complete=ok
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t1
+            6 WorkflowExecutionSignaled paid
+            7 WorkflowTaskScheduled on q
+            8 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+            9 WorkflowExecutionCompleted
+        "#]],
     );
 }
 
@@ -29,7 +49,21 @@ fn a_closed_workflow_is_reset() {
         wait   1s
         reset  order 3
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -49,7 +83,25 @@ fn only_points_inside_a_workflow_task_will_do() {
         reset  order 8
         reset  order 10
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            ! InvalidArgument: Workflow task finish ID must be > 1 && <= workflow last event ID.
+            ! InvalidArgument: StateRebuilder unable to Rebuild mutable state to event ID: 1, version: 0, this event must be at the boundary
+            ! InvalidArgument: StateRebuilder unable to Rebuild mutable state to event ID: 4, version: 0, this event must be at the boundary
+            ! InvalidArgument: StateRebuilder unable to Rebuild mutable state to event ID: 5, version: 0, this event must be at the boundary
+            ! InvalidArgument: StateRebuilder unable to Rebuild mutable state to event ID: 6, version: 0, this event must be at the boundary
+            ! InvalidArgument: StateRebuilder unable to Rebuild mutable state to event ID: 7, version: 0, this event must be at the boundary
+            ! InvalidArgument: Workflow task finish ID must be > 1 && <= workflow last event ID.
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 MarkerRecorded m
+            6 TimerStarted t1
+            7 WorkflowExecutionSignaled buffered
+            8 WorkflowTaskScheduled on q
+            todo: workflow task on q
+            todo: wake in 60s
+        "#]],
     );
 }
 
@@ -65,7 +117,25 @@ fn a_task_in_a_workers_hands_can_be_reset_to() {
         reset  order 3 request=b
         finish order complete=late
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            ! InvalidArgument: Workflow task finish ID must be > 1 && <= workflow last event ID.
+            ! NotFound: Workflow task not found.
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ForceCloseCommand
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -83,7 +153,22 @@ fn a_repeated_reset_is_the_same_reset() {
         reset  order 4 request=r
         reset  order 4 run=1 request=r
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t1
+            6 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -99,7 +184,24 @@ fn a_signal_that_was_acknowledged_before_a_reset_is_known_behind_it() {
         reset  order 4
         signal order paid request=s
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            7 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -115,7 +217,25 @@ fn signals_can_be_left_out() {
         wait   1s
         reset  order 4 exclude=signal
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            7 WorkflowExecutionOptionsUpdated
+            8 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionOptionsUpdated
+            6 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -131,7 +251,25 @@ fn nothing_is_applied_again_where_everything_is_left_out() {
         wait   1s
         reset  order 4 exclude=signal,update,nexus,cancel priority=2
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled paid
+            6 WorkflowTaskScheduled on q
+            7 WorkflowExecutionOptionsUpdated
+            8 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionOptionsUpdated
+            6 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -154,7 +292,39 @@ fn signals_of_a_chain_are_applied_again() {
         wait   1s
         reset  order 4 run=1
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled first
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+            9 WorkflowExecutionContinuedAsNew
+            -- order
+            1 WorkflowExecutionStarted continued
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled second
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskFailed ForceCloseCommand
+            9 WorkflowExecutionSignaled waiting
+            10 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled first
+            6 WorkflowExecutionSignaled second
+            7 WorkflowExecutionSignaled waiting
+            8 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -174,7 +344,34 @@ fn an_unfinished_activity_is_owed_again() {
         take-activity order
         complete-activity order a
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            ! NotFound: workflow execution already completed
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ForceCloseCommand
+            10 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 ActivityTaskStarted 5 attempt 1
+            12 ActivityTaskCompleted 5 started 11
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -192,7 +389,37 @@ fn a_timer_goes_on_and_one_that_has_fired_fires_again() {
         reset  order 9
         wait   60s
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted short
+            6 TimerStarted long
+            7 WorkflowExecutionSignaled go
+            8 WorkflowTaskScheduled on q
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+            11 TimerFired short of 5
+            12 WorkflowTaskScheduled on q
+            13 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted short
+            6 TimerStarted long
+            7 WorkflowExecutionSignaled go
+            8 WorkflowTaskScheduled on q
+            9 WorkflowTaskStarted
+            10 WorkflowTaskFailed ResetWorkflow "again"
+            11 WorkflowTaskScheduled on q
+            12 TimerFired short of 5
+            13 TimerFired long of 6
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -209,7 +436,24 @@ fn time_outs_count_from_the_reset() {
         take   order
         wait   3s
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t1
+            6 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskFailed ForceCloseCommand
+            8 WorkflowExecutionTimedOut RetryPolicyNotSet
+        "#]],
     );
 }
 
@@ -229,7 +473,42 @@ fn a_child_belongs_to_the_run_that_the_reset_made() {
         take   order
         finish order complete=ok
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 TimerStarted t1
+            11 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 ChildWorkflowExecutionCompleted 5 started 6
+            12 WorkflowTaskStarted
+            13 WorkflowTaskCompleted
+            14 WorkflowExecutionCompleted
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+            todo: message Parent
+        "#]],
     );
 }
 
@@ -246,7 +525,39 @@ fn a_child_of_a_reset_parent_ends_with_the_run_that_the_reset_made() {
         take   order
         finish order complete=ok
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ForceCloseCommand
+            10 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 WorkflowTaskStarted
+            12 WorkflowTaskCompleted
+            13 WorkflowExecutionCompleted
+            todo: message ChildOfClosed(5)
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionTerminated "by parent close policy"
+            todo: message Parent
+        "#]],
     );
 }
 
@@ -259,12 +570,29 @@ fn a_child_that_was_asked_for_before_the_point_is_started_once() {
         signal order go
         deaf
         finish order child=parcel
+        take   order
         wait   1s
         reset  order 8
         hearing
         wait   10s
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            ! InvalidArgument: Workflow task finish ID must be > 1 && <= workflow last event ID.
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 ChildWorkflowExecutionStarted 5
+            todo: workflow task on q
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -282,7 +610,41 @@ fn the_end_of_a_child_is_written_again() {
         wait   1s
         reset  order 9
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 TimerStarted t1
+            11 ChildWorkflowExecutionCompleted 5 started 6
+            12 WorkflowTaskScheduled on q
+            13 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 ChildWorkflowExecutionCompleted 5 started 6
+            11 WorkflowTaskScheduled on q
+            todo: workflow task on q
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+        "#]],
     );
 }
 
@@ -301,7 +663,37 @@ fn a_child_that_began_behind_the_point_is_nobodys() {
         take   parcel
         finish parcel complete=done
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t1
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 StartChildWorkflowExecutionInitiated parcel
+            11 ChildWorkflowExecutionStarted 10
+            12 WorkflowTaskScheduled on q
+            13 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled go
+            6 WorkflowTaskScheduled on q
+            todo: workflow task on q
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+            todo: message Parent
+        "#]],
     );
 }
 
@@ -319,7 +711,35 @@ fn the_parent_of_a_child_that_is_reset_hears_of_its_second_end() {
         take   parcel
         finish parcel complete=done
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 ChildWorkflowExecutionCompleted 5 started 6
+            todo: workflow task on q
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t1
+            6 WorkflowExecutionTerminated "again"
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionCompleted
+            todo: message Parent
+        "#]],
     );
 }
 
@@ -337,7 +757,39 @@ fn a_signal_to_another_workflow_is_heard_once() {
         wait   1s
         reset  order 8
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 SignalExternalWorkflowExecutionInitiated
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 ExternalWorkflowExecutionSignaled 5
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+            11 TimerStarted t1
+            12 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 SignalExternalWorkflowExecutionInitiated
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 ExternalWorkflowExecutionSignaled 5
+            todo: workflow task on q
+            -- shop
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionSignaled paid
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -359,7 +811,58 @@ fn a_reset_run_is_reset() {
         take   parcel
         finish parcel complete=done
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 TimerStarted t1
+            11 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 WorkflowTaskStarted
+            12 WorkflowTaskCompleted
+            13 MarkerRecorded m
+            14 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 StartChildWorkflowExecutionInitiated parcel
+            6 ChildWorkflowExecutionStarted 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskFailed ResetWorkflow "again"
+            10 WorkflowTaskScheduled on q
+            11 WorkflowTaskStarted
+            12 WorkflowTaskFailed ResetWorkflow "again"
+            13 WorkflowTaskScheduled on q
+            14 ChildWorkflowExecutionCompleted 5 started 6
+            todo: workflow task on q
+            -- parcel
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+            todo: message Parent
+        "#]],
     );
 }
 
@@ -380,6 +883,26 @@ fn a_reset_survives_its_leader() {
         take   order
         finish order complete=ok
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionSignaled go
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+            9 WorkflowExecutionCompleted
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 ActivityTaskScheduled a
+            6 WorkflowExecutionSignaled go
+            7 WorkflowTaskScheduled on q
+            8 WorkflowExecutionTerminated "again"
+        "#]],
     );
 }

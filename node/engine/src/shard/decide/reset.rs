@@ -17,7 +17,6 @@ use crate::{
     reject::Reject,
     reply::Reply,
     request::ResetTo,
-    shared::Shared,
     stamp::Stamp,
     turn::Turn,
 };
