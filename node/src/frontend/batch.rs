@@ -81,7 +81,7 @@ pub(super) async fn list(scope: Scope, request: ListBatchOperationsRequest) -> A
 
 async fn change(scope: &Scope, request: Request) -> Result<(), Status> {
     let changed = scope.call.shared.backend.change_cluster(request).await;
-    changed.map_err(|error| Failure::from(error).into_status())
+    changed.map(|_| ()).map_err(|error| Failure::from(error).into_status())
 }
 
 /// The cluster's state with all that was acknowledged before.
