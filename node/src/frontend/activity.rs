@@ -72,16 +72,16 @@ impl Target {
     /// Tells it to whoever this node leads.
     async fn tell(&self, scope: &Scope, shard: u64, said: Said) -> Result<Reply, Failure> {
         match self {
-            Target::Workflow { key, of } => ask(scope, shard, key, said.to_workflow(of.clone())).await,
+            Target::Workflow { key, of } => ask(scope, shard, key, said.for_workflow(of.clone())).await,
             Target::Standalone { key, of } => {
-                standalone::ask(scope, shard, key, said.to_standalone(of.clone())).await
+                standalone::ask(scope, shard, key, said.for_standalone(of.clone())).await
             }
         }
     }
 }
 
 impl Said {
-    fn to_workflow(self, of: ActivityRef) -> Request {
+    fn for_workflow(self, of: ActivityRef) -> Request {
         match self {
             Said::Completed(request) => Request::CompleteActivity { of, request },
             Said::Failed(request) => Request::FailActivity { of, request },
@@ -90,7 +90,7 @@ impl Said {
         }
     }
 
-    fn to_standalone(self, of: AttemptRef) -> StandaloneRequest {
+    fn for_standalone(self, of: AttemptRef) -> StandaloneRequest {
         match self {
             Said::Completed(request) => StandaloneRequest::CompleteActivity { of, request },
             Said::Failed(request) => StandaloneRequest::FailActivity { of, request },

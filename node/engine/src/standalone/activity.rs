@@ -104,23 +104,26 @@ fn record(turn: &mut Turn<'_>, fact: ActivityFact) {
     turn.fact(StandaloneFact::Activity(fact));
 }
 
-/// An attempt is over. Says why there is no other, if there is none.
+/// An attempt is over. Says why there is no other, if there is none; `last` is its failure in that case.
 fn end_attempt(
     turn: &mut Turn<'_>,
     identity: Option<&str>,
     failure: Option<&Failure>,
+    last: Option<&Failure>,
 ) -> Result<(), RetryState> {
     let now = turn.stamp.now;
     let Some(body) = turn.state.activity() else { return Err(RetryState::InternalServerError) };
     let attempt = body.activity.attempt;
     let reset = body.reset;
     let next = next(&turn.state, body, failure, now);
-    let retries = matches!(next, Next::Retry { .. });
-    // Of an attempt that is followed by another less is kept; the last one's failure is the outcome.
-    let bytes_max = if retries { turn.stamp.limits.activity_failure_bytes_max } else { usize::MAX };
-    let kept = failure.map(|failure| Proto(kept(failure, bytes_max)));
-    let identity = identity.map(str::to_owned);
-    record(turn, ActivityFact::AttemptEnded { at: now, identity, failure: Some(kept) });
+    // Of the failure of an attempt that is followed by another less is kept.
+    let bytes_max = turn.stamp.limits.activity_failure_bytes_max;
+    let kept = match next {
+        Next::Retry { .. } => failure.map(|failure| kept(failure, bytes_max)),
+        Next::Stop(_) => last.cloned(),
+    };
+    let (identity, failure) = (identity.map(str::to_owned), Some(kept.map(Proto)));
+    record(turn, ActivityFact::AttemptEnded { at: now, identity, failure });
     let after = match next {
         Next::Retry { after } => after,
         Next::Stop(state) => return Err(state),

@@ -223,8 +223,10 @@ def schedule_to_close_started(t):
 @script(seconds=3)
 def start_to_close(t):
     """The attempt that timed out is followed by another."""
-    start(t, start_to_close_timeout=seconds(1), retry_policy={**QUICK, "maximum_attempts": 2})
+    start(t, start_to_close_timeout=seconds(1), retry_policy={**QUICK, "maximum_attempts": 3})
     first = t.poll_activity()
+    t.heartbeat(t.poll_activity(), "half")
+    describe(t)
     t.poll_activity()
     describe(t)
     t.complete_activity(first)
@@ -243,10 +245,10 @@ def heartbeat_timeout(t):
     outcome(t)
 
 
-@script(seconds=3)
+@script(seconds=5)
 def schedule_to_close_while_it_waits(t):
     """The time for all attempts ends during a back-off."""
-    start(t, schedule_to_close_timeout=seconds(2), retry_policy={"initial_interval": seconds(1.8)})
+    start(t, schedule_to_close_timeout=seconds(4), retry_policy={"initial_interval": seconds(1)})
     t.fail_activity(t.poll_activity(), failure("first"))
     until_closed(t)
     describe(t)

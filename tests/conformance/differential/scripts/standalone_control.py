@@ -388,6 +388,23 @@ def shorter_options_while_a_worker_has_it(t):
 
 
 @script
+def options_at_every_stage(t):
+    """Of one that is paused, is to be paused, is to be cancelled."""
+    start(t)
+    pause(t)
+    change(t, heartbeat_timeout=seconds(5))
+    describe(t)
+    start(t, t.other("held"))
+    task = t.poll_activity()
+    pause(t, t.other("held"))
+    change(t, activity_id=t.other("held"), heartbeat_timeout=seconds(5))
+    cancel(t, t.other("held"))
+    change(t, activity_id=t.other("held"), heartbeat_timeout=seconds(6))
+    describe(t, t.other("held"))
+    t.complete_activity(task)
+
+
+@script
 def another_queue(t):
     """What waits moves to the other queue."""
     start(t)
@@ -577,7 +594,7 @@ def back_off_after_a_reset(t):
     t.fail_activity(task, failure("first"))
     describe(t)
     t.complete_activity(task)
-    terminate(t)
+    t.complete_activity(t.poll_activity())
 
 
 @script
@@ -624,10 +641,10 @@ def schedule_to_start_of_a_second_attempt(t):
     describe(t)
 
 
-@script(seconds=4)
+@script(seconds=5)
 def schedule_to_close_of_a_second_attempt(t):
     """The failure before is its cause, or not."""
-    start(t, schedule_to_close_timeout=seconds(1.5), retry_policy=QUICK)
+    start(t, schedule_to_close_timeout=seconds(4), retry_policy=QUICK)
     t.fail_activity(t.poll_activity(), failure("first"), last_heartbeat_details=payloads("half"))
     t.poll_activity()
     until_closed(t)

@@ -26,7 +26,7 @@ use crate::{
 
 pub fn update(turn: &mut Turn<'_>, request: &UpdateActivityExecutionOptionsRequest) -> Result<Reply, Reject> {
     let stage = Stage::of(&turn.state);
-    if matches!(stage, Stage::ResetRequested | Stage::Closed(_)) {
+    if matches!(stage, Stage::CancelRequested | Stage::ResetRequested | Stage::Closed(_)) {
         let message = format!("Cannot update options for activity in state {}", stage.name());
         return Err(Reject::FailedPrecondition(message));
     }

@@ -169,7 +169,9 @@ fn unknown(turn: &Turn<'_>) -> Reject {
 
 /// The attempt failed: there will be another, or the activity fails with it.
 fn fail_attempt(turn: &mut Turn<'_>, failure: Option<Failure>, identity: &str) {
-    let Err(retry_state) = end_attempt(turn, Some(identity), failure.as_ref()) else { return };
+    let Err(retry_state) = end_attempt(turn, Some(identity), failure.as_ref(), failure.as_ref()) else {
+        return;
+    };
     let failure = Some(Proto(failure.unwrap_or_default()));
     let outcome = Outcome { result: None, failure, retry_state: retry_state as i32 };
     turn.close(Status::Failed, outcome, "");

@@ -27,10 +27,12 @@ pub(in crate::standalone) fn time_out(turn: &mut Turn<'_>) {
         .map(|(kind, at)| (at, timeout_rank(kind), kind))
         .min_by_key(|(at, rank, _)| (*at, *rank));
     let Some((_, _, kind)) = due else { return };
-    let failure = described(turn, timed_out(kind));
+    // Only the last of several that follow each other tells of what was before.
+    let plain = Failure { source: String::new(), ..timed_out(kind) };
+    let failure = described(turn, plain.clone());
     let retry_state = match kind {
         TimeoutType::ScheduleToStart | TimeoutType::ScheduleToClose => RetryState::Timeout,
-        _ => match end_attempt(turn, None, Some(&failure)) {
+        _ => match end_attempt(turn, None, Some(&plain), Some(&failure)) {
             Ok(()) => return,
             Err(state) => state,
         },
