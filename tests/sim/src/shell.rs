@@ -10,6 +10,7 @@ use everlog_engine::{
     reply::{HistorySpan, Reply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Input, Offer, OfferedTask, Output, World},
+    standalone::request::StandaloneRequest,
     time::Time,
 };
 use everlog_proto::api::history::v1::HistoryEvent;
