@@ -12,6 +12,7 @@ use everlog_engine::{
         activity::{self, Shown},
         request::{Asked, StandaloneRequest, Until},
     },
+    time::Time,
 };
 use everlog_proto::api::{
     common::v1::{Link, link},
@@ -157,8 +158,9 @@ pub(super) async fn describe(scope: Scope, request: DescribeActivityExecutionReq
         StandaloneRequest::Watch { run_id, until: Until::Changed { seen }, timeout_ms: patience_ms(&scope) }
     };
     let key = key(&scope, &request.activity_id);
+    let now = || scope.call.shared.backend.now();
     ask_at_home(&scope, &key, Repeat::Safe, read, |reply| match reply {
-        Reply::Standalone(Some(state)) => Some(encode(&description(&state, &request))),
+        Reply::Standalone(Some(state)) => Some(encode(&description(&state, &request, now()))),
         Reply::Standalone(None) => Some(encode(&DescribeActivityExecutionResponse::default())),
         _ => None,
     })
@@ -168,6 +170,7 @@ pub(super) async fn describe(scope: Scope, request: DescribeActivityExecutionReq
 fn description(
     state: &Standalone,
     request: &DescribeActivityExecutionRequest,
+    now: Time,
 ) -> DescribeActivityExecutionResponse {
     let shown = Shown {
         heartbeat_details: request.include_heartbeat_details,
@@ -176,7 +179,7 @@ fn description(
     let input = state.given.input.clone().filter(|_| request.include_input);
     DescribeActivityExecutionResponse {
         run_id: state.run_id().to_owned(),
-        info: Some(activity::info(state, shown)),
+        info: Some(activity::info(state, shown, now)),
         input: input.map(|input| input.0),
         outcome: activity::outcome(state).filter(|_| request.include_outcome),
         long_poll_token: codec::encode(TOKEN_KIND, TOKEN_VERSION, &SeenToken::of(state)),

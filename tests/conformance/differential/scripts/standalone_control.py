@@ -193,7 +193,6 @@ def paused_while_a_worker_has_it(t):
     t.fail_activity(task, failure("first"))
     describe(t)
     unpause(t)
-    describe(t)
     t.complete_activity(t.poll_activity())
     describe(t)
 
@@ -360,7 +359,6 @@ def other_options(t):
     describe(t)
     change(t, "retry_policy", retry_policy={"initial_interval": seconds(0.01), "backoff_coefficient": 1})
     t.fail_activity(t.poll_activity(), failure("second"))
-    describe(t)
     of(t, "UpdateActivityExecutionOptions", restore_original=True)
     describe(t)
     terminate(t)

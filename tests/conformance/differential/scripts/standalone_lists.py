@@ -144,7 +144,6 @@ def pages(t):
     until_listed(t, 3)
     page = listed(t, mine(t), page_size=2)
     page = listed(t, mine(t), page_size=2, next_page_token=page.next_page_token)
-    listed(t, mine(t), page_size=3)
     listed(t, mine(t), page_size=-1)
 
 

@@ -19,15 +19,14 @@ pub struct Shown {
     pub last_failure: bool,
 }
 
-pub fn info(state: &Standalone, shown: Shown) -> ActivityExecutionInfo {
+/// What is to be seen at `now`.
+pub fn info(state: &Standalone, shown: Shown, now: Time) -> ActivityExecutionInfo {
     let Some(body) = state.activity() else { return ActivityExecutionInfo::default() };
     let stage = Stage::of(state);
     let activity = &body.activity;
     let scheduled = &activity.scheduled;
-    let waits = stage == Stage::Scheduled;
-    let is_delayed =
-        activity.last_started_time.is_none() && body.start_delay.is_some_and(|delay| !delay.is_zero());
-    let next = waits && (activity.retry_interval.is_some() || is_delayed);
+    // Once an attempt may be handed out it waits for a worker, no longer for its moment.
+    let backs_off = stage == Stage::Scheduled && now < activity.scheduled_time;
     let details = activity.heartbeat_details.clone().filter(|_| shown.heartbeat_details);
     let failure = activity.last_failure.clone().filter(|_| shown.last_failure);
     let given = &state.given;
@@ -54,11 +53,12 @@ pub fn info(state: &Standalone, shown: Shown) -> ActivityExecutionInfo {
         close_time: state.close_time.map(Time::proto),
         last_failure: failure.map(|failure| failure.0),
         last_worker_identity: activity.last_identity.clone(),
-        current_retry_interval: activity.retry_interval.filter(|_| waits).map(proto_duration),
+        current_retry_interval: activity.retry_interval.filter(|_| backs_off).map(proto_duration),
         last_attempt_complete_time: activity.last_attempt_complete_time.map(Time::proto),
-        next_attempt_schedule_time: next.then(|| activity.scheduled_time.proto()),
+        next_attempt_schedule_time: backs_off.then(|| activity.scheduled_time.proto()),
         priority: scheduled.priority.clone(),
         state_transition_count: state.transitions,
+        state_size_bytes: state.encode().len() as i64,
         search_attributes: Some(SearchAttributes {
             indexed_fields: fields.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect(),
         }),
