@@ -60,3 +60,15 @@ def nobody(t):
         t.run(f"activity {command} {of}", text=True)
         t.run(f"activity {command} -w {t.id}-nobody --activity-id elsewhere", text=True)
     t.run(f"activity complete -w {t.id} --activity-id elsewhere --result '\"by hand\"'")
+
+
+@story
+def failed(t):
+    """Failed by hand, with a reason and a detail."""
+    waiting(t)
+    of = f"-w {t.id} --activity-id elsewhere"
+    t.run(f"activity fail {of} --reason 'no luck' --detail '{{\"a\": 1}}'", text=True)
+    t.run(f"workflow describe -w {t.id}")
+    t.run(f"activity complete {of} --result '\"by hand\"'")
+    t.run(f"workflow result -w {t.id}")
+    t.run(f"activity fail {of} --reason 'too late'", text=True)

@@ -1,5 +1,7 @@
 """`temporal operator` and `temporal task-queue`."""
 
+import time
+
 from ..case import story
 
 
@@ -63,3 +65,36 @@ def task_queue(t):
     fields = ("taskQueueType", "buildId", "stats", "approximateBacklogCount", "pollers")
     t.keys(f"task-queue describe --task-queue {t.queue}", *fields, "identity", "lastAccessTime")
     t.keys(f"task-queue describe --task-queue {t.queue}-empty", *fields, "identity", "lastAccessTime")
+
+
+@story
+def clusters(t):
+    """There is one."""
+    t.keys("operator cluster list", "clusterName", "clusterId", "address", "historyShardCount")
+
+
+@story
+def search_attributes(t):
+    """Created, listed, created again, removed."""
+    name = f"Cli{t.nonce}"
+    t.run(f"operator search-attribute create --name {name} --type Keyword", text=True)
+    deadline = time.monotonic() + 20
+    while name not in t.quietly("operator search-attribute list -o json"):
+        assert time.monotonic() < deadline, "it is not in the list"
+        time.sleep(0.2)
+    t.says("operator search-attribute list", name, "WorkflowType", "ExecutionStatus")
+    t.run(f"operator search-attribute create --name {name} --type Int", text=True)
+    t.run(f"operator search-attribute remove --name {name} --yes", text=True)
+    t.run(f"operator search-attribute remove --name {name}-nobody --yes", text=True)
+
+
+@story
+def partitions(t):
+    """A queue has one part, on a node of its own."""
+    t.keys(
+        f"task-queue list-partition --task-queue {t.queue}",
+        "workflowTaskQueuePartitions",
+        "activityTaskQueuePartitions",
+        "key",
+        "ownerHostName",
+    )
