@@ -66,7 +66,11 @@ def described(name):
     """Whether a command does something itself, and which commands are under it."""
     command = [servers.temporal_cli(), *name.split(), "--help"]
     text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
-    usage = re.search(r"^Usage:\n((?:  .*\n)+)", text, re.MULTILINE)
-    children = re.search(r"^Available Commands:\n((?:  .*\n)+)", text, re.MULTILINE)
-    runs = usage is not None and any("[command]" not in line for line in usage[1].splitlines())
-    return runs, [line.split()[0] for line in children[1].splitlines()] if children else []
+    runs = any(not line.endswith("[command]") for line in section(text, "Usage"))
+    return runs, [line.split()[0] for line in section(text, "Available Commands")]
+
+
+def section(text, title):
+    """The lines of a section of a help text, which are indented and may have empty ones between them."""
+    found = re.search(rf"^{title}:\n((?:(?:  .*)?\n)*)", text, re.MULTILINE)
+    return [line for line in found[1].splitlines() if line] if found else []
