@@ -43,8 +43,9 @@ impl RateLimit {
         if self.per_second == 0.0 { Time::NEVER } else { self.full_at - self.burst() }
     }
 
-    pub(super) fn per_second(&self) -> f64 {
-        self.per_second
+    /// Nothing was taken lately, or it has come back.
+    pub(super) fn is_full(&self, now: Time) -> bool {
+        self.full_at <= now
     }
 
     fn interval(&self) -> Duration {

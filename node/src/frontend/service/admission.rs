@@ -182,6 +182,7 @@ requests! {
     UpdateActivityExecutionOptionsRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
+    UpdateTaskQueueConfigRequest {}
     ShutdownWorkerRequest {}
     RecordWorkerHeartbeatRequest {}
     ListWorkersRequest {}

@@ -96,6 +96,7 @@ methods! {
         "ResetActivityExecution" => scoped activity_operations::reset_execution,
         "UpdateActivityExecutionOptions" => scoped activity_operations::update_execution_options,
         "DescribeTaskQueue" => scoped task_queue::describe,
+        "UpdateTaskQueueConfig" => scoped task_queue::configure,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,
         "ShutdownWorker" => scoped task_queue::shutdown_worker,
         "RecordWorkerHeartbeat" => scoped worker::heartbeat,

@@ -98,3 +98,17 @@ def partitions(t):
         "key",
         "ownerHostName",
     )
+
+
+@story
+def task_queue_config(t):
+    """Rates and weights of a queue."""
+    of = f"--task-queue {t.id} --task-queue-type activity"
+    t.run(f"task-queue config get {of}", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit 5 --queue-rps-limit-reason 'too many'", text=True)
+    t.run(f"task-queue config set {of} --fairness-key-rps-limit-default 2 --fairness-key-weight a=2.5", text=True)
+    t.run(f"task-queue config get {of}", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit default --fairness-key-weight a=default", text=True)
+    t.run(f"task-queue config set {of} --fairness-key-weight-clear-all", text=True)
+    t.run(f"task-queue config set --task-queue {t.id} --task-queue-type workflow --queue-rps-limit 1", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit=-1", text=True)
