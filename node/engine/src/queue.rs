@@ -191,7 +191,7 @@ impl Queue {
             return;
         }
         let priority = task.priority();
-        match self.backlog.insert(now, task) {
+        match self.backlog.insert(now, task, &self.config) {
             Insert::Refreshed => return,
             Insert::Added => self.meters.added(now, priority),
             Insert::Displaced(last) => {

@@ -47,7 +47,7 @@ pub(super) enum Insert {
 }
 
 impl Backlog {
-    pub(super) fn insert(&mut self, now: Time, task: Task) -> Insert {
+    pub(super) fn insert(&mut self, now: Time, task: Task, config: &Config) -> Insert {
         if let Some(place) = self.places.get(&task.key) {
             if let Some(waiting) = self.tasks.get_mut(place) {
                 waiting.offered_at = now;
@@ -69,7 +69,7 @@ impl Backlog {
         self.arrivals += 1;
         self.counts[rank as usize] += 1;
         self.ages.insert(age(&place));
-        self.turns.add(rank, &place.1);
+        self.turns.add(rank, &task.fairness, config);
         self.places.insert(task.key.clone(), place.clone());
         if let Some(deadline) = task.deadline {
             self.deadlines.insert((deadline, place.clone()));

@@ -1,7 +1,7 @@
 //! Whose turn it is within a priority: tasks with different fairness keys share the workers by weight.
 //!
-//! Each key has a pass, a clock that a task of it moves on by one over its weight; the key whose clock is
-//! furthest behind is served next. A key that comes back after a while starts where the others are, so that
+//! Each key has a pass, a clock that a task of it moves on by one over its weight; the key whose next task ends
+//! first on that clock is served next. A key that comes back after a while starts where the others are, so that
 //! nobody saves up turns by being away. Keys may also have a rate each: one that has used it up is left out
 //! until its next token, and the others go on.
 
@@ -28,7 +28,7 @@ pub(super) struct Turns {
     in_turn: BTreeSet<(i32, u64, String)>,
     held: BTreeSet<(Time, i32, String)>,
     groups: BTreeMap<Group, State>,
-    /// The pass of the key that was served last, by rank.
+    /// Where the clock of the key that was served last is, by rank.
     reached: BTreeMap<i32, u64>,
     rates: BTreeMap<String, RateLimit>,
 }
@@ -36,29 +36,40 @@ pub(super) struct Turns {
 #[derive(Debug)]
 struct State {
     tasks: usize,
+    /// Where the clock will be after the next task.
     pass: u64,
+    /// Of the task that came last.
+    weight: f64,
     held_until: Option<Time>,
 }
 
 /// The weight in force: the operator's, else the task's, else 1.
-pub(super) fn weight(config: &Config, fairness: &Fairness) -> f64 {
+fn weight(config: &Config, fairness: &Fairness) -> f64 {
     let asked = config.weights.get(&fairness.key).copied();
     let weight = asked.unwrap_or(f64::from(fairness.weight));
     if weight > 0.0 { weight.clamp(WEIGHT_MIN, WEIGHT_MAX) } else { 1.0 }
 }
 
+fn stride(weight: f64) -> u64 {
+    (PASS_PER_TASK / weight) as u64
+}
+
 impl Turns {
     /// A task of this key waits.
-    pub(super) fn add(&mut self, rank: i32, key: &str) {
+    pub(super) fn add(&mut self, rank: i32, fairness: &Fairness, config: &Config) {
+        let key = &fairness.key;
         let reached = self.reached.get(&rank).copied().unwrap_or_default();
-        let state = self.groups.entry((rank, key.to_owned())).or_insert(State {
+        let weight = weight(config, fairness);
+        let state = self.groups.entry((rank, key.clone())).or_insert_with(|| State {
             tasks: 0,
-            pass: reached,
+            pass: reached + stride(weight),
+            weight,
             held_until: None,
         });
         state.tasks += 1;
+        state.weight = weight;
         if state.tasks == 1 {
-            self.in_turn.insert((rank, state.pass, key.to_owned()));
+            self.in_turn.insert((rank, state.pass, key.clone()));
         }
     }
 
@@ -82,16 +93,17 @@ impl Turns {
     pub(super) fn next(&mut self, now: Time, rated_above: i32, config: &Config) -> Option<(i32, String)> {
         self.release(now);
         loop {
-            let (rank, pass, key) = self.in_turn.first()?;
-            let (rank, pass) = (*rank, *pass);
-            let until = self.rates.get(key).map(RateLimit::next).filter(|until| *until > now);
-            let Some(until) = until.filter(|_| rank > rated_above && config.key_per_second.is_some()) else {
-                return Some((rank, key.clone()));
-            };
-            let key = key.clone();
+            let (rank, pass, key) = self.in_turn.first()?.clone();
+            let group = (rank, key.clone());
+            let weight = self.groups.get(&group).map_or(1.0, |state| state.weight);
+            let per_second = config.key_per_second.filter(|_| rank > rated_above);
+            let until = per_second.map_or(now, |rate| self.rate(now, &key, rate * weight).next());
+            if until <= now {
+                return Some(group);
+            }
             self.in_turn.remove(&(rank, pass, key.clone()));
-            self.held.insert((until, rank, key.clone()));
-            if let Some(state) = self.groups.get_mut(&(rank, key)) {
+            self.held.insert((until, rank, key));
+            if let Some(state) = self.groups.get_mut(&group) {
                 state.held_until = Some(until);
             }
         }
@@ -108,12 +120,12 @@ impl Turns {
     ) {
         let weight = weight(config, fairness);
         if let Some(per_second) = config.key_per_second.filter(|_| rank > rated_above) {
-            self.spend(now, &fairness.key, per_second * weight);
+            self.rate(now, &fairness.key, per_second * weight).take(now);
         }
         let Some(state) = self.groups.get_mut(&(rank, fairness.key.clone())) else { return };
         let before = (rank, state.pass, fairness.key.clone());
         self.reached.insert(rank, state.pass);
-        state.pass += (PASS_PER_TASK / weight).max(1.0) as u64;
+        state.pass += stride(weight);
         let after = (rank, state.pass, fairness.key.clone());
         if self.in_turn.remove(&before) {
             self.in_turn.insert(after);
@@ -150,18 +162,16 @@ impl Turns {
         }
     }
 
-    fn spend(&mut self, now: Time, key: &str, per_second: f64) {
+    /// The rate of a key, which begins full.
+    fn rate(&mut self, now: Time, key: &str, per_second: f64) -> &mut RateLimit {
         if self.rates.len() >= RATED_KEYS_MAX && !self.rates.contains_key(key) {
             self.rates.retain(|_, rate| !rate.is_full(now));
             if self.rates.len() >= RATED_KEYS_MAX {
                 self.rates.pop_first();
             }
         }
-        let mut rate = self.rates.remove(key);
-        RateLimit::update(&mut rate, now, per_second);
-        if let Some(mut rate) = rate {
-            rate.take(now);
-            self.rates.insert(key.to_owned(), rate);
-        }
+        let rate = self.rates.entry(key.to_owned()).or_insert_with(|| RateLimit::new(now, per_second));
+        rate.set(now, per_second);
+        rate
     }
 }
