@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_engine::{
-    cluster as engine_cluster,
+    cluster::{self as engine_cluster, TaskQueueSettings},
     codec::Proto,
     key::{RunKey, WorkflowKey},
-    queue::{Poller, QueueKey, QueueKind},
+    queue::{Poller, QueueKey, QueueKind, RATE_PER_SECOND_DEFAULT},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
     request::Request,
@@ -15,18 +15,20 @@ use everlog_engine::{
         self, ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{self, StandaloneKey, request::StandaloneRequest},
     time::Time,
     visibility::{Counts, Row},
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
-    enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
+    enums::v1::{IndexedValueType, NamespaceState, RateLimitSource, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
-    taskqueue::v1::{PollerScalingDecision, TaskQueueStatus},
+    taskqueue::v1::{PollerScalingDecision, TaskQueueConfig, TaskQueueStatus},
     worker::v1::WorkerHeartbeat,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
         PollActivityTaskQueueResponse, RegisterNamespaceRequest, UpdateNamespaceRequest,
+        UpdateTaskQueueConfigRequest, describe_task_queue_response::EffectiveRateLimit,
     },
 };
 use tokio::time::Instant;
@@ -35,8 +37,8 @@ use tonic::{Status, metadata::MetadataMap};
 use crate::{
     cluster,
     frontend::backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, SchedulePage,
-        SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -63,6 +65,8 @@ impl NodeBackend {
             request_id: poll.request_id,
             deadline: Some(self.node.clock.time() + patience),
             max_tasks_per_second: poll.tasks_per_second_max,
+            sdk_name: poll.sdk_name,
+            sdk_version: poll.sdk_version,
             version_capabilities: (!poll.build_id.is_empty()).then(|| WorkerVersionCapabilities {
                 build_id: poll.build_id,
                 ..WorkerVersionCapabilities::default()
@@ -85,6 +89,49 @@ impl NodeBackend {
             Polled::Empty => Ok(None),
             Polled::Refused => Err(Reject::Overloaded("too many polls wait at this node".into()).into()),
         }
+    }
+}
+
+impl NodeBackend {
+    /// A page of a list, and the token of the next one if there is one.
+    async fn page_of(
+        &self,
+        of: Listed,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: token.to_vec(),
+            most: page_size + 1,
+            of,
+        };
+        let mut rows = list::of_cluster(&self.router, query).await?;
+        let more = rows.len() > page_size;
+        rows.truncate(page_size);
+        let next = rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
+        Ok((rows.iter().filter_map(|row| Row::decode(&row.row).ok()).collect(), next))
+    }
+
+    async fn counted(&self, of: Listed, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: usize::MAX,
+            of,
+        };
+        let filter = list::parse(&self.router, &query)?;
+        let mut counts = Counts::default();
+        for row in list::of_cluster(&self.router, query).await? {
+            if let Ok(row) = Row::decode(&row.row) {
+                counts.add(&filter, &row);
+            }
+        }
+        Ok(counts)
     }
 }
 
@@ -137,6 +184,20 @@ impl Backend for NodeBackend {
         }
     }
 
+    async fn call_standalone(
+        &self,
+        shard: u64,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_standalone(key, request)).await {
+            Ok(answer) => answer.map_err(CallError::from),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+
     async fn forward(
         &self,
         node: u64,
@@ -185,6 +246,19 @@ impl Backend for NodeBackend {
         Ok(())
     }
 
+    async fn configure_task_queue(
+        &self,
+        namespace_id: &str,
+        request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        let (namespace_id, request) = (namespace_id.to_owned(), Proto(request));
+        let request = engine_cluster::Request::ConfigureTaskQueue { namespace_id, request };
+        match cluster::decide(&self.router, request).await? {
+            engine_cluster::Reply::TaskQueue(settings) => Ok(settings.config()),
+            _ => Err(Reject::Unavailable("the cluster answered something else, please retry".into()).into()),
+        }
+    }
+
     async fn describe_task_queue(
         &self,
         namespace_id: &str,
@@ -195,8 +269,20 @@ impl Backend for NodeBackend {
             _ => QueueKind::Workflow,
         };
         let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
+        if request.report_config {
+            // What was set through another node a moment ago is to be seen.
+            cluster::refresh(&self.router).await?;
+        }
+        let settings =
+            self.router.cluster().borrow().task_queue(namespace_id, name, request.task_queue_type()).cloned();
         let described = self.queues.describe(queue_key(namespace_id, name, kind)).await.unwrap_or_default();
-        let mut response = DescribeTaskQueueResponse { pollers: described.pollers, ..Default::default() };
+        let rate = rate_in_force(settings.as_deref(), described.worker_rate);
+        let mut response = DescribeTaskQueueResponse {
+            pollers: described.pollers,
+            config: settings.filter(|_| request.report_config).map(|settings| settings.config()),
+            effective_rate_limit: Some(rate),
+            ..Default::default()
+        };
         if request.report_stats {
             response.stats_by_priority_key = described.stats_by_priority.into_iter().collect();
             response.stats = Some(described.stats);
@@ -205,7 +291,7 @@ impl Backend for NodeBackend {
         if request.include_task_queue_status {
             response.task_queue_status = Some(TaskQueueStatus {
                 backlog_count_hint: described.stats.approximate_backlog_count,
-                rate_per_second: described.rate_limit.unwrap_or(100_000.0),
+                rate_per_second: f64::from(rate.requests_per_second),
                 ..Default::default()
             });
         }
@@ -219,21 +305,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<WorkflowPage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Workflows,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let executions =
-            rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
-        Ok(WorkflowPage { executions, next_page_token })
+        let (rows, next_page_token) =
+            self.page_of(Listed::Workflows, namespace_id, query, page_size, token).await?;
+        Ok(WorkflowPage { executions: rows.iter().map(Row::info).collect(), next_page_token })
     }
 
     async fn count(
@@ -241,21 +315,7 @@ impl Backend for NodeBackend {
         namespace_id: &str,
         query: &str,
     ) -> Result<CountWorkflowExecutionsResponse, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: Vec::new(),
-            most: usize::MAX,
-            of: Listed::Workflows,
-        };
-        let filter = list::parse(&self.router, &query)?;
-        let mut counts = Counts::default();
-        for row in list::of_cluster(&self.router, query).await? {
-            if let Ok(row) = Row::decode(&row.row) {
-                counts.add(&filter, &row);
-            }
-        }
-        Ok(counts.response())
+        Ok(self.counted(Listed::Workflows, namespace_id, query).await?.response())
     }
 
     async fn list_schedules(
@@ -265,20 +325,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<SchedulePage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Schedules,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
-        Ok(SchedulePage { schedules: rows.map(|row| schedule::list::entry(&row)).collect(), next_page_token })
+        let (rows, next_page_token) =
+            self.page_of(Listed::Schedules, namespace_id, query, page_size, token).await?;
+        Ok(SchedulePage { schedules: rows.iter().map(schedule::list::entry).collect(), next_page_token })
     }
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError> {
@@ -290,6 +339,23 @@ impl Backend for NodeBackend {
             of: Listed::Schedules,
         };
         Ok(list::of_cluster(&self.router, query).await?.len() as i64)
+    }
+
+    async fn list_activities(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<ActivityPage, CallError> {
+        let (rows, next_page_token) =
+            self.page_of(Listed::Activities, namespace_id, query, page_size, token).await?;
+        let executions = rows.iter().map(standalone::list::activity_entry).collect();
+        Ok(ActivityPage { executions, next_page_token })
+    }
+
+    async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        self.counted(Listed::Activities, namespace_id, query).await
     }
 
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {
@@ -428,6 +494,17 @@ impl Backend for NodeBackend {
         cluster::decide(&self.router, request).await?;
         Ok(())
     }
+}
+
+/// The rate that a queue goes at, and who has set it.
+fn rate_in_force(settings: Option<&TaskQueueSettings>, worker_rate: Option<f64>) -> EffectiveRateLimit {
+    let set = settings.and_then(|settings| settings.queue_rate.as_ref()?.per_second);
+    let (requests_per_second, source) = match (set, worker_rate) {
+        (Some(set), _) => (set, RateLimitSource::Api),
+        (None, Some(asked)) => (asked as f32, RateLimitSource::Worker),
+        (None, None) => (RATE_PER_SECOND_DEFAULT as f32, RateLimitSource::System),
+    };
+    EffectiveRateLimit { requests_per_second, rate_limit_source: source as i32 }
 }
 
 pub fn shown(namespace: &engine_cluster::Namespace) -> Arc<Namespace> {

@@ -19,6 +19,7 @@ pub mod version;
 pub mod wire;
 
 mod activity;
+mod activity_execution;
 mod activity_operations;
 mod batch;
 mod describe;
@@ -33,6 +34,7 @@ mod query;
 mod reset;
 mod schedule;
 mod search_attributes;
+mod standalone;
 mod start;
 mod system;
 mod task_queue;

@@ -11,7 +11,7 @@ use everlog_engine::{
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
-    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
+    queue::{Fairness, QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
@@ -20,6 +20,7 @@ use everlog_engine::{
         ask::{Ask, Asked},
     },
     shard::OfferedTask,
+    standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
     worker,
 };
@@ -87,6 +88,10 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    TakeStandaloneActivity {
+        key: StandaloneKey,
+        take: TakeStandaloneActivity,
+    },
     /// What a batch asks of one of its targets.
     Work(Box<Work>),
     /// A schedule of a namespace that was deleted goes.
@@ -170,6 +175,7 @@ pub struct WireTask {
     pub shard: u16,
     pub queued_at: Time,
     pub priority_key: i32,
+    pub fairness: Fairness,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -177,6 +183,7 @@ pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
+    StandaloneActivity { attempt: i32, stamp: u32 },
 }
 
 impl Internal {
@@ -197,6 +204,9 @@ impl Internal {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+            OfferedTask::StandaloneActivity { attempt, stamp } => {
+                WireOffered::StandaloneActivity { attempt, stamp }
+            }
         };
         let task = WireTask {
             run: task.key.run.clone(),
@@ -204,6 +214,7 @@ impl Internal {
             shard: task.shard,
             queued_at: task.queued_at,
             priority_key: task.priority_key,
+            fairness: task.fairness.clone(),
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
     }
@@ -263,12 +274,16 @@ impl WireTask {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+            WireOffered::StandaloneActivity { attempt, stamp } => {
+                OfferedTask::StandaloneActivity { attempt, stamp }
+            }
         };
         Task {
             key: TaskKey { run: self.run, task },
             shard: self.shard,
             queued_at: self.queued_at,
             priority_key: self.priority_key,
+            fairness: self.fairness,
             deadline: None,
         }
     }

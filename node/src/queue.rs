@@ -8,14 +8,18 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_engine::{
+    cluster::{TaskQueueId, TaskQueueSettings},
     key::{RunKey, WorkflowKey},
     queue::{
-        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
+        Config, Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
+        TaskKey,
     },
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
+    standalone::{Kind, StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
 };
+use everlog_proto::api::enums::v1::TaskQueueType;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
@@ -201,7 +205,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
             QueueKind::Sticky
         }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
-        OfferedTask::Activity { .. } => QueueKind::Activity,
+        OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
     };
     let key =
         QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
@@ -210,6 +214,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         shard,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
+        fairness: offer.fairness,
         deadline: None,
     };
     (key, task)
@@ -225,6 +230,9 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut cluster = self.router.cluster().clone();
+        let mut settings = Arc::default();
+        let mut is_followed = true;
         loop {
             let wake = match self.queues.wake_at() {
                 Time::NEVER => IDLE_WAKE,
@@ -236,6 +244,12 @@ impl Shell {
                     None => return,
                 },
                 () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
+                changed = cluster.changed(), if is_followed => is_followed = changed.is_ok(),
+            }
+            let latest = cluster.borrow_and_update().task_queues.clone();
+            if !Arc::ptr_eq(&settings, &latest) {
+                settings = latest;
+                self.queues.configure(self.clock.time(), configs(&settings));
             }
             while let Ok(message) = inbox.try_recv() {
                 self.handle(message);
@@ -303,8 +317,7 @@ impl Shell {
         let router = self.router.clone();
         let back = self.back.clone();
         tokio::spawn(async move {
-            let (workflow, request) = take_request(&matched);
-            let message = match router.take(&workflow, request).await {
+            let message = match router.take(take_request(&matched)).await {
                 Ok(Some(task)) => Message::Taken {
                     id: matched.poller.id,
                     task: Box::new(task),
@@ -323,8 +336,28 @@ impl Shell {
     }
 }
 
+/// What was set for queues, as the queues know themselves.
+fn configs(settings: &BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>) -> BTreeMap<QueueKey, Config> {
+    let of = |settings: &TaskQueueSettings| {
+        let kind = match TaskQueueType::try_from(settings.kind).ok()? {
+            TaskQueueType::Workflow => QueueKind::Workflow,
+            TaskQueueType::Activity => QueueKind::Activity,
+            _ => return None,
+        };
+        let (namespace_id, name) = (settings.namespace_id.as_str().into(), settings.name.as_str().into());
+        Some((QueueKey { namespace_id, name, kind }, Config::of(settings)))
+    };
+    settings.values().filter_map(|settings| of(settings)).collect()
+}
+
 /// What a match asks of the task's shard.
-fn take_request(matched: &Match) -> (WorkflowKey, Request) {
+#[derive(Debug)]
+pub enum Take {
+    Workflow(WorkflowKey, Request),
+    Standalone(StandaloneKey, TakeStandaloneActivity),
+}
+
+fn take_request(matched: &Match) -> Take {
     let run: &RunKey = &matched.task.key.run;
     let run_id = run.run_id.to_string();
     let identity = matched.poller.identity.clone();
@@ -356,8 +389,24 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
+        OfferedTask::StandaloneActivity { attempt, stamp } => {
+            let key = StandaloneKey { kind: Kind::Activity, named: run.workflow.clone() };
+            return Take::Standalone(
+                key,
+                TakeStandaloneActivity {
+                    run_id,
+                    attempt,
+                    stamp,
+                    identity,
+                    request_id,
+                    build_id,
+                    sdk_name: matched.poller.sdk_name.clone(),
+                    sdk_version: matched.poller.sdk_version.clone(),
+                },
+            );
+        }
     };
-    (run.workflow.clone(), request)
+    Take::Workflow(run.workflow.clone(), request)
 }
 
 /// What a shard is told of a task that a queue will not keep.

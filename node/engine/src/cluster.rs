@@ -1,4 +1,4 @@
-//! What all nodes must agree on: members, slots, namespaces, search attributes, settings.
+//! What all nodes must agree on: members, slots, namespaces, search attributes, settings, also of task queues.
 //!
 //! It is small, it changes rarely, and everyone needs all of it. So it is one state machine, kept by
 //! shard 0 like any other state: a [`Request`] is decided into [`Fact`]s, the facts go through the log, and
@@ -7,7 +7,7 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces and search attributes so far. Members, slots, settings, feature levels and
+//! The node asks for namespaces, search attributes and task queues so far. Members, slots, settings, feature levels and
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
@@ -17,6 +17,7 @@ mod members;
 mod namespace;
 mod settings;
 mod slots;
+mod task_queues;
 pub mod work;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_proto::api::workflowservice::v1::{
-    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest,
+    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,7 @@ pub use self::{
     members::{Member, MemberState, NodeId, NodeInfo},
     namespace::{BadBinary, Namespace, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_ID, SearchAttribute},
     slots::{SHARDS_MAX, SlotMap},
+    task_queues::{RateSetting, TASK_QUEUES_SET_MAX, TaskQueueId, TaskQueueSettings},
 };
 
 /// Namespaces of one cluster; each costs every node some memory.
@@ -73,6 +75,8 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Settings for all namespaces.
     pub settings: BTreeMap<String, String>,
+    /// Queues with settings of their own. Shared, so that a copy of the cluster is cheap.
+    pub task_queues: Arc<BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>>,
     pub batches: batches::Batches,
     /// When the runs of deleted namespaces may go, by id.
     pub purges: BTreeMap<String, Time>,
@@ -148,6 +152,10 @@ pub enum Request {
         key: String,
         value: Option<String>,
     },
+    ConfigureTaskQueue {
+        namespace_id: String,
+        request: Proto<UpdateTaskQueueConfigRequest>,
+    },
     StartBatch {
         namespace_id: String,
         request: Proto<StartBatchOperationRequest>,
@@ -188,6 +196,7 @@ pub enum Fact {
         key: String,
         value: Option<String>,
     },
+    TaskQueue(TaskQueueSettings),
     Batch(Box<batches::Batch>),
     /// A batch has come further, or has ended.
     BatchMoved(batches::Moved),
@@ -207,6 +216,7 @@ pub enum Fact {
 pub enum Reply {
     Done,
     Namespace(Box<Namespace>),
+    TaskQueue(Box<TaskQueueSettings>),
 }
 
 /// Decides a request. The same request may come twice after a lost answer: where it asks for a state, the
@@ -238,6 +248,9 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::Set { namespace, key, value } => {
             settings::set(cluster, namespace.as_deref(), key, value.as_deref())
         }
+        Request::ConfigureTaskQueue { namespace_id, request } => {
+            task_queues::configure(cluster, namespace_id, request, stamp)
+        }
         Request::StartBatch { namespace_id, request, running_max } => {
             batches::start(cluster, namespace_id, request, *running_max, stamp)
         }
@@ -268,6 +281,7 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         Fact::Setting { key, value: None } => {
             cluster.settings.remove(key);
         }
+        Fact::TaskQueue(settings) => cluster.put_task_queue(settings.clone()),
         Fact::Batch(batch) => batches::put(cluster, (**batch).clone()),
         Fact::BatchMoved(moved) => batches::moved(cluster, moved),
         Fact::BatchForgotten { namespace_id, job_id } => batches::forget(cluster, namespace_id, job_id),
@@ -346,6 +360,13 @@ impl Cluster {
             self.names.remove(&namespace.name);
         }
         self.purges.remove(id);
+        if self.task_queues.keys().any(|(namespace, ..)| namespace == id) {
+            Arc::make_mut(&mut self.task_queues).retain(|(namespace, ..), _| namespace != id);
+        }
+    }
+
+    fn put_task_queue(&mut self, settings: TaskQueueSettings) {
+        Arc::make_mut(&mut self.task_queues).insert(settings.id(), Arc::new(settings));
     }
 }
 
@@ -373,6 +394,7 @@ struct ClusterV1 {
     slots: SlotMap,
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
+    task_queues: Vec<TaskQueueSettings>,
     batches: Vec<batches::Batch>,
     purges: BTreeMap<String, Time>,
 }
@@ -387,6 +409,7 @@ impl ClusterV1 {
             slots: cluster.slots.clone(),
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
+            task_queues: cluster.task_queues.values().map(|settings| (**settings).clone()).collect(),
             batches: cluster.batches.values().map(|batch| (**batch).clone()).collect(),
             purges: cluster.purges.clone(),
         }
@@ -406,6 +429,8 @@ impl ClusterV1 {
         for namespace in self.namespaces {
             cluster.put_namespace(namespace);
         }
+        for settings in self.task_queues {
+            cluster.put_task_queue(settings);
         for batch in self.batches {
             batches::put(&mut cluster, batch);
         }

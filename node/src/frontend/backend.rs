@@ -16,16 +16,20 @@ use everlog_engine::{
         ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
+    visibility::Counts,
 };
 use everlog_proto::api::{
+    activity::v1::ActivityExecutionListInfo,
     enums::v1::{IndexedValueType, NamespaceState},
     schedule::v1::ScheduleListEntry,
+    taskqueue::v1::TaskQueueConfig,
     worker::v1::WorkerHeartbeat,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-        PollActivityTaskQueueResponse,
+        PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
     },
 };
 use tokio::time::Instant;
@@ -60,6 +64,15 @@ pub trait Backend: Send + Sync + 'static {
         deadline: Instant,
     ) -> Result<ScheduleReply, CallError>;
 
+    /// Asks something that runs on its own in a shard that this node leads.
+    async fn call_standalone(
+        &self,
+        shard: u64,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+        deadline: Instant,
+    ) -> Result<Reply, CallError>;
+
     /// Sends a call of the public API to another node as it came, and returns the encoded answer. An
     /// error that is known to have changed nothing carries [`crate::peer::NOT_APPLIED`].
     async fn forward(
@@ -87,6 +100,13 @@ pub trait Backend: Send + Sync + 'static {
     /// A worker stops: its polls at this queue, whose home is here, are answered empty, and a sticky
     /// queue is given up at once.
     async fn shutdown_worker(&self, worker: WorkerShutdown) -> Result<(), CallError>;
+
+    /// Sets rates and weights of a queue, for all nodes.
+    async fn configure_task_queue(
+        &self,
+        namespace_id: &str,
+        request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError>;
 
     /// Describes a queue whose home is here.
     async fn describe_task_queue(
@@ -120,6 +140,17 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<SchedulePage, CallError>;
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError>;
+
+    /// One page of a namespace's activities that run on their own, over all shards, newest first.
+    async fn list_activities(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<ActivityPage, CallError>;
+
+    async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError>;
 
     /// Workers describe themselves. It is kept in memory, here.
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]);
@@ -243,6 +274,9 @@ pub struct Poll {
     pub request_id: String,
     /// The worker's build, if it says so.
     pub build_id: String,
+    /// The worker's client, as the call names it.
+    pub sdk_name: String,
+    pub sdk_version: String,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
     /// When the caller gives up. The queue answers a moment before, because an answer that crosses with
@@ -262,6 +296,12 @@ pub struct WorkerShutdown {
 #[derive(Clone, Debug, Default)]
 pub struct WorkflowPage {
     pub executions: Vec<WorkflowExecutionInfo>,
+    pub next_page_token: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ActivityPage {
+    pub executions: Vec<ActivityExecutionListInfo>,
     pub next_page_token: Vec<u8>,
 }
 

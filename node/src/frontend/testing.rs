@@ -19,17 +19,20 @@ use everlog_engine::{
         ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
+    visibility::Counts,
     volatile::StartedTask,
 };
 use everlog_proto::{
     api::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
+        taskqueue::v1::TaskQueueConfig,
         worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-            PollActivityTaskQueueResponse,
+            PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
         },
     },
     prost::Message,
@@ -43,8 +46,8 @@ use tower::Service;
 use super::{
     NoObserver, Shared,
     backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place, Poll,
-        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place,
+        Poll, SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     dynamic_config::DynamicConfig,
     rate::RateLimits,
@@ -66,6 +69,8 @@ pub(super) struct Fake {
     pub(super) places: Mutex<VecDeque<Place>>,
     pub(super) answers: Box<Answers>,
     pub(super) asked: Mutex<Vec<Asked>>,
+    /// The same of what runs on its own.
+    pub(super) asked_alone: Mutex<Vec<StandaloneRequest>>,
     /// Answers to forwarded calls, in turn.
     pub(super) forwards: Mutex<VecDeque<Result<Bytes, Status>>>,
     pub(super) forwarded: Mutex<Vec<(u64, &'static str, Bytes, MetadataMap)>>,
@@ -89,6 +94,7 @@ impl Default for Fake {
             places: Mutex::new([Place::Here(1)].into()),
             answers: Box::new(|request| Ok(done(request))),
             asked: Mutex::default(),
+            asked_alone: Mutex::default(),
             forwards: Mutex::default(),
             forwarded: Mutex::default(),
             hangs: false,
@@ -326,6 +332,14 @@ impl Backend for Fake {
         Ok(())
     }
 
+    async fn configure_task_queue(
+        &self,
+        _namespace_id: &str,
+        _request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        Ok(TaskQueueConfig::default())
+    }
+
     async fn describe_task_queue(
         &self,
         _namespace_id: &str,
@@ -361,6 +375,31 @@ impl Backend for Fake {
         _deadline: Instant,
     ) -> Result<ScheduleReply, CallError> {
         Err(CallError::NotHere)
+    }
+
+    async fn call_standalone(
+        &self,
+        _shard: u64,
+        _key: StandaloneKey,
+        request: StandaloneRequest,
+        _deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        self.asked_alone.lock().unwrap().push(request);
+        Ok(Reply::Done)
+    }
+
+    async fn list_activities(
+        &self,
+        _namespace_id: &str,
+        _query: &str,
+        _page_size: usize,
+        _token: &[u8],
+    ) -> Result<ActivityPage, CallError> {
+        Ok(ActivityPage::default())
+    }
+
+    async fn count_activities(&self, _namespace_id: &str, _query: &str) -> Result<Counts, CallError> {
+        Ok(Counts::default())
     }
 
     async fn list_schedules(

@@ -2,6 +2,7 @@
 
 mod batch_stories;
 mod namespaces;
+mod task_queues;
 
 use std::fmt::Write;
 
