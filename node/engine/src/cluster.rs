@@ -26,7 +26,8 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_proto::api::workflowservice::v1::{
-    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
+    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest,
+    UpdateTaskQueueConfigRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -431,6 +432,7 @@ impl ClusterV1 {
         }
         for settings in self.task_queues {
             cluster.put_task_queue(settings);
+        }
         for batch in self.batches {
             batches::put(&mut cluster, batch);
         }
