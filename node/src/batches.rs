@@ -19,10 +19,12 @@ use everlog_engine::{
     reject::Reject,
     reply::Reply,
     schedule::{self, ScheduleKey, request::ScheduleRequest},
+    standalone::{self, StandaloneKey, request::StandaloneRequest},
     time::Time,
     visibility::Row,
 };
 use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
@@ -292,10 +294,16 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
     let schedules = list::of_cluster(router, every(Listed::Schedules)).await?;
     for row in schedules.iter().filter_map(|row| Row::decode(&row.row).ok()) {
         let id = schedule::list::entry(&row).schedule_id;
-        delete_schedule(router, ScheduleKey::new(namespace_id, &id)).await?;
+        delete(router, Leftover::Schedule(ScheduleKey::new(namespace_id, &id))).await?;
+    }
+    let activities = list::of_cluster(router, every(Listed::Activities)).await?;
+    for row in activities.iter().filter_map(|row| Row::decode(&row.row).ok()) {
+        let entry = standalone::list::activity_entry(&row);
+        let key = StandaloneKey::new(standalone::Kind::Activity, namespace_id, &entry.activity_id);
+        delete(router, Leftover::Activity { key, run_id: entry.run_id }).await?;
     }
     let rows = list::of_cluster(router, every(Listed::Workflows)).await?;
-    let is_empty = rows.is_empty() && schedules.is_empty();
+    let is_empty = rows.is_empty() && schedules.is_empty() && activities.is_empty();
     let deletions = rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| {
         let execution = row.info().execution.unwrap_or_default();
         let target = WorkflowKey::new(namespace_id, &execution.workflow_id).run(&execution.run_id);
@@ -308,12 +316,32 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
     Ok(is_empty)
 }
 
-async fn delete_schedule(router: &Router, key: ScheduleKey) -> Result<(), Reject> {
+/// Something besides workflows that a deleted namespace has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Leftover {
+    Schedule(ScheduleKey),
+    /// An activity that runs, or ran, on its own.
+    Activity {
+        key: StandaloneKey,
+        run_id: String,
+    },
+}
+
+impl Leftover {
+    fn shard(&self, router: &Router) -> u16 {
+        match self {
+            Leftover::Schedule(key) => router.shard_of(key.namespace_id(), key.schedule_id()),
+            Leftover::Activity { key, .. } => router.shard_of(key.namespace_id(), key.id()),
+        }
+    }
+}
+
+async fn delete(router: &Router, leftover: Leftover) -> Result<(), Reject> {
     let deletion = async {
-        match router.locate(key.namespace_id(), key.schedule_id()) {
-            Place::Here { .. } => delete_schedule_here(router, key.clone()).await,
+        match router.place(leftover.shard(router)) {
+            Place::Here { .. } => delete_here(router, leftover.clone()).await,
             Place::There { node, .. } => {
-                match router.internal(node, &Internal::DeleteSchedule(key.clone())).await? {
+                match router.internal(node, &Internal::Delete(leftover.clone())).await? {
                     InternalReply::Done => Ok(()),
                     InternalReply::Reject(reject) => Err(reject),
                     _ => Err(unavailable()),
@@ -325,11 +353,16 @@ async fn delete_schedule(router: &Router, key: ScheduleKey) -> Result<(), Reject
     tokio::time::timeout(OPERATION_TIMEOUT, deletion).await.unwrap_or_else(|_| Err(unavailable()))
 }
 
-/// Deletes a schedule whose shard this node leads.
-pub async fn delete_schedule_here(router: &Router, key: ScheduleKey) -> Result<(), Reject> {
-    let shard =
-        router.shard(router.shard_of(key.namespace_id(), key.schedule_id())).ok_or_else(unavailable)?;
-    match shard.call_schedule(key, ScheduleRequest::Delete).await {
+/// Deletes what lives in a shard that this node leads.
+pub async fn delete_here(router: &Router, leftover: Leftover) -> Result<(), Reject> {
+    let shard = router.shard(leftover.shard(router)).ok_or_else(unavailable)?;
+    let deleted = match leftover {
+        Leftover::Schedule(key) => shard.call_schedule(key, ScheduleRequest::Delete).await,
+        Leftover::Activity { key, run_id } => {
+            shard.call_standalone(key, StandaloneRequest::Delete { run_id }).await
+        }
+    };
+    match deleted {
         Ok(_) | Err(Reject::NotFound(_)) => Ok(()),
         Err(reject) => Err(reject),
     }

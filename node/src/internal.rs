@@ -15,10 +15,7 @@ use everlog_engine::{
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
-    schedule::{
-        ScheduleKey,
-        ask::{Ask, Asked},
-    },
+    schedule::ask::{Ask, Asked},
     shard::OfferedTask,
     standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
@@ -31,6 +28,7 @@ use everlog_proto::api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    batches::Leftover,
     list::{ListQuery, ListedRow},
     workers::WorkersAsked,
 };
@@ -94,8 +92,8 @@ pub enum Internal {
     },
     /// What a batch asks of one of its targets.
     Work(Box<Work>),
-    /// A schedule of a namespace that was deleted goes.
-    DeleteSchedule(ScheduleKey),
+    /// What a deleted namespace has left goes.
+    Delete(Leftover),
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -333,7 +333,7 @@ impl Router {
                 Ok(()) => InternalReply::Done,
                 Err(reject) => InternalReply::Reject(reject),
             },
-            Internal::DeleteSchedule(key) => match crate::batches::delete_schedule_here(self, key).await {
+            Internal::Delete(leftover) => match crate::batches::delete_here(self, leftover).await {
                 Ok(()) => InternalReply::Done,
                 Err(reject) => InternalReply::Reject(reject),
             },
