@@ -146,12 +146,10 @@ fn start(config: &Config) -> anyhow::Result<Child> {
         .spawn()
         .context("a node cannot be started")?;
     println!(
-        "node {} pid {} api {} peer {} metrics {}",
+        "node {} pid {} {}",
         config.node_id,
         child.id().unwrap_or_default(),
-        config.api.listen,
-        config.peer.listen,
-        config.metrics.listen
+        super::ports(config)
     );
     Ok(child)
 }
