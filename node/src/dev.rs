@@ -76,12 +76,7 @@ pub(crate) fn run<A: Application>(options: Options, application: impl FnOnce() -
     let configs = configs(&options, data.path())?;
     if let [config] = configs.as_slice() {
         start_log(&config.log)?;
-        println!(
-            "node 1 pid {} {} data {}",
-            std::process::id(),
-            ports(config),
-            config.data_dir.display()
-        );
+        println!("node 1 pid {} {} data {}", std::process::id(), ports(config), config.data_dir.display());
         return runtime()?.block_on(async {
             let watch = children::announce_ready(vec![config.peer.listen]);
             tokio::select! {

@@ -48,10 +48,10 @@ mod testing;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use self::http::Http;
 use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
-use self::http::Http;
 use rate::RateLimits;
 use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
 use tonic::{Status, codec::CompressionEncoding, server::NamedService, service::Routes};

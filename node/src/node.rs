@@ -200,7 +200,7 @@ pub async fn run(
         .into_iter()
         .filter_map(|(listener, routes)| Some((listener?, routes)))
         .map(|(listener, routes)| {
-            tokio::spawn(web::serve(listener, routes, stopping.clone(), api_closed.clone()))
+            tokio::spawn(web::serve(listener, routes, config.insecure, stopping.clone(), api_closed.clone()))
         })
         .collect();
     watch_readiness(&health, &folder, &store, &groups, &peers, draining.clone());

@@ -145,12 +145,7 @@ fn start(config: &Config) -> anyhow::Result<Child> {
         .kill_on_drop(true)
         .spawn()
         .context("a node cannot be started")?;
-    println!(
-        "node {} pid {} {}",
-        config.node_id,
-        child.id().unwrap_or_default(),
-        super::ports(config)
-    );
+    println!("node {} pid {} {}", config.node_id, child.id().unwrap_or_default(), super::ports(config));
     Ok(child)
 }
 

@@ -19,11 +19,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{
-    Shared, call, service,
-    version::SERVER_VERSION,
-    wire::MESSAGE_BYTES_MAX,
-};
+use super::{Shared, call, service, version::SERVER_VERSION, wire::MESSAGE_BYTES_MAX};
 
 mod answer;
 mod json;

@@ -23,8 +23,12 @@ use assets::Assets;
 const UI_VERSION: &str = "2.54.1";
 const CLIENT_NAME: &str = "temporal-ui";
 const API: &str = "/api/v1/";
-const STYLE: Style =
-    Style { reads_shorthand: false, writes_shorthand: false, is_pretty: true, content_type: "application/json" };
+const STYLE: Style = Style {
+    reads_shorthand: false,
+    writes_shorthand: false,
+    is_pretty: true,
+    content_type: "application/json",
+};
 
 /// The Web UI of one node. A cheap handle.
 #[derive(Clone)]

@@ -15,8 +15,9 @@ import urllib.request
 # Files that browsers ask for by themselves, or that scripts name in parts.
 KNOWN = ("index.html", "favicon.ico", "site.webmanifest", "logo.svg", "logo192.png", "logo512.png")
 # What looks like the path of a file within a script, a style or a page.
+ENDINGS = "js|css|json|woff2?|ttf|svg|png|gif|ico|webmanifest|webp"
 NAMED = re.compile(
-    r"""["'`(]((?:\.{1,2}/|/)?(?:[\w@.-]+/)*[\w@.-]+\.(?:js|css|json|woff2?|ttf|svg|png|gif|ico|webmanifest|webp))(?:[?#][^"'`)]*)?["'`)]"""
+    rf"""["'`(]((?:\.{{1,2}}/|/)?(?:[\w@.-]+/)*[\w@.-]+\.(?:{ENDINGS}))(?:[?#][^"'`)]*)?["'`)]"""
 )
 FILES_MAX = 5_000
 

@@ -26,7 +26,12 @@ def a_history(t):
     """The events of a run that is done, as a table, as JSON and in groups."""
     t.start(input=payloads("a <i>name</i>"))
     t.until_events(t.id, 10)
-    t.call("SignalWorkflowExecution", workflow_execution={"workflow_id": t.id}, signal_name="finish", input=payloads("done"))
+    t.call(
+        "SignalWorkflowExecution",
+        workflow_execution={"workflow_id": t.id},
+        signal_name="finish",
+        input=payloads("done"),
+    )
     t.until_status(t.id, "COMPLETED")
     t.open_workflow(t.id)
     t.see("a <i>name</i> is done")
@@ -173,7 +178,8 @@ def workers(t):
 @look(refused=NOT_SERVED)
 def pages_of_what_is_not_served(t):
     """They open, and say that there is nothing or that it is not there."""
-    for path in ("batch-operations", "activities", "nexus-operations", "worker-deployments", "/nexus", "archival"):
+    pages = ("batch-operations", "activities", "nexus-operations", "worker-deployments", "/nexus", "archival")
+    for path in pages:
         t.open(path)
         t.page.get_by_test_id("navigation-header").wait_for()
         t.page.wait_for_load_state("networkidle")

@@ -26,7 +26,8 @@ pub(super) static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(PUBLIC_DESCRIPTORS).expect("our build wrote them"));
 
 /// All routes.
-pub(super) static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::read(&POOL).expect("a test reads them"));
+pub(super) static ROUTES: LazyLock<Routes> =
+    LazyLock::new(|| Routes::read(&POOL).expect("a test reads them"));
 
 /// One way to call a method.
 #[derive(Clone, Debug)]
@@ -171,9 +172,9 @@ fn of_rule(rule: &DynamicMessage, method: &MethodDescriptor) -> Result<Route, St
     };
     let segments = path.strip_prefix('/').ok_or_else(|| refused("a path without a root"))?.split('/');
     let segment = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-        Some(names) => {
-            field_of(&input, names).map(Segment::Variable).ok_or_else(|| refused("a variable without a field"))
-        }
+        Some(names) => field_of(&input, names)
+            .map(Segment::Variable)
+            .ok_or_else(|| refused("a variable without a field")),
         None if part.contains(['{', '}', '*', ':']) => Err(refused("a path of another form")),
         None => Ok(Segment::Literal(part.to_owned())),
     };

@@ -42,7 +42,7 @@ impl Assets {
             Some(bytes) => file(INDEX, bytes),
             None => text(
                 StatusCode::NOT_FOUND,
-                "The files of the Web UI are not there. `cargo x ui-assets FOLDER` gets them; `ui.assets` names the folder.\n",
+                "The files of the Web UI are not in the folder that `ui.assets` names; `cargo x ui-assets` gets them.\n",
             ),
         }
     }
@@ -58,7 +58,8 @@ impl Assets {
 
 /// Whether a name can only mean what is below the folder.
 fn is_plain(name: &str) -> bool {
-    let is_plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0']);
+    let is_plain =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0']);
     name.is_empty() || name.trim_end_matches('/').split('/').all(is_plain)
 }
 

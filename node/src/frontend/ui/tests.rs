@@ -91,7 +91,10 @@ async fn pages_of_other_sites_may_not_act() {
         (post().header("x-csrf-token", "abc"), StatusCode::FORBIDDEN),
         (cookie().header("x-csrf-token", "abd"), StatusCode::FORBIDDEN),
         (cookie().header("x-csrf-token", "abc"), StatusCode::OK),
-        (cookie().header("x-csrf-token", "abc").header("sec-fetch-site", "cross-site"), StatusCode::FORBIDDEN),
+        (
+            cookie().header("x-csrf-token", "abc").header("sec-fetch-site", "cross-site"),
+            StatusCode::FORBIDDEN,
+        ),
     ] {
         let what = format!("{request:?}");
         let (head, body) = port.ask(request, "{}").await;
@@ -111,7 +114,10 @@ async fn the_api_is_written_for_the_ui() {
     let (_, body) = port.get("/api/v1/settings").await;
     assert!(body.contains("\"DisableWriteActions\":false"), "{body}");
     let (head, body) = port.get("/api/v1/nothing").await;
-    assert_eq!((head.status(), body.as_str()), (StatusCode::NOT_FOUND, "{\n  \"code\": 5,\n  \"message\": \"Not Found\"\n}"));
+    assert_eq!(
+        (head.status(), body.as_str()),
+        (StatusCode::NOT_FOUND, "{\n  \"code\": 5,\n  \"message\": \"Not Found\"\n}")
+    );
 }
 
 #[test]

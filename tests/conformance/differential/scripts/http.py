@@ -311,7 +311,7 @@ def headers(t):
         {"Content-Type": "application/json+pretty; charset=utf-8"},
     ):
         t.http("POST", f"NS/workflows/{t.id}/signal/go", {}, given)
-    t.http("GET", f"NS/workflows/{t.id}/history?waitNewEvent=true&maximumPageSize=1000&nextPageToken=YWJj", None, PRETTY)
+    t.http("GET", f"NS/workflows/{t.id}/history?nextPageToken=YWJj", None, PRETTY)
 
 
 @script

@@ -113,7 +113,8 @@ impl Reader<'_> {
         let entries = object(part).ok_or_else(|| self.unexpected(part))?;
         let kind = field.kind();
         let entry = kind.as_message().ok_or("a map without entries")?;
-        let (key_kind, value_kind) = (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
+        let (key_kind, value_kind) =
+            (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
         let mut map: HashMap<MapKey, Value> = HashMap::new();
         for (key, value) in entries {
             let name = string(key).unwrap_or_default();
@@ -147,9 +148,7 @@ impl Reader<'_> {
             (kind, Some(b'"')) => string(part).and_then(|text| number(kind, &text)),
             (kind, _) => number(kind, text),
         };
-        read.ok_or_else(|| {
-            self.refused(part, &format!("invalid value for {} type: {text}", kind_name(kind)))
-        })
+        read.ok_or_else(|| self.refused(part, &format!("invalid value for {} type: {text}", kind_name(kind))))
     }
 
     fn refused(&self, part: Part<'_>, what: &str) -> String {

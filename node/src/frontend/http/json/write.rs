@@ -47,7 +47,8 @@ impl Writer {
     fn payloads(&mut self, message: &DynamicMessage, depth: usize) -> Result<(), String> {
         let field = message.get_field_by_name("payloads");
         let payloads = field.as_deref().and_then(Value::as_list).unwrap_or_default();
-        let all: Option<Vec<String>> = payloads.iter().map(|one| content(one.as_message()?).short()).collect();
+        let all: Option<Vec<String>> =
+            payloads.iter().map(|one| content(one.as_message()?).short()).collect();
         match all {
             Some(all) => write!(self.out, "[{}]", all.join(",")).map_err(|error| error.to_string()),
             None => self.object(message, None, depth),
