@@ -217,7 +217,7 @@ mod tests {
         let routes = Routes::read(&POOL).expect("all annotations are of a form that is known");
         let methods: std::collections::BTreeSet<&str> = routes.iter().map(|route| &*route.path).collect();
         // Counted in the API's sources: rules, and the methods that have some.
-        assert!(methods.len() > 100 && routes.iter().count() > 240, "{} methods", methods.len());
+        assert!(methods.len() > 100 && routes.iter().count() > 220, "{} methods", methods.len());
         assert_eq!(POOL.get_message_by_name("google.rpc.Status").map(|kind| kind.fields().len()), Some(3));
     }
 

@@ -57,46 +57,32 @@ impl Content {
         }
     }
 
-    /// What a value says, in short or in full. A value that could be either is taken as in full.
+    /// What a value says in short.
     pub(super) fn read(value: Part<'_>) -> Result<Content, String> {
         let text = value.get();
         if text == "null" {
             return Ok(Content::new(NULL, Vec::new()));
         }
-        if let Some(entries) = object(value) {
-            if let Some(content) = in_full(&entries) {
-                return Ok(content);
-            }
-            let name = entries.iter().find(|(name, _)| string(*name).as_deref() == Some(SHORT_MESSAGE_TYPE));
-            if let Some((_, name)) = name {
-                return message(text, string(*name));
-            }
+        let entries = object(value).unwrap_or_default();
+        let name = entries.iter().find(|(name, _)| string(*name).as_deref() == Some(SHORT_MESSAGE_TYPE));
+        match name {
+            Some((_, name)) => message(text, string(*name)),
+            None => Ok(Content::new(JSON, text.into())),
         }
-        Ok(Content::new(JSON, text.into()))
     }
 }
 
-/// A payload in full has metadata with an encoding, and data if it is anything.
-fn in_full(entries: &[(Part<'_>, Part<'_>)]) -> Option<Content> {
-    let mut content = Content::default();
-    let (mut has_metadata, mut has_data) = (false, false);
-    for (name, value) in entries {
-        match string(*name)?.as_str() {
-            "metadata" => {
-                for (key, value) in object(*value)? {
-                    content.metadata.insert(string(key)?, bytes(&string(value)?)?);
-                }
-                has_metadata = true;
-            }
-            "data" => {
-                content.data = bytes(&string(*value)?)?;
-                has_data = true;
-            }
-            _ => return None,
-        }
-    }
-    let encoding = content.metadata.get(ENCODING)?;
-    (has_metadata && (has_data || encoding == NULL.as_bytes())).then_some(content)
+/// Whether a value may be a payload in full: it has metadata with an encoding, and more if that is not nothing.
+pub(super) fn may_be_in_full(value: Part<'_>) -> bool {
+    let entries = object(value).unwrap_or_default();
+    let is_metadata = |name: Part<'_>| string(name).as_deref() == Some("metadata");
+    let metadata = entries.iter().find(|(name, _)| is_metadata(*name)).and_then(|(_, value)| object(*value));
+    let metadata = metadata.unwrap_or_default();
+    let encoding = metadata.iter().find(|(key, _)| string(*key).as_deref() == Some(ENCODING));
+    encoding.is_some_and(|(_, encoding)| {
+        let encoding = string(*encoding).and_then(|text| bytes(&text));
+        entries.len() > 1 || encoding.as_deref() == Some(NULL.as_bytes())
+    })
 }
 
 /// A protobuf message in short: its JSON, with its type among its fields.

@@ -11,7 +11,7 @@ use prost_reflect::{
 
 use super::{
     DEPTH_MAX, is_well_known,
-    payload::{Content, bytes},
+    payload::{Content, bytes, may_be_in_full},
     text::{Part, array, object, place, string},
 };
 
@@ -49,9 +49,9 @@ impl Reader<'_> {
             return Err("temporalproto: exceeded max recursion depth".to_owned());
         }
         match kind.full_name() {
-            "temporal.api.common.v1.Payload" if self.shorthand => payload(kind, Content::read(part)?),
+            "temporal.api.common.v1.Payload" if self.shorthand => self.payload(kind, part, depth),
             "temporal.api.common.v1.Payloads" if self.shorthand => match array(part) {
-                Some(list) => payloads(kind, &list),
+                Some(list) => self.payloads(kind, list, depth),
                 None => self.object(kind, part, depth),
             },
             name if is_well_known(name) => {
@@ -64,6 +64,37 @@ impl Reader<'_> {
             }
             _ => self.object(kind, part, depth),
         }
+    }
+
+    fn payloads(
+        &self,
+        kind: &MessageDescriptor,
+        list: Vec<Part<'_>>,
+        depth: usize,
+    ) -> Result<DynamicMessage, String> {
+        let mut message = DynamicMessage::new(kind.clone());
+        let field = kind.get_field_by_name("payloads").ok_or("payloads without payloads")?;
+        let one = field.kind();
+        let one = one.as_message().ok_or("payloads that are no payloads")?;
+        let all: Result<_, _> =
+            list.into_iter().map(|part| self.payload(one, part, depth + 1).map(Value::Message)).collect();
+        put(&mut message, &field, Value::List(all?));
+        Ok(message)
+    }
+
+    /// A payload in full or in short. What could be either is taken as in full.
+    fn payload(
+        &self,
+        kind: &MessageDescriptor,
+        part: Part<'_>,
+        depth: usize,
+    ) -> Result<DynamicMessage, String> {
+        if may_be_in_full(part)
+            && let Ok(message) = self.object(kind, part, depth)
+        {
+            return Ok(message);
+        }
+        Ok(in_short(kind, Content::read(part)?))
     }
 
     fn object(
@@ -92,7 +123,7 @@ impl Reader<'_> {
                 let text = format!("error parsing {}, oneof {} is already set", key.get(), oneof.full_name());
                 return Err(self.refused(key, &text));
             }
-            message.set_field(&field, self.repeated(&field, value, depth)?);
+            put(&mut message, &field, self.repeated(&field, value, depth)?);
         }
         Ok(message)
     }
@@ -193,24 +224,25 @@ fn takes_null(field: &FieldDescriptor) -> bool {
     field.kind().as_message().is_some_and(|kind| kind.full_name() == "google.protobuf.Value")
 }
 
-fn payloads(kind: &MessageDescriptor, list: &[Part<'_>]) -> Result<DynamicMessage, String> {
-    let mut message = DynamicMessage::new(kind.clone());
-    let field = kind.get_field_by_name("payloads").ok_or("payloads without payloads")?;
-    let one = field.kind();
-    let one = one.as_message().ok_or("payloads that are no payloads")?;
-    let all: Result<_, _> =
-        list.iter().map(|part| payload(one, Content::read(*part)?).map(Value::Message)).collect();
-    message.set_field(&field, Value::List(all?));
-    Ok(message)
+/// Sets a field. A list of nothing is none.
+fn put(message: &mut DynamicMessage, field: &FieldDescriptor, value: Value) {
+    let is_nothing = match &value {
+        Value::List(list) => list.is_empty(),
+        Value::Map(map) => map.is_empty(),
+        _ => false,
+    };
+    if !is_nothing {
+        message.set_field(field, value);
+    }
 }
 
-fn payload(kind: &MessageDescriptor, content: Content) -> Result<DynamicMessage, String> {
+fn in_short(kind: &MessageDescriptor, content: Content) -> DynamicMessage {
     let mut message = DynamicMessage::new(kind.clone());
     let metadata =
         content.metadata.into_iter().map(|(key, value)| (MapKey::String(key), Value::Bytes(value.into())));
     message.set_field_by_name("metadata", Value::Map(metadata.collect()));
     message.set_field_by_name("data", Value::Bytes(content.data.into()));
-    Ok(message)
+    message
 }
 
 /// A number in a form that JSON has, whole if the kind is.

@@ -34,6 +34,11 @@ fn filled(kind: &MessageDescriptor, above: &mut Vec<String>) -> DynamicMessage {
         message.set_field(&field, value);
     }
     above.pop();
+    if kind.full_name() == "temporal.api.common.v1.Payload" {
+        // One without an encoding is taken for a value.
+        let encoding = (MapKey::String("encoding".to_owned()), Value::Bytes("binary/plain".into()));
+        message.set_field_by_name("metadata", Value::Map([encoding].into()));
+    }
     message
 }
 
@@ -64,8 +69,8 @@ fn every_message_of_an_annotated_method_comes_back() {
                     let part = first_value(&json).expect("it is JSON").expect("it is something");
                     let back = Reader { text: &json, shorthand }.message(kind, part);
                     let back = back.unwrap_or_else(|error| panic!("{}: {error}\n{json}", kind.full_name()));
-                    assert_eq!(back.encode_to_vec().len(), message.encode_to_vec().len(), "{json}");
-                    assert_eq!(back, message, "{}", kind.full_name());
+                    assert_eq!(write(&back, false), write(&message, false), "{}", kind.full_name());
+                    assert_eq!(back.encode_to_vec().len(), message.encode_to_vec().len());
                 }
             }
         }
