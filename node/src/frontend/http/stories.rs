@@ -31,7 +31,9 @@ fn said(kind: &MessageDescriptor, path: &str, into: &mut DynamicMessage, query: 
             Kind::Enum(kind) => {
                 let Some(last) = kind.values().last() else { continue };
                 query.push(format!("{name}={}", last.name()));
-                set(into, &[field], Value::EnumNumber(last.number()));
+                let value = Value::EnumNumber(last.number());
+                let is_one = field.cardinality() != Cardinality::Repeated;
+                set(into, &[field], if is_one { value } else { Value::List(vec![value]) });
                 continue;
             }
             Kind::Message(inner) if inner.full_name() == "google.protobuf.Duration" => {

@@ -54,6 +54,10 @@ impl Reader<'_> {
                 Some(list) => self.payloads(kind, list, depth),
                 None => self.object(kind, part, depth),
             },
+            // One that holds nothing has no type.
+            "google.protobuf.Any" if object(part).is_some_and(|entries| entries.is_empty()) => {
+                Ok(DynamicMessage::new(kind.clone()))
+            }
             name if is_well_known(name) => {
                 let mut text = serde_json::Deserializer::from_str(part.get());
                 DynamicMessage::deserialize(kind.clone(), &mut text).map_err(|_| {

@@ -60,6 +60,10 @@ impl Writer {
         let url = any.get_field_by_name("type_url");
         let url = url.as_deref().and_then(Value::as_str).unwrap_or_default();
         let name = url.rsplit('/').next().unwrap_or_default();
+        if any.fields().next().is_none() {
+            self.out.push_str("{}");
+            return Ok(());
+        }
         if name.is_empty() || is_well_known(name) {
             return self.plain(any);
         }
