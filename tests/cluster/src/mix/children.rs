@@ -1,5 +1,7 @@
 //! A parent with several children: it adds up what they come to, so that a result lost or doubled is seen.
 
+#![allow(deprecated, reason = "workers still name the namespace")]
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -26,7 +28,7 @@ use crate::{
 
 const TYPE: &str = "parent";
 
-pub struct Children;
+pub(super) struct Children;
 
 impl Feature for Children {
     fn name(&self) -> &'static str {
