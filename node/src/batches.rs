@@ -15,7 +15,7 @@ use everlog_engine::{
         batches::{self, Batch, Step},
         work::Work,
     },
-    key::WorkflowKey,
+    key::{RunKey, WorkflowKey},
     reject::Reject,
     reply::Reply,
     schedule::{self, ScheduleKey, request::ScheduleRequest},
@@ -304,11 +304,15 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
     }
     let rows = list::of_cluster(router, every(Listed::Workflows)).await?;
     let is_empty = rows.is_empty() && schedules.is_empty() && activities.is_empty();
-    let deletions = rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| {
-        let execution = row.info().execution.unwrap_or_default();
-        let target = WorkflowKey::new(namespace_id, &execution.workflow_id).run(&execution.run_id);
-        async move { patiently(router, &Work::deletion(target)).await }
-    });
+    let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
+    let targets: Vec<RunKey> = rows
+        .map(|row| {
+            let execution = row.info().execution.unwrap_or_default();
+            WorkflowKey::new(namespace_id, &execution.workflow_id).run(&execution.run_id)
+        })
+        .collect();
+    let deletions =
+        targets.into_iter().map(|target| async move { patiently(router, &Work::deletion(target)).await });
     let mut outcomes = stream::iter(deletions).buffer_unordered(CONCURRENT_TARGETS_MAX);
     while let Some(outcome) = outcomes.next().await {
         outcome?;
