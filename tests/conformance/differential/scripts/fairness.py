@@ -1,14 +1,15 @@
 """Fairness keys: whose task of a backlog is handed out next."""
 
 from ..case import script
-from ..commands import schedule_activity
+from ..commands import schedule_activity, seconds
 
 
 def started(t, *keys):
     """Starts a workflow for each key and weight, while nobody works."""
     for number, (key, weight) in enumerate(keys):
         fairness = {"fairness_key": key, "fairness_weight": weight}
-        t.start(workflow_id=f"{t.id}-{key}{number}", priority=fairness)
+        # Nothing shall time out before the script ends.
+        t.start(workflow_id=f"{t.id}-{key}{number}", priority=fairness, workflow_task_timeout=seconds(100))
     t.sleep(1)
 
 
