@@ -33,6 +33,8 @@ mod search_attributes;
 mod start;
 mod system;
 mod task_queue;
+mod update;
+mod update_with_start;
 mod validate;
 mod visibility;
 mod worker;
