@@ -110,6 +110,8 @@ pub struct HistorySpan {
 #[derive(Clone, Debug)]
 pub struct CompletedReply {
     pub response: RespondWorkflowTaskCompletedResponse,
+    /// Nothing is written of the task: the worker goes back to where it was before.
+    pub is_forgotten: bool,
     pub workflow_task: Option<Box<WorkflowTaskReply>>,
 }
 

@@ -13,6 +13,7 @@ mod schedules;
 mod signals;
 mod starts;
 mod timers;
+mod updates;
 mod workflow_tasks;
 
 use std::collections::BTreeMap;
@@ -49,7 +50,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     replicas::check,
     histories::check,
     index::check,
@@ -62,6 +63,7 @@ const CHECKS: [Check; 13] = [
     reads::check,
     expected::check,
     schedules::check,
+    updates::check,
     rest::check,
 ];
 

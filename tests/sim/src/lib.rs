@@ -25,6 +25,7 @@ pub mod shell;
 pub mod sim;
 pub mod story;
 pub mod trace;
+pub mod updates;
 pub mod worker;
 
 pub use coverage::Coverage;

@@ -27,6 +27,7 @@ use crate::{
     codec::Proto,
     decide::{Decided, cancel::check_chain, workflow_task},
     fact::Record,
+    planted,
     reject::Reject,
     time::Time,
     turn::Turn,
@@ -75,7 +76,7 @@ fn admit(turn: &mut Turn<'_>, request: &UpdateRequest) -> Result<(), Reject> {
     if turn.execution.close_attempted && turn.volatile.started.is_some() {
         return Err(Reject::closing());
     }
-    if is_known(turn, id) {
+    if is_known(turn, id) && !(planted::is("update_asked_twice") && waiting(turn, id).is_none()) {
         return Ok(());
     }
     check_room(turn, request)?;

@@ -9,7 +9,6 @@ from ..commands import (
     fail_workflow,
     message,
     payloads,
-    record_marker,
     reject,
     respond,
     seconds,
@@ -222,7 +221,7 @@ def replaced(t):
 @script(seconds=2)
 def timed_out(t):
     """A run that runs out of time."""
-    resting(t, workflow_run_timeout=seconds(1))
+    resting(t, workflow_run_timeout=seconds(2))
     update = t.update()
     t.until_admitted()
     update.join()
@@ -308,14 +307,15 @@ def no_outcome(t):
 
 @script
 def nothing_but_its_name(t):
-    """An acceptance and a rejection need say nothing."""
+    """A rejection need say nothing, an acceptance must."""
     resting(t)
-    update = t.update()
-    t.complete(t.poll(), messages=[message("Acceptance", "u", "m"), respond()])
-    update.join()
     update = t.update("v")
     t.complete(t.poll(), messages=[message("Rejection", "v", "m")])
     update.join()
+    update = t.update()
+    t.complete(t.poll(), messages=[message("Acceptance", "u", "m"), respond()])
+    update.join()
+    t.step()
 
 
 @script

@@ -1,15 +1,11 @@
 """Updates: asked for by clients, accepted or rejected by workers, answered when they are done."""
 
-from ..case import STAGE, script
+from ..case import script
 from ..commands import (
     accept,
     at,
     complete_workflow,
-    continue_as_new,
-    fail_workflow,
     failure,
-    message,
-    payloads,
     record_marker,
     reject,
     respond,
@@ -373,10 +369,25 @@ def forgotten_behind_ten_events(t):
     t.complete(t.poll(), messages=[reject()], **CAPABLE)
     update.join()
     t.signal()
-    t.step(*[record_marker(f"m{number}") for number in range(8)])
+    t.step(*[record_marker(f"m{number}") for number in range(11)])
     update = t.update()
     t.complete(t.poll(), messages=[reject()], **CAPABLE)
     update.join()
+
+
+@script
+def history_while_it_waits(t):
+    """A task that is not written yet, in the eyes of those who read the history."""
+    resting(t)
+    t.update()
+    t.until_admitted()
+    t.history()
+    t.history(metadata={"client-name": "temporal-cli", "client-version": "1.9.1"})
+    t.describe()
+    t.poll()
+    t.history()
+    t.history(metadata={"client-name": "temporal-cli", "client-version": "1.9.1"})
+    t.call("GetWorkflowExecutionHistoryReverse", execution={"workflow_id": t.id})
 
 
 @script

@@ -78,8 +78,8 @@ pub fn complete(
 /// What the commands led to, as far as the next task depends on it.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Nothing was written of the task: the worker goes back to where it was after this event.
-    pub reset_to_event_id: i64,
+    /// Nothing is written of the task: the worker goes back to where it was before.
+    pub is_forgotten: bool,
     pub canceled_unstarted_activity: bool,
     pub eager_activities: Vec<everlog_proto::api::workflowservice::v1::PollActivityTaskQueueResponse>,
 }
@@ -128,8 +128,7 @@ fn forget(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) ->
     let is_empty = turn.is_empty();
     set_sticky(turn, request);
     turn.soft = is_empty;
-    let reset_to_event_id = turn.execution.last_completed_started_event_id;
-    Ok(Outcome { reset_to_event_id, ..Outcome::default() })
+    Ok(Outcome { is_forgotten: true, ..Outcome::default() })
 }
 
 /// The build of the worker that completes the task, if it says so.
@@ -163,9 +162,13 @@ fn finish(
     let mut reply = CompletedReply {
         response: RespondWorkflowTaskCompletedResponse {
             activity_tasks: outcome.eager_activities,
-            reset_history_event_id: outcome.reset_to_event_id,
+            reset_history_event_id: match outcome.is_forgotten {
+                true => turn.execution.last_completed_started_event_id,
+                false => 0,
+            },
             ..Default::default()
         },
+        is_forgotten: outcome.is_forgotten,
         workflow_task: None,
     };
     if turn.execution.is_running() {
