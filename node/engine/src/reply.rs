@@ -82,6 +82,8 @@ pub struct UpdateReply {
     pub outcome: Option<UpdateOutcome>,
     /// Of the start that was asked for together with the update.
     pub started: Option<Box<Started>>,
+    /// Whether the caller is told where in the history to look.
+    pub is_linked: bool,
 }
 
 #[derive(Clone, Debug)]

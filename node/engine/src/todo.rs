@@ -18,7 +18,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Todo<'a> {
     /// A workflow task waits for a worker of this queue.
-    WorkflowTask { queue: &'a str, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
+    WorkflowTask {
+        queue: &'a str,
+        sticky: bool,
+        scheduled_event_id: i64,
+        attempt: i32,
+        /// 0 but for speculative tasks.
+        stamp: u32,
+        scheduled_time: Time,
+    },
     /// An attempt of an activity waits for a worker of this queue.
     ActivityTask {
         queue: &'a str,
@@ -33,7 +41,7 @@ pub enum Todo<'a> {
 }
 
 /// The tasks that wait for a worker at `now`.
-pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Todo<'a>> {
+pub fn tasks<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<Todo<'a>> {
     let mut tasks = Vec::new();
     if !execution.is_running() {
         return tasks;
@@ -48,6 +56,7 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Ve
             sticky,
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
+            stamp: if execution.workflow_task.is_some() { 0 } else { workflow_task::stamp(task) },
             scheduled_time: task.scheduled_time,
         });
     }

@@ -169,6 +169,10 @@ pub fn digest(events: &[HistoryEvent]) -> u64 {
         if let Some(Attributes::WorkflowExecutionStartedEventAttributes(a)) = &mut event.attributes {
             a.search_attributes = None;
         }
+        // Who took a task that only updates needed is not written if something else made it an ordinary one.
+        if let Some(Attributes::WorkflowTaskStartedEventAttributes(a)) = &mut event.attributes {
+            a.identity.clear();
+        }
         hasher.update(&event.encode_to_vec());
     }
     hasher.digest()

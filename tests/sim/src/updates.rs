@@ -7,7 +7,7 @@ use everlog_proto::api::{
     protocol::v1::Message,
     update::v1::{Acceptance, Input, Meta, Outcome, Rejection, Request, Response, outcome},
 };
-use prost::{Message as _, Name};
+use prost::Name;
 
 use crate::machine::{failure, payloads};
 

@@ -11,7 +11,7 @@ mod take;
 
 pub use complete::{Outcome, complete};
 pub use fail::{end_attempt, fail, fail_started, sticky_unavailable, wake};
-pub use speculative::{before_event, pending, schedule_for_updates, taken_until};
+pub use speculative::{before_event, pending, schedule_for_updates, stamp, taken_until};
 pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 
 use std::time::Duration;
@@ -48,7 +48,7 @@ pub fn schedule_even_backing_off(turn: &mut Turn<'_>) {
 /// Owes a new task. The first attempt is written; later ones are transient, unless events came in.
 pub(super) fn schedule(turn: &mut Turn<'_>) {
     if turn.volatile.speculative.is_some() {
-        return speculative::write(turn);
+        return speculative::write(turn, "");
     }
     if !turn.execution.buffered.is_empty() {
         turn.flush_buffer();
@@ -118,7 +118,6 @@ pub(in crate::decide) fn stamp_of(build_id: &str) -> Option<WorkerVersionStamp> 
 /// Writes the Started event of the task that now ends, and its Scheduled event if that was transient.
 /// Returns the task; afterwards nobody holds it.
 pub(super) fn write_started(turn: &mut Turn<'_>) -> Option<StartedTask> {
-    speculative::write(turn);
     let started = turn.volatile.started.take()?;
     let task = turn.execution.workflow_task.clone()?;
     if !task.written {

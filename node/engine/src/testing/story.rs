@@ -245,7 +245,8 @@ impl Story {
     fn owed(&self, execution: &Execution) -> Vec<String> {
         use crate::todo::Todo;
         let held = self.held_task(execution.workflow_id());
-        let mut owed: Vec<String> = crate::todo::tasks(execution, &Default::default(), self.now)
+        let nothing = crate::volatile::Volatile::default();
+        let mut owed: Vec<String> = crate::todo::tasks(execution, &nothing, self.now)
             .into_iter()
             .map(|todo| match todo {
                 Todo::WorkflowTask { queue, attempt, .. } => {

@@ -267,13 +267,6 @@ def unknown_protocol(t):
 
 
 @script
-def no_body(t):
-    """A message that says nothing."""
-    wrong(t, messages=[{**accept(), "body": None}])
-    t.terminate()
-
-
-@script
 def answered_before_it_is_accepted(t):
     """A response without an acceptance."""
     wrong(t, messages=[respond()]).join()

@@ -14,7 +14,7 @@ use everlog_proto::api::{
 
 use super::{
     fail::check_holder,
-    speculative::{is_forgettable, pending},
+    speculative::{self, is_forgettable, pending},
 };
 use crate::{
     decide::{
@@ -89,6 +89,7 @@ fn carry_out(
     request: &RespondWorkflowTaskCompletedRequest,
     namespaces: &Namespaces,
 ) -> Result<Outcome, BadCommand> {
+    speculative::write(turn, &request.identity);
     let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
     turn.holding = true;
     #[allow(deprecated, reason = "older workers still send these fields and expect to read them back")]

@@ -85,7 +85,7 @@ pub fn fail_started(
 
 /// Ends the current attempt without a completion. The next one is not scheduled here.
 pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTaskFailedEventAttributes>) {
-    speculative::write(turn);
+    speculative::write(turn, failed.as_ref().map_or("", |failed| &failed.identity));
     let Some(task) = turn.execution.workflow_task.clone() else { return };
     query::release(turn);
     let started = turn.volatile.started.clone();

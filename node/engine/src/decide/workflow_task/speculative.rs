@@ -57,6 +57,12 @@ pub fn schedule_for_updates(turn: &mut Turn<'_>) {
     turn.volatile.moved_to_normal = false;
 }
 
+/// Tells it from others, which may have the same ids.
+pub fn stamp(task: &WorkflowTask) -> u32 {
+    const NANOS_PER_MICRO: i64 = 1000;
+    (task.scheduled_time.0 / NANOS_PER_MICRO) as u32
+}
+
 /// When somebody must have taken it.
 pub fn taken_until(task: &WorkflowTask) -> Time {
     task.scheduled_time + task.sticky_timeout.unwrap_or(SCHEDULE_TO_START_TIMEOUT)
@@ -71,18 +77,21 @@ pub fn before_event(turn: &mut Turn<'_>, kind: EventType) {
     if is_close(kind) && turn.volatile.started.is_none() {
         turn.volatile.speculative = None;
     }
-    write(turn);
+    write(turn, "");
 }
 
-/// Writes that the task was scheduled.
-pub fn write(turn: &mut Turn<'_>) {
+/// Writes that the task was scheduled. Whoever made that necessary signs that it was started, if it was.
+pub(super) fn write(turn: &mut Turn<'_>, identity: &str) {
     let Some(task) = turn.volatile.speculative.take() else { return };
+    if let Some(started) = &mut turn.volatile.started {
+        started.identity = identity.to_owned();
+    }
     let attributes = scheduled(&turn.execution, &task);
     turn.event_at(task.scheduled_time, attributes);
 }
 
 /// The Scheduled event of the task, as it is or will be written.
-pub fn scheduled(execution: &Execution, task: &WorkflowTask) -> Attributes {
+pub(super) fn scheduled(execution: &Execution, task: &WorkflowTask) -> Attributes {
     let normal_name = execution.task_queue().to_owned();
     let task_queue = match task.sticky_timeout {
         Some(_) => TaskQueue { name: task.queue.clone(), kind: TaskQueueKind::Sticky as i32, normal_name },
@@ -99,7 +108,7 @@ pub fn scheduled(execution: &Execution, task: &WorkflowTask) -> Attributes {
 
 /// Whether the task came to nothing, so that it need not be written: the worker has rejected what it was given,
 /// and can go back to where it was before.
-pub fn is_forgettable(turn: &Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) -> bool {
+pub(super) fn is_forgettable(turn: &Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) -> bool {
     if turn.volatile.speculative.is_none()
         || !request.commands.is_empty()
         || request.force_create_new_workflow_task

@@ -17,7 +17,7 @@ use everlog_proto::api::{
         respond_workflow_task_completed_request::Capabilities,
     },
 };
-use prost::{Message as _, Name};
+use prost::Name;
 
 use super::{
     Story,
