@@ -9,7 +9,7 @@ use everlog_cluster_tests::{
     cluster::Cluster,
     unique::unique,
 };
-use prost::{Message as _, Name};
+use prost::Name;
 use temporalio_protos::temporal::api::{
     common::v1::WorkflowType,
     enums::v1::UpdateWorkflowExecutionLifecycleStage as Stage,

@@ -167,7 +167,7 @@ impl Story {
                 self.activity(verb, id, &words)
             }
             "query" => self.query(id, &words),
-            "update" | "poll-update" | "update-with-start" => self.update(verb, id, &words),
+            "send-update" | "poll-update" | "update-with-start" => self.update(verb, id, &words),
             "take-query" => self.take_query(id),
             "answer-query" => self.answer_query(id, &words),
             "wait" => {

@@ -14,12 +14,25 @@ fn it_is_accepted_and_completed_in_a_task_of_its_own() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         take   order
         finish order accept=change respond=change,ok
         poll-update order change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 4): Completed by event 9
+            poll-update order change: Completed by event 9
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionUpdateAccepted change
+            9 WorkflowExecutionUpdateCompleted change of 8
+        "#]],
     );
 }
 
@@ -30,12 +43,21 @@ fn a_rejection_leaves_nothing_behind() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         take   order
         finish order reject=change,no
         poll-update order change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            order: go back to 3
+            send-update order change (update 4): Completed failed: no
+            ! NotFound: update "change" not found
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+        "#]],
     );
 }
 
@@ -46,14 +68,29 @@ fn a_rejection_behind_a_command_is_written_unless_the_worker_goes_back() {
         start  order
         take   order
         finish order timer=t,60s
-        update order one
+        send-update order one
         take   order
         finish order reject=one,no goes-back
-        update order two
+        send-update order two
         take   order
         finish order reject=two,no
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings one
+            order: go back to 3
+            send-update order one (update 4): Completed failed: no
+            order: task brings two
+            send-update order two (update 7): Completed failed: no
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 TimerStarted t
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+            todo: wake in 60s
+        "#]],
     );
 }
 
@@ -64,12 +101,23 @@ fn a_signal_makes_its_task_an_ordinary_one() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         signal order paid
         take   order
         finish order reject=change,no
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 4): Completed failed: no
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowExecutionSignaled paid
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+        "#]],
     );
 }
 
@@ -80,12 +128,25 @@ fn a_signal_makes_the_task_that_is_held_an_ordinary_one() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         take   order
         signal order paid
         finish order reject=change,no
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 4): Completed failed: no
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionSignaled paid
+            9 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -95,17 +156,39 @@ fn one_that_comes_while_a_task_is_held_comes_with_the_next() {
         "
         start  order
         take   order
-        update order change
+        send-update order change
         finish order inline
         finish order reject=change,no inline
-        update order other
+        send-update order other
         take   order
-        update order third
+        send-update order third
         finish order accept=other respond=other
         take   order
         finish order accept=third respond=third
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            order: go back to 3
+            send-update order change (update 3): Completed failed: no
+            order: task brings other
+            send-update order other (update 6): Completed by event 9
+            order: task brings third
+            send-update order third (update 8): Completed by event 14
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionUpdateAccepted other
+            9 WorkflowExecutionUpdateCompleted other of 8
+            10 WorkflowTaskScheduled on q
+            11 WorkflowTaskStarted
+            12 WorkflowTaskCompleted
+            13 WorkflowExecutionUpdateAccepted third
+            14 WorkflowExecutionUpdateCompleted third of 13
+        "#]],
     );
 }
 
@@ -116,12 +199,27 @@ fn a_worker_that_needs_more_time_is_not_told_again() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         take   order
         finish order force inline
         finish order accept=change respond=change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 4): Completed by event 12
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowTaskScheduled on q
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+            11 WorkflowExecutionUpdateAccepted change
+            12 WorkflowExecutionUpdateCompleted change of 11
+        "#]],
     );
 }
 
@@ -130,11 +228,18 @@ fn an_unanswered_update_is_rejected() {
     check(
         "
         start  order
-        update order change
+        send-update order change
         take   order
         finish order
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 2): Completed failed: Workflow Update is rejected because it wasn't processed by worker. Probably, Workflow Update is not supported by the worker.
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+        "#]],
     );
 }
 
@@ -145,15 +250,29 @@ fn callers_wait_for_their_stage_or_for_twenty_seconds() {
         start  order
         take   order
         finish order
-        update order change stage=accepted
-        update order change
-        update order change stage=any
+        send-update order change stage=accepted
+        send-update order change
+        send-update order change stage=any
         take   order
         finish order accept=change
         wait   20s
         poll-update order change stage=accepted
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            send-update order change: Admitted
+            order: task brings change
+            send-update order change (update 4): Accepted
+            send-update order change (update 5): Accepted
+            poll-update order change: Accepted
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionUpdateAccepted change
+        "#]],
     );
 }
 
@@ -164,12 +283,26 @@ fn a_task_that_nobody_takes_is_written() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         wait   6s
         take   order
         finish order accept=change respond=change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            send-update order change (update 4): Completed by event 11
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskTimedOut ScheduleToStart
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 WorkflowExecutionUpdateAccepted change
+            11 WorkflowExecutionUpdateCompleted change of 10
+        "#]],
     );
 }
 
@@ -189,7 +322,22 @@ fn a_failed_task_brings_it_again_twice() {
         take      order
         finish    order
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            order: task brings change
+            query order change (update 4): ! WorkflowNotReady: Unable to perform workflow execution update due to Workflow Task in failed state.
+            ! WorkflowNotReady: Unable to perform workflow execution update due to Workflow Task in failed state.
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskFailed WorkflowWorkerUnhandledFailure "broken"
+            8 WorkflowTaskScheduled on q attempt 3
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+        "#]],
     );
 }
 
@@ -200,12 +348,25 @@ fn nonsense_fails_the_task_and_the_update() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         take   order
         finish order say=change
         poll-update order change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            ! InvalidArgument: BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID change/say
+            query order change (update 4): ! WorkflowNotReady: Unable to perform workflow execution update due to unexpected workflow task failure.
+            ! NotFound: update "change" not found
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskFailed BadUpdateWorkflowExecutionMessage "BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID change/say"
+            todo: workflow task on q attempt 2
+        "#]],
     );
 }
 
@@ -218,7 +379,15 @@ fn a_worker_may_know_more_than_the_server() {
         finish order accept=change,all respond=change
         poll-update order change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            poll-update order change: Completed by event 6
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionUpdateAccepted change
+            6 WorkflowExecutionUpdateCompleted change of 5
+        "#]],
     );
 }
 
@@ -227,14 +396,26 @@ fn an_end_fails_what_was_accepted_and_aborts_the_rest() {
     check(
         "
         start  order
-        update order one
+        send-update order one
         take   order
-        update order two
+        send-update order two
         finish order accept=one complete=ok
         poll-update order one
-        update order three
+        send-update order three
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings one
+            send-update order one (update 2): Completed failed: Workflow Update failed because the Workflow completed before the Update completed.
+            query order two (update 4): ! UpdateAborted
+            poll-update order one: Completed failed: Workflow Update failed because the Workflow completed before the Update completed.
+            ! NotFound: workflow execution already completed
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionUpdateAccepted one
+            6 WorkflowExecutionCompleted
+        "#]],
     );
 }
 
@@ -243,11 +424,23 @@ fn what_an_old_run_has_not_accepted_may_be_tried_again() {
     check(
         "
         start  order
-        update order change
+        send-update order change
         take   order
         finish order again
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            query order change (update 2): ! BusyWorkflow: workflow operation can not be applied because workflow is closing
+            -- order
+            1 WorkflowExecutionStarted continued
+            todo: wake in 1s
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionContinuedAsNew
+        "#]],
     );
 }
 
@@ -258,10 +451,17 @@ fn a_termination_does_not_write_a_task_that_nobody_had() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         terminate order
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            query order change (update 4): ! UpdateAborted
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionTerminated ""
+        "#]],
     );
 }
 
@@ -277,7 +477,23 @@ fn an_update_starts_its_workflow() {
         take   order
         finish order reject=two,no complete=ok
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings one
+            send-update order one (update-with-start 1): Completed by event 6, started anew
+            update-with-start order one: Completed by event 6, not started anew
+            order: task brings two
+            send-update order two (update-with-start 5): Completed failed: no, not started anew
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionUpdateAccepted one
+            6 WorkflowExecutionUpdateCompleted one of 5
+            7 WorkflowTaskScheduled on q
+            8 WorkflowTaskStarted
+            9 WorkflowTaskCompleted
+            10 WorkflowExecutionCompleted
+        "#]],
     );
 }
 
@@ -287,18 +503,39 @@ fn ten_may_be_under_way() {
     check_with(
         "
         start  order
-        update order one
-        update order two
-        update order three
+        send-update order one
+        send-update order two
+        send-update order three
         take   order
         finish order accept=one respond=one accept=two
-        update order three
+        send-update order three
         take   order
         finish order accept=three respond=three respond=two
-        update order four
+        send-update order four
         ",
         limits,
-        expect![[r#""#]],
+        expect![[r#"
+            ! TooManyUpdates("limit on number of concurrent in-flight updates has been reached (2)")
+            order: task brings one, two
+            send-update order one (update 2): Completed by event 6
+            order: task brings three
+            send-update order three (update 7): Completed by event 12
+            send-update order two (update 3): Completed by event 13
+            ! FailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (3). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process")
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionUpdateAccepted one
+            6 WorkflowExecutionUpdateCompleted one of 5
+            7 WorkflowExecutionUpdateAccepted two
+            8 WorkflowTaskScheduled on q
+            9 WorkflowTaskStarted
+            10 WorkflowTaskCompleted
+            11 WorkflowExecutionUpdateAccepted three
+            12 WorkflowExecutionUpdateCompleted three of 11
+            13 WorkflowExecutionUpdateCompleted two of 7
+        "#]],
     );
 }
 
@@ -308,12 +545,17 @@ fn twenty_megabytes_may_be_under_way() {
     check_with(
         "
         start  order
-        update order one size=500
-        update order two size=500
-        update order three size=200
+        send-update order one size=500
+        send-update order two size=500
+        send-update order three size=200
         ",
         limits,
-        expect![[r#""#]],
+        expect![[r#"
+            ! TooManyUpdates("limit on total payload size of in-flight updates has been reached (1000 bytes)")
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
     );
 }
 
@@ -324,13 +566,25 @@ fn an_update_outlives_its_leader_once_it_has_waited() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         wait   200ms
         new-leader
         take   order
         finish order accept=change respond=change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            query order change (update 4): ! Unavailable("the leader of this workflow's shard is changing, please retry")
+            order: task brings change
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionUpdateAccepted change
+            9 WorkflowExecutionUpdateCompleted change of 8
+        "#]],
     );
 }
 
@@ -340,13 +594,23 @@ fn an_update_outlives_its_leader_once_anything_is_written() {
         "
         start  order
         take   order
-        update order change
+        send-update order change
         signal order paid
         new-leader
         take   order
         finish order accept=change respond=change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            query order change (update 3): ! Unavailable("the leader of this workflow's shard is changing, please retry")
+            order: task brings change
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionSignaled paid
+            4 WorkflowTaskStarted
+            5 WorkflowTaskCompleted
+            6 WorkflowExecutionUpdateAccepted change
+            7 WorkflowExecutionUpdateCompleted change of 6
+        "#]],
     );
 }
 
@@ -357,14 +621,23 @@ fn an_update_that_was_rejected_does_not_come_back() {
         start  order
         take   order
         finish order
-        update order change
+        send-update order change
         wait   200ms
         take   order
         finish order reject=change,no
         new-leader
         poll-update order change
         ",
-        expect![[r#""#]],
+        expect![[r#"
+            order: task brings change
+            order: go back to 3
+            send-update order change (update 4): Completed failed: no
+            ! NotFound: update "change" not found
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+        "#]],
     );
 }
 

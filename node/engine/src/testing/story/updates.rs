@@ -1,9 +1,9 @@
 //! Verbs of updates, and what workers say about them.
 //!
 //! ```text
-//! update order change stage=accepted
-//! take   order
-//! finish order accept=change respond=change,done
+//! send-update order change stage=accepted
+//! take        order
+//! finish      order accept=change respond=change,done
 //! ```
 
 use everlog_proto::api::{
@@ -48,7 +48,7 @@ impl Story {
             ..Default::default()
         });
         let request = match verb {
-            "update" => Request::Update { request: update, timeout_ms: TIMEOUT_MS },
+            "send-update" => Request::Update { request: update, timeout_ms: TIMEOUT_MS },
             "poll-update" => {
                 Request::PollUpdate { run_id: String::new(), update_id, stage, timeout_ms: TIMEOUT_MS }
             }
