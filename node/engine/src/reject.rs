@@ -4,7 +4,7 @@
 use everlog_proto::api::{enums::v1::WorkflowExecutionStatus, failure::v1::Failure};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Proto;
+use crate::{codec::Proto, standalone::Kind};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reject {
@@ -49,6 +49,12 @@ pub enum Reject {
     UpdateRefused {
         reject: Box<Reject>,
         started: bool,
+    },
+    /// The id is taken by something that runs, or has run, on its own.
+    StandaloneAlreadyStarted {
+        kind: Kind,
+        start_request_id: String,
+        run_id: String,
     },
 }
 

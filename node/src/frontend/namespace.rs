@@ -215,6 +215,9 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
                 async_update: true,
                 worker_heartbeats: true,
                 poller_autoscaling: true,
+                standalone_activities: true,
+                standalone_activity_start_delay: true,
+                standalone_activity_operator_commands: true,
                 ..Capabilities::default()
             }),
             limits: Some(ShownLimits {

@@ -3,14 +3,15 @@
 //! Clients decide by the detail, which travels as a `google.rpc.Status` in `grpc-status-details-bin`.
 //! This is the only place that knows the codes; the engine knows only the reasons.
 
-use everlog_engine::{codec::Proto, reject::Reject};
+use everlog_engine::{codec::Proto, reject::Reject, standalone::Kind};
 use everlog_proto::{
     api::{
         enums::v1::{NamespaceState, ResourceExhaustedCause, ResourceExhaustedScope},
         errordetails::v1::{
-            ClientVersionNotSupportedFailure, MultiOperationExecutionFailure, NamespaceAlreadyExistsFailure,
-            NamespaceInvalidStateFailure, NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure,
-            QueryFailedFailure, ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
+            ActivityExecutionAlreadyStartedFailure, ClientVersionNotSupportedFailure,
+            MultiOperationExecutionFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
+            NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure,
+            ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
             WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
             multi_operation_execution_failure::OperationStatus,
         },
@@ -67,6 +68,13 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::UpdateRefused { reject, started } => {
             let start = if started { Operation::Done } else { Operation::Aborted };
             operations([start, Operation::Refused(of_reject(*reject))])
+        }
+        Reject::StandaloneAlreadyStarted { kind, start_request_id, run_id } => {
+            let message = format!("{} execution already started", kind.noun());
+            let detail = match kind {
+                Kind::Activity => ActivityExecutionAlreadyStartedFailure { start_request_id, run_id },
+            };
+            detailed(Code::AlreadyExists, message, &detail)
         }
     }
 }
@@ -283,6 +291,15 @@ mod tests {
                 Reject::UpdateRefused { reject: Box::new(Reject::UpdateAborted), started: false },
                 Code::NotFound,
                 Some("MultiOperationExecutionFailure"),
+            ),
+            (
+                Reject::StandaloneAlreadyStarted {
+                    kind: Kind::Activity,
+                    start_request_id: text(),
+                    run_id: text(),
+                },
+                Code::AlreadyExists,
+                Some("ActivityExecutionAlreadyStartedFailure"),
             ),
         ];
         for (reject, code, name) in cases {
