@@ -27,10 +27,11 @@ use everlog_proto::{
     api::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
+        taskqueue::v1::TaskQueueConfig,
         worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-            PollActivityTaskQueueResponse,
+            PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
         },
     },
     prost::Message,
@@ -330,6 +331,14 @@ impl Backend for Fake {
 
     async fn shutdown_worker(&self, _worker: WorkerShutdown) -> Result<(), CallError> {
         Ok(())
+    }
+
+    async fn configure_task_queue(
+        &self,
+        _namespace_id: &str,
+        _request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        Ok(TaskQueueConfig::default())
     }
 
     async fn describe_task_queue(

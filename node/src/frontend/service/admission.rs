@@ -210,6 +210,7 @@ requests! {
     DeleteActivityExecutionRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
+    UpdateTaskQueueConfigRequest {}
     ShutdownWorkerRequest {}
     RecordWorkerHeartbeatRequest {}
     ListWorkersRequest {}
