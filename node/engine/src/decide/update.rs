@@ -116,7 +116,8 @@ fn check_total(turn: &Turn<'_>) -> Result<(), Reject> {
         return Err(Reject::FailedPrecondition(format!(
             "The limit on the total number of distinct updates in this workflow has been reached ({most}). \
              Make sure any duplicate updates share an Update ID so the server can deduplicate them, and \
-             consider rejecting updates that you aren't going to process"
+             consider rejecting updates that you aren't going to process. You can also Continue-as-New to avoid \
+             this; we recommend you check Continue-as-New Suggested in your Workflow."
         )));
     }
     Ok(())
