@@ -519,7 +519,7 @@ fn ten_may_be_under_way() {
             order: task brings three
             update order three (send-update 7): Completed by event 12
             update order two (send-update 3): Completed by event 13
-            ! FailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (3). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process")
+            ! FailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (3). Make sure any duplicate updates share an Update ID so the server can deduplicate them, and consider rejecting updates that you aren't going to process. You can also Continue-as-New to avoid this; we recommend you check Continue-as-New Suggested in your Workflow.")
             1 WorkflowExecutionStarted
             2 WorkflowTaskScheduled on q
             3 WorkflowTaskStarted
