@@ -68,6 +68,8 @@ pub(super) struct Fake {
     pub(super) places: Mutex<VecDeque<Place>>,
     pub(super) answers: Box<Answers>,
     pub(super) asked: Mutex<Vec<Asked>>,
+    /// The same of what runs on its own.
+    pub(super) asked_alone: Mutex<Vec<StandaloneRequest>>,
     /// Answers to forwarded calls, in turn.
     pub(super) forwards: Mutex<VecDeque<Result<Bytes, Status>>>,
     pub(super) forwarded: Mutex<Vec<(u64, &'static str, Bytes, MetadataMap)>>,
@@ -91,6 +93,7 @@ impl Default for Fake {
             places: Mutex::new([Place::Here(1)].into()),
             answers: Box::new(|request| Ok(done(request))),
             asked: Mutex::default(),
+            asked_alone: Mutex::default(),
             forwards: Mutex::default(),
             forwarded: Mutex::default(),
             hangs: false,
@@ -152,11 +155,16 @@ pub(super) fn held(events: i64, attempt: i32) -> StateReply {
         ..StartedTask::default()
     };
     let execution = Execution { workflow_task: Some(task), ..run(events, WorkflowExecutionStatus::Running) };
-    StateReply { execution: Arc::new(execution), started: Some(started), is_current: true }
+    StateReply { execution: Arc::new(execution), started: Some(started), speculative: None, is_current: true }
 }
 
 pub(super) fn state(execution: Execution) -> Reply {
-    Reply::State(StateReply { execution: Arc::new(execution), started: None, is_current: true })
+    Reply::State(StateReply {
+        execution: Arc::new(execution),
+        started: None,
+        speculative: None,
+        is_current: true,
+    })
 }
 
 impl Fake {
@@ -179,7 +187,7 @@ impl Fake {
 /// The frontend of a fake node, and a client of it.
 pub(super) struct Server {
     pub(super) fake: Arc<Fake>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     headers: HashMap<&'static str, String>,
     node: bool,
 }
@@ -377,10 +385,11 @@ impl Backend for Fake {
         &self,
         _shard: u64,
         _key: StandaloneKey,
-        _request: StandaloneRequest,
+        request: StandaloneRequest,
         _deadline: Instant,
     ) -> Result<Reply, CallError> {
-        Err(CallError::NotHere)
+        self.asked_alone.lock().unwrap().push(request);
+        Ok(Reply::Done)
     }
 
     async fn list_activities(
