@@ -11,7 +11,7 @@ use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
     describe, history, namespace, off, operator, poll, query, reset, schedule, start, system, task_queue,
-    visibility, wire, worker, workflow, workflow_task,
+    update, update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -74,6 +74,9 @@ methods! {
         "UpdateWorkflowExecutionOptions" => scoped reset::update_options,
         "QueryWorkflow" => scoped query::query,
         "RespondQueryTaskCompleted" => scoped query::respond,
+        "UpdateWorkflowExecution" => scoped update::update,
+        "PollWorkflowExecutionUpdate" => scoped update::poll,
+        "ExecuteMultiOperation" => scoped update_with_start::execute,
         "DescribeWorkflowExecution" => scoped describe::describe,
         "GetWorkflowExecutionHistory" => scoped history::forward,
         "GetWorkflowExecutionHistoryReverse" => scoped history::reverse,

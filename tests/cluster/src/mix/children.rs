@@ -21,7 +21,7 @@ use super::{
     steps,
 };
 use crate::{
-    api::{NAMESPACE, duration, number, payloads},
+    api::{duration, number, payloads},
     program::{Program, command, complete},
     unique::Chance,
 };
@@ -85,7 +85,6 @@ fn start(told: &Told<'_>, number: usize, program: &str) -> Command {
         CommandType::StartChildWorkflowExecution,
         CommandAttributes::StartChildWorkflowExecutionCommandAttributes(
             StartChildWorkflowExecutionCommandAttributes {
-                namespace: NAMESPACE.into(),
                 workflow_id: child_id(told.workflow_id, number),
                 workflow_type: Some(WorkflowType { name: steps::TYPE.into() }),
                 task_queue: Some(queue()),

@@ -17,7 +17,7 @@ use super::{
     feature::{Expected, Feature, Told},
 };
 use crate::{
-    api::{NAMESPACE, execution, payloads},
+    api::{execution, payloads},
     program::{command, complete, signal_value},
     unique::Chance,
 };
@@ -92,7 +92,6 @@ fn signal(workflow_id: &str, value: u64) -> Command {
         CommandType::SignalExternalWorkflowExecution,
         CommandAttributes::SignalExternalWorkflowExecutionCommandAttributes(
             SignalExternalWorkflowExecutionCommandAttributes {
-                namespace: NAMESPACE.into(),
                 execution: Some(execution(workflow_id, "")),
                 signal_name: "number".into(),
                 input: Some(payloads(&value.to_string())),
