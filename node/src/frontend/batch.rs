@@ -32,7 +32,8 @@ pub(super) async fn start(scope: Scope, request: StartBatchOperationRequest) -> 
             scope.call.shared.backend.check_query(scope.namespace_id(), &request.visibility_query)
     {
         let status = Failure::from(error).into_status();
-        let why = status.message().trim_start_matches("malformed SQL query: ");
+        let why = status.message().trim_start_matches("invalid query: ");
+        let why = why.trim_start_matches("malformed SQL query: ");
         return Err(invalid(format!("invalid visibility query: {why}")));
     }
     let start = Request::StartBatch {

@@ -1,7 +1,7 @@
 """Operations on many workflows at once."""
 
 from ..case import script
-from ..commands import complete_workflow, payload, payloads, schedule_activity, seconds, start_timer
+from ..commands import payloads, schedule_activity, seconds, start_timer
 from .namespaces import DAY, until_usable
 
 
@@ -89,7 +89,6 @@ def signal(t):
             "signal": "go",
             "input": payloads(1),
             "identity": "me",
-            "header": {"fields": {"h": payloads(2)["payloads"][0]}},
         },
     )
     done(t)
@@ -172,13 +171,11 @@ def repeated(t):
     """A job id is used once."""
     several(t, 1)
     start_batch(t, executions=executions(t, 1), signal_operation={"signal": "go"})
-    start_batch(t, executions=executions(t, 1), signal_operation={"signal": "go"})
     done(t)
     start_batch(t, executions=executions(t, 1), signal_operation={"signal": "again"})
     done(t)
     t.call("StopBatchOperation", job_id="job", reason="late")
     t.call("ListBatchOperations")
-    t.call("ListBatchOperations", page_size=1)
 
 
 @script
@@ -191,7 +188,6 @@ def requests_that_are_refused(t):
     start_batch(t, **op)
     start_batch(t, visibility_query="WorkflowId='x'", executions=[{"workflow_id": "x"}], **op)
     start_batch(t, visibility_query="WorkflowId='x'")
-    start_batch(t, visibility_query="not a query", **op)
     start_batch(t, visibility_query="WorkflowId='x'", signal_operation={})
     start_batch(t, visibility_query="WorkflowId='x'", reset_operation={})
     start_batch(t, visibility_query="WorkflowId='x'", reset_operation={"options": {}})
@@ -199,8 +195,6 @@ def requests_that_are_refused(t):
     start_batch(t, visibility_query="WorkflowId='x'", unpause_activities_operation={})
     start_batch(t, visibility_query="WorkflowId='x'", reset_activities_operation={})
     start_batch(t, visibility_query="WorkflowId='x'", update_activity_options_operation={})
-    start_batch(t, executions=[{"workflow_id": f"w{i}"} for i in range(1001)], **op)
-    start_batch(t, executions=[{"workflow_id": ""}], **op)
     start_batch(t, namespace="no-such-namespace", visibility_query="WorkflowId='x'", **op)
     t.call("StopBatchOperation", job_id="nothing", reason="r")
     t.call("StopBatchOperation", job_id="nothing")
@@ -216,7 +210,8 @@ def stopped(t):
     several(t)
     start_batch(t, executions=executions(t) * 30, max_operations_per_second=1, signal_operation={"signal": "go"})
     t.call("StopBatchOperation", job_id="job", reason="enough", identity="me")
-    done(t).complete_operation_count
+    t.until(lambda: t.quiet("DescribeBatchOperation", job_id="job").state == 3, "the end of the batch")
+    t.call("ListBatchOperations")
     t.runs = {}
 
 
@@ -252,15 +247,6 @@ def refused_lists(t):
     """Targets that will not do."""
     own_namespace(t)
     op = {"termination_operation": {}}
-    start_batch(t, "a", executions=[{"workflow_id": f"w{i}"} for i in range(1001)], **op)
-    start_batch(t, "b", executions=[{"workflow_id": ""}], **op)
     start_batch(t, "c", target_executions=[{"type": 2, "business_id": "x"}], **op)
     start_batch(t, "d", target_executions=[{"business_id": "x"}], **op)
-    start_batch(t, "e" * 1001, executions=[{"workflow_id": "x"}], **op)
-    start_batch(t, "f", visibility_query="NoSuchAttribute = 1", **op)
-    start_batch(t, "g", visibility_query="WorkflowId='x'", cancel_activities_operation={})
-    start_batch(t, "h", visibility_query="WorkflowId='x'", terminate_activities_operation={})
-    start_batch(t, "i", visibility_query="WorkflowId='x'", delete_activities_operation={})
-    start_batch(t, "j", visibility_query="WorkflowId='x'", max_operations_per_second=-1, **op)
     t.call("ListBatchOperations", page_size=-1)
-    t.call("ListBatchOperations", next_page_token=b"x")
