@@ -16,7 +16,7 @@ use everlog_engine::{
         request::{ScheduleReply, ScheduleRequest},
     },
     time::Time,
-    visibility::{Counts, Row},
+    visibility::{PageToken, Row},
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
@@ -85,6 +85,31 @@ impl NodeBackend {
             Polled::Empty => Ok(None),
             Polled::Refused => Err(Reject::Overloaded("too many polls wait at this node".into()).into()),
         }
+    }
+}
+
+impl NodeBackend {
+    /// The rows of a page, and where the next one begins if there is more.
+    async fn page(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+        of: Listed,
+    ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
+        let after = PageToken::decode(token)?.map(|token| token.after).unwrap_or_default();
+        // One more than the page has tells whether it is the last.
+        let (namespace_id, query) = (namespace_id.to_owned(), query.to_owned());
+        let query = ListQuery { namespace_id, query, after, most: page_size + 1, of };
+        let mut listed = list::of_cluster(&self.router, query).await?;
+        if listed.rows.len() > page_size {
+            listed.rows.truncate(page_size);
+            listed.read_to = listed.rows.last().map(|found| found.sort_key.clone());
+        }
+        let next = listed.read_to.map(|after| PageToken { after }.encode()).unwrap_or_default();
+        let rows: Result<Vec<Row>, _> = listed.rows.iter().map(|found| Row::decode(&found.row)).collect();
+        Ok((rows.map_err(|error| Reject::Internal(error.to_string()))?, next))
     }
 }
 
@@ -219,20 +244,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<WorkflowPage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Workflows,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let executions =
-            rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
+        let (rows, next_page_token) =
+            self.page(namespace_id, query, page_size, token, Listed::Workflows).await?;
+        let executions = rows.iter().map(Row::info).collect();
         Ok(WorkflowPage { executions, next_page_token })
     }
 
@@ -248,14 +262,7 @@ impl Backend for NodeBackend {
             most: usize::MAX,
             of: Listed::Workflows,
         };
-        let filter = list::parse(&self.router, &query)?;
-        let mut counts = Counts::default();
-        for row in list::of_cluster(&self.router, query).await? {
-            if let Ok(row) = Row::decode(&row.row) {
-                counts.add(&filter, &row);
-            }
-        }
-        Ok(counts.response())
+        Ok(list::count_of_cluster(&self.router, query).await?.response())
     }
 
     async fn list_schedules(
@@ -265,20 +272,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<SchedulePage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Schedules,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
-        Ok(SchedulePage { schedules: rows.map(|row| schedule::list::entry(&row)).collect(), next_page_token })
+        let (rows, next_page_token) =
+            self.page(namespace_id, query, page_size, token, Listed::Schedules).await?;
+        Ok(SchedulePage { schedules: rows.iter().map(schedule::list::entry).collect(), next_page_token })
     }
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError> {
@@ -289,7 +285,7 @@ impl Backend for NodeBackend {
             most: usize::MAX,
             of: Listed::Schedules,
         };
-        Ok(list::of_cluster(&self.router, query).await?.len() as i64)
+        Ok(list::count_of_cluster(&self.router, query).await?.total)
     }
 
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {

@@ -18,6 +18,7 @@ use everlog_engine::{
     schedule::ask::{Ask, Asked},
     shard::OfferedTask,
     time::Time,
+    visibility::{Counts, Part},
     worker,
 };
 use everlog_proto::api::{
@@ -26,10 +27,7 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    list::{ListQuery, ListedRow},
-    workers::WorkersAsked,
-};
+use crate::{list::ListQuery, workers::WorkersAsked};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -66,7 +64,7 @@ pub enum Internal {
         queue: WireQueue,
         worker_instance_key: String,
     },
-    /// One shard's part of a list or a count.
+    /// One shard's part of a list.
     List {
         shard: u16,
         query: ListQuery,
@@ -84,6 +82,11 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    /// One shard's part of a count.
+    Count {
+        shard: u16,
+        query: ListQuery,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,13 +95,17 @@ pub enum InternalReply {
     /// The task is no longer owed.
     Gone,
     Task(WireHandedOut),
-    Rows(Vec<ListedRow>),
+    Rows(Part),
     Cluster(cluster::Reply),
     Index(u64),
     Asked(Asked),
     Message(Outcome),
     Reject(Reject),
     Workers(worker::Part),
+    Counted {
+        counts: Counts,
+        read_to: Option<Vec<u8>>,
+    },
 }
 
 /// A task on its way to a worker.

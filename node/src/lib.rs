@@ -19,6 +19,7 @@ pub mod history;
 pub mod internal;
 pub mod list;
 pub mod machine;
+pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod peer;

@@ -351,7 +351,7 @@ fn overlay(moving: &Moving) -> Cow<'_, Overlay> {
 
 /// One row at a time: all of them encoded at once would be a second overlay.
 fn encoded(rows: &Overlay) -> impl Iterator<Item = Row> {
-    rows.iter().map(|(key, value)| (keys::user(key), value.as_ref().map(Value::to_bytes)))
+    rows.iter().map(|(key, write)| (keys::user(key), write.value.as_ref().map(Value::to_bytes)))
 }
 
 /// Writes what the journal holds, and makes it durable. It is always read back from the file, so that what a
