@@ -16,7 +16,10 @@ use everlog_engine::{
     shard::{Offer, OfferedTask},
     time::Time,
 };
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     clock::Clock,
@@ -225,17 +228,24 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        // An alarm that rings too early costs less than one that is set again for every message.
+        let alarm = tokio::time::sleep(IDLE_WAKE);
+        tokio::pin!(alarm);
         loop {
             let wake = match self.queues.wake_at() {
                 Time::NEVER => IDLE_WAKE,
                 at => at.since(self.clock.time()).min(IDLE_WAKE),
             };
+            let wake = Instant::now() + wake;
+            if wake < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 message = inbox.recv() => match message {
                     Some(message) => self.handle(message),
                     None => return,
                 },
-                () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
+                () = &mut alarm => self.queues.expire(self.clock.time()),
             }
             while let Ok(message) = inbox.try_recv() {
                 self.handle(message);

@@ -96,6 +96,10 @@ pub trait OrderedTable: Send + Sync + 'static {
     /// Puts and removes rows, in order. Readers may see some of them before others.
     fn write(&self, rows: &[Row]) -> Result<(), Error>;
     fn flush(&self) -> Result<(), Error>;
+    /// Little will happen for a while: memory that is not needed may go.
+    fn rest(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// Rows in memory.
