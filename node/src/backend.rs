@@ -15,8 +15,9 @@ use everlog_engine::{
         self, ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{self, StandaloneKey, request::StandaloneRequest},
     time::Time,
-    visibility::{PageToken, Row},
+    visibility::{Counts, PageToken, Row},
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
@@ -35,8 +36,8 @@ use tonic::{Status, metadata::MetadataMap};
 use crate::{
     cluster,
     frontend::backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, SchedulePage,
-        SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -63,6 +64,8 @@ impl NodeBackend {
             request_id: poll.request_id,
             deadline: Some(self.node.clock.time() + patience),
             max_tasks_per_second: poll.tasks_per_second_max,
+            sdk_name: poll.sdk_name,
+            sdk_version: poll.sdk_version,
             version_capabilities: (!poll.build_id.is_empty()).then(|| WorkerVersionCapabilities {
                 build_id: poll.build_id,
                 ..WorkerVersionCapabilities::default()
@@ -89,14 +92,14 @@ impl NodeBackend {
 }
 
 impl NodeBackend {
-    /// The rows of a page, and where the next one begins if there is more.
-    async fn page(
+    /// A page of a list, and the token of the next one if there is one.
+    async fn page_of(
         &self,
+        of: Listed,
         namespace_id: &str,
         query: &str,
         page_size: usize,
         token: &[u8],
-        of: Listed,
     ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
         let after = PageToken::decode(token)?.map(|token| token.after).unwrap_or_default();
         // One more than the page has tells whether it is the last.
@@ -110,6 +113,17 @@ impl NodeBackend {
         let next = listed.read_to.map(|after| PageToken { after }.encode()).unwrap_or_default();
         let rows: Result<Vec<Row>, _> = listed.rows.iter().map(|found| Row::decode(&found.row)).collect();
         Ok((rows.map_err(|error| Reject::Internal(error.to_string()))?, next))
+    }
+
+    async fn counted(&self, of: Listed, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: usize::MAX,
+            of,
+        };
+        Ok(list::count_of_cluster(&self.router, query).await?)
     }
 }
 
@@ -158,6 +172,20 @@ impl Backend for NodeBackend {
             Ok(Ok(reply)) => ScheduleReply::of(reply)
                 .ok_or_else(|| Reject::Internal("unexpected answer of a schedule".to_owned()).into()),
             Ok(Err(reject)) => Err(reject.into()),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+
+    async fn call_standalone(
+        &self,
+        shard: u64,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_standalone(key, request)).await {
+            Ok(answer) => answer.map_err(CallError::from),
             Err(_) => Err(CallError::Lost),
         }
     }
@@ -245,9 +273,8 @@ impl Backend for NodeBackend {
         token: &[u8],
     ) -> Result<WorkflowPage, CallError> {
         let (rows, next_page_token) =
-            self.page(namespace_id, query, page_size, token, Listed::Workflows).await?;
-        let executions = rows.iter().map(Row::info).collect();
-        Ok(WorkflowPage { executions, next_page_token })
+            self.page_of(Listed::Workflows, namespace_id, query, page_size, token).await?;
+        Ok(WorkflowPage { executions: rows.iter().map(Row::info).collect(), next_page_token })
     }
 
     async fn count(
@@ -255,14 +282,7 @@ impl Backend for NodeBackend {
         namespace_id: &str,
         query: &str,
     ) -> Result<CountWorkflowExecutionsResponse, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: Vec::new(),
-            most: usize::MAX,
-            of: Listed::Workflows,
-        };
-        Ok(list::count_of_cluster(&self.router, query).await?.response())
+        Ok(self.counted(Listed::Workflows, namespace_id, query).await?.response())
     }
 
     async fn list_schedules(
@@ -273,7 +293,7 @@ impl Backend for NodeBackend {
         token: &[u8],
     ) -> Result<SchedulePage, CallError> {
         let (rows, next_page_token) =
-            self.page(namespace_id, query, page_size, token, Listed::Schedules).await?;
+            self.page_of(Listed::Schedules, namespace_id, query, page_size, token).await?;
         Ok(SchedulePage { schedules: rows.iter().map(schedule::list::entry).collect(), next_page_token })
     }
 
@@ -286,6 +306,23 @@ impl Backend for NodeBackend {
             of: Listed::Schedules,
         };
         Ok(list::count_of_cluster(&self.router, query).await?.total)
+    }
+
+    async fn list_activities(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<ActivityPage, CallError> {
+        let (rows, next_page_token) =
+            self.page_of(Listed::Activities, namespace_id, query, page_size, token).await?;
+        let executions = rows.iter().map(standalone::list::activity_entry).collect();
+        Ok(ActivityPage { executions, next_page_token })
+    }
+
+    async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        self.counted(Listed::Activities, namespace_id, query).await
     }
 
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {

@@ -19,6 +19,7 @@ pub mod version;
 pub mod wire;
 
 mod activity;
+mod activity_execution;
 mod activity_operations;
 mod describe;
 mod events;
@@ -30,6 +31,7 @@ mod poll;
 mod query;
 mod schedule;
 mod search_attributes;
+mod standalone;
 mod start;
 mod system;
 mod task_queue;

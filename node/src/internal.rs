@@ -17,6 +17,7 @@ use everlog_engine::{
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     schedule::ask::{Ask, Asked},
     shard::OfferedTask,
+    standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
     visibility::{Counts, Part},
     worker,
@@ -82,6 +83,10 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    TakeStandaloneActivity {
+        key: StandaloneKey,
+        take: TakeStandaloneActivity,
+    },
     /// One shard's part of a count.
     Count {
         shard: u16,
@@ -177,6 +182,7 @@ pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
+    StandaloneActivity { attempt: i32, stamp: u32 },
 }
 
 impl Internal {
@@ -197,6 +203,9 @@ impl Internal {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+            OfferedTask::StandaloneActivity { attempt, stamp } => {
+                WireOffered::StandaloneActivity { attempt, stamp }
+            }
         };
         let task = WireTask {
             run: task.key.run.clone(),
@@ -263,6 +272,9 @@ impl WireTask {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+            WireOffered::StandaloneActivity { attempt, stamp } => {
+                OfferedTask::StandaloneActivity { attempt, stamp }
+            }
         };
         Task {
             key: TaskKey { run: self.run, task },

@@ -11,11 +11,12 @@ use std::{
 };
 
 use everlog_engine::{
+    codec::CodecError,
     key::SLOTS_PER_BLOCK,
     reject::Reject,
-    rows::end_of,
     schedule,
-    visibility::{Counts, Filter, Found, Part, Row, Rows, Search, Stored, merge},
+    standalone::{self, Kind as StandaloneKind},
+    visibility::{Counts, Filter, Part, Rows, Search, Stored, Subject, merge},
 };
 use everlog_raft_store::Tables;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,7 @@ pub struct ListQuery {
 pub enum Listed {
     Workflows,
     Schedules,
+    Activities,
 }
 
 /// Tables as lists read them, counting what they read.
@@ -74,17 +76,10 @@ impl Stored for Counted<'_> {
 
 /// The first rows of a shard that pass the filter, in list order.
 pub async fn of_shard(router: &Router, shard: u16, query: &ListQuery) -> Result<Part, Reject> {
-    let most = query.most;
-    let of = query.of;
-    in_shard(router, shard, query, move |search, tables| match of {
-        Listed::Workflows => search.list(tables, most).map_err(unreadable),
-        Listed::Schedules => {
-            let mut rows = schedules(search, tables)?;
-            let is_cut = rows.len() > most;
-            rows.truncate(most);
-            let read_to = rows.last().filter(|_| is_cut).map(|found| found.sort_key.clone());
-            Ok(Part { rows, read_to })
-        }
+    let (most, of) = (query.most, query.of);
+    in_shard(router, shard, query, move |search, tables| match starts(&search, of) {
+        None => search.list(tables, most),
+        Some(starts) => search.list_at(tables, starts, most),
     })
     .await
 }
@@ -96,14 +91,24 @@ pub async fn count_of_shard(
     query: &ListQuery,
 ) -> Result<(Counts, Option<Vec<u8>>), Reject> {
     let of = query.of;
-    in_shard(router, shard, query, move |search, tables| match of {
-        Listed::Workflows => search.count(tables).map_err(unreadable),
-        Listed::Schedules => {
-            let total = schedules(search, tables)?.len() as i64;
-            Ok((Counts { total, ..Counts::default() }, None))
-        }
+    in_shard(router, shard, query, move |search, tables| match starts(&search, of) {
+        None => search.count(tables),
+        Some(starts) => search.count_at(tables, starts),
     })
     .await
+}
+
+/// Behind what the rows of a list lie that has no index.
+fn starts(search: &Search<'_>, of: Listed) -> Option<Vec<Vec<u8>>> {
+    let namespace_id = search.namespace_id;
+    let start = |block: &u16| match of {
+        Listed::Workflows => None,
+        Listed::Schedules => Some(schedule::rows::list_start(*block, namespace_id)),
+        Listed::Activities => {
+            Some(standalone::rows::list_start(*block, StandaloneKind::Activity, namespace_id))
+        }
+    };
+    search.blocks.iter().map(start).collect()
 }
 
 /// Reads rows of a shard, once its leader is known to lead, where it is no harm to wait for the disk.
@@ -111,7 +116,7 @@ async fn in_shard<T: Send + 'static>(
     router: &Router,
     shard: u16,
     query: &ListQuery,
-    read: impl FnOnce(Search<'_>, &Counted<'_>) -> Result<T, Reject> + Send + 'static,
+    read: impl FnOnce(Search<'_>, &Counted<'_>) -> Result<T, CodecError> + Send + 'static,
 ) -> Result<T, Reject> {
     let group = router.groups().get(u64::from(shard)).map_err(|_| no_leader())?;
     group.read_index().await.map_err(|_| no_leader())?;
@@ -132,26 +137,8 @@ async fn in_shard<T: Send + 'static>(
         metrics.list_rows_read(tables.reads.get());
         outcome
     });
-    read.await.map_err(|error| Reject::Internal(error.to_string()))?
-}
-
-/// The schedules of a shard that pass the filter: there are few of them.
-fn schedules(search: Search<'_>, tables: &Counted<'_>) -> Result<Vec<Found>, Reject> {
-    let mut found = Vec::new();
-    for block in search.blocks {
-        let start = schedule::rows::list_start(*block, search.namespace_id);
-        let mut from = [&start[..], search.after].concat();
-        if !search.after.is_empty() {
-            from.push(0);
-        }
-        for (key, row) in tables.scan(from, end_of(&start)) {
-            if search.filter.matches(&Row::decode(&row).map_err(unreadable)?) {
-                found.push(Found { sort_key: key[start.len()..].to_vec(), row });
-            }
-        }
-    }
-    found.sort_by(|a, b| a.sort_key.cmp(&b.sort_key));
-    Ok(found)
+    let read = read.await.map_err(|error| Reject::Internal(error.to_string()))?;
+    read.map_err(|error| Reject::Internal(format!("a row of a list is unreadable: {error}")))
 }
 
 /// The first rows of all shards, in list order: as many as are wanted, unless there are no more of them or
@@ -238,11 +225,8 @@ pub fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
     match query.of {
         Listed::Workflows => Ok(Filter::parse(&query.query, &attributes)?),
         Listed::Schedules => Filter::parse_for_schedules(&query.query, &attributes),
+        Listed::Activities => Ok(Filter::parse_of(Subject::Activities, &query.query, &attributes)?),
     }
-}
-
-fn unreadable(error: everlog_engine::codec::CodecError) -> Reject {
-    Reject::Internal(format!("a row of a list is unreadable: {error}"))
 }
 
 fn no_leader() -> Reject {

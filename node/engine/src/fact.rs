@@ -20,6 +20,7 @@ use crate::{
     key::RunKey,
     schedule::fact::ScheduleChange,
     shared::Shared,
+    standalone::fact::StandaloneChange,
     time::Time,
 };
 
@@ -202,6 +203,7 @@ pub struct Change {
 pub struct Entry {
     pub changes: Vec<Change>,
     pub schedules: Vec<ScheduleChange>,
+    pub standalone: Vec<StandaloneChange>,
 }
 
 pub const ENTRY_KIND: u8 = b'E';

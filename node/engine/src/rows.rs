@@ -16,9 +16,10 @@ use crate::{
     key::{RunKey, WorkflowKey},
     planted,
     schedule::state::ScheduleKey,
+    standalone::{Standalone, StandaloneRun},
     time::Time,
     todo,
-    visibility::{Row, index},
+    visibility::{Row as ListRow, index},
 };
 
 pub const EXECUTION_KIND: u8 = b'X';
@@ -50,6 +51,15 @@ pub enum Kind {
     Visibility = b'V',
     /// Runs by the time at which something falls due.
     Wake = b'W',
+    // In lower case the same of what runs on its own.
+    /// Id to its latest run.
+    StandaloneCurrent = b'c',
+    /// Rows in lists, in list order.
+    StandaloneList = b'v',
+    /// By the time at which something falls due.
+    StandaloneWake = b'w',
+    /// States.
+    Standalone = b'x',
 }
 
 /// Tables as an apply sees them: reads include its own writes.
@@ -59,6 +69,8 @@ pub trait Rows {
     /// Any other row.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>);
+    fn standalone(&self, run: &StandaloneRun) -> Result<Option<Arc<Standalone>>, CodecError>;
+    fn put_standalone(&mut self, key: Vec<u8>, state: Arc<Standalone>);
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>);
     /// Puts a row that is not there: if it goes soon, it leaves no trace.
     fn put_new(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -74,8 +86,28 @@ pub enum ApplyError {
     Version { run: RunKey, expected: u64, found: u64 },
     #[error("change of {key:?} follows version {expected}, the schedule is at {found}")]
     ScheduleVersion { key: ScheduleKey, expected: u64, found: u64 },
+    #[error("change of {run:?} follows version {expected}, it is at {found}")]
+    StandaloneVersion { run: StandaloneRun, expected: u64, found: u64 },
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+/// Key and value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// A row in the place of another.
+pub(crate) fn replace(rows: &mut impl Rows, old: Option<Row>, new: Option<Row>) {
+    if old == new {
+        return;
+    }
+    if let Some((old, _)) = old
+        && new.as_ref().map(|(new, _)| new) != Some(&old)
+    {
+        rows.delete(old);
+    }
+    if let Some((new, value)) = new {
+        rows.put(new, value);
+    }
 }
 
 /// Applies one committed change. A wrong version is a bug, and the caller must stop the shard.
@@ -137,9 +169,9 @@ fn write(
             rows.put_new(wake_key(new, run), Vec::new());
         }
     }
-    if !before.is_some_and(|before| Row::is_same(before, after)) {
-        let old = before.map(Row::of);
-        index::replace(rows, run.workflow.slot(), old.as_ref(), Some(&Row::of(after)))?;
+    if !before.is_some_and(|before| ListRow::is_same(before, after)) {
+        let old = before.map(ListRow::of);
+        index::replace(rows, run.workflow.slot(), old.as_ref(), Some(&ListRow::of(after)))?;
     }
     rows.put_execution(run_row(Kind::Execution, run), after.clone());
     Ok(())
@@ -157,7 +189,7 @@ fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) -
         if let Some(wake) = todo::wake_at(before) {
             rows.delete(wake_key(wake, run));
         }
-        index::replace(rows, run.workflow.slot(), Some(&Row::of(before)), None)?;
+        index::replace(rows, run.workflow.slot(), Some(&ListRow::of(before)), None)?;
     }
     Ok(())
 }

@@ -29,9 +29,9 @@ mod property;
 #[cfg(test)]
 mod stories;
 
-pub(crate) use self::datetime::parse as parse_datetime;
+pub(crate) use self::{datetime::parse as parse_datetime, fields::NAMESPACE_DIVISION};
 pub use self::{
-    filter::{Filter, FilterError, GroupBy},
+    filter::{Filter, FilterError, GroupBy, Subject},
     page::{Counts, Found, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, PageToken, Part, merge},
     row::{Closed, Parent, Row, payload_bytes},
     search::{Rows, Search, Stored},

@@ -11,6 +11,7 @@ mod replicas;
 mod rest;
 mod schedules;
 mod signals;
+mod standalone;
 mod starts;
 mod timers;
 mod workflow_tasks;
@@ -49,7 +50,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     replicas::check,
     histories::check,
     index::check,
@@ -62,6 +63,7 @@ const CHECKS: [Check; 13] = [
     reads::check,
     expected::check,
     schedules::check,
+    standalone::check,
     rest::check,
 ];
 
@@ -79,6 +81,7 @@ pub fn unfinished(sim: &mut Sim) {
     let text = match &open {
         Some(workflow) => format!("{workflow} is still open"),
         None if !sim.schedules_are_done() => sim.schedules_not_done(),
+        None if !sim.activities_are_done() => sim.activities_not_done(),
         None => {
             let waits = sim.records.ops.iter().find(|op| op.ended.is_none());
             format!("a client still waits: {waits:?}")

@@ -77,9 +77,23 @@ impl Search<'_> {
             let rows = first.into_iter().map(|(sort_key, row)| Found { sort_key, row }).collect();
             return Ok(Part { rows, read_to });
         }
+        self.page(self.streams(stored, &plan)?, most)
+    }
+
+    /// The same for rows in list order that lie behind these beginnings.
+    pub fn list_at(
+        &self,
+        stored: &dyn Stored,
+        starts: Vec<Vec<u8>>,
+        most: usize,
+    ) -> Result<Part, CodecError> {
+        self.page(self.streams_at(stored, starts), most)
+    }
+
+    fn page(&self, streams: Vec<Stream<'_>>, most: usize) -> Result<Part, CodecError> {
         let mut rows = Vec::new();
         let mut bytes = 0;
-        let read_to = self.walk(stored, &plan, |found, _| {
+        let read_to = self.walk(streams, |found, _| {
             bytes += found.row.len();
             rows.push(found);
             rows.len() < most && bytes < PART_BYTES_MAX
@@ -110,7 +124,21 @@ impl Search<'_> {
             }
             return Ok((counts, None));
         }
-        let read_to = self.walk(stored, &plan, |_, row| {
+        self.count_walked(self.streams(stored, &plan)?)
+    }
+
+    /// The same for rows in list order that lie behind these beginnings.
+    pub fn count_at(
+        &self,
+        stored: &dyn Stored,
+        starts: Vec<Vec<u8>>,
+    ) -> Result<(Counts, Option<Vec<u8>>), CodecError> {
+        self.count_walked(self.streams_at(stored, starts))
+    }
+
+    fn count_walked(&self, streams: Vec<Stream<'_>>) -> Result<(Counts, Option<Vec<u8>>), CodecError> {
+        let mut counts = Counts::default();
+        let read_to = self.walk(streams, |_, row| {
             counts.add(self.filter, row);
             true
         })?;
@@ -121,14 +149,9 @@ impl Search<'_> {
     /// list was read, unless that is its end.
     fn walk(
         &self,
-        stored: &dyn Stored,
-        plan: &Plan<'_>,
+        mut streams: Vec<Stream<'_>>,
         mut visit: impl FnMut(Found, &Row) -> bool,
     ) -> Result<Option<Vec<u8>>, CodecError> {
-        let mut streams = Vec::new();
-        for block in self.blocks {
-            self.open_streams(stored, plan, *block, &mut streams)?;
-        }
         let mut values = Vec::with_capacity(streams.len());
         let mut heads = BinaryHeap::with_capacity(streams.len());
         for (number, stream) in streams.iter_mut().enumerate() {
@@ -150,7 +173,7 @@ impl Search<'_> {
                 reads += 1;
                 let row = match &stream.listed {
                     None => Some(value),
-                    Some(listed) => stored.get(&[&listed[..], &sort_key].concat()),
+                    Some(listed) => stream.stored.get(&[&listed[..], &sort_key].concat()),
                 };
                 last = Some(sort_key.clone());
                 if let Some(bytes) = row {
@@ -166,6 +189,19 @@ impl Search<'_> {
             });
         }
         Ok(None)
+    }
+
+    fn streams<'s>(&self, stored: &'s dyn Stored, plan: &Plan<'_>) -> Result<Vec<Stream<'s>>, CodecError> {
+        let mut streams = Vec::new();
+        for block in self.blocks {
+            self.open_streams(stored, plan, *block, &mut streams)?;
+        }
+        Ok(streams)
+    }
+
+    fn streams_at<'s>(&self, stored: &'s dyn Stored, starts: Vec<Vec<u8>>) -> Vec<Stream<'s>> {
+        let plan = Plan::of(self.filter);
+        starts.into_iter().map(|start| self.stream(stored, &plan, start, None)).collect()
     }
 
     /// Where in a block the runs are.
