@@ -69,7 +69,7 @@ pub(super) fn assign(first: u16, last: u16, shard: u16) -> Result<(Vec<Fact>, Re
     if first > last || last >= SLOTS {
         return Err(Reject::InvalidArgument(format!("slots {first} to {last} are no range below {SLOTS}")));
     }
-    if first % SLOTS_PER_BLOCK != 0 || (last + 1) % SLOTS_PER_BLOCK != 0 {
+    if !first.is_multiple_of(SLOTS_PER_BLOCK) || !(last + 1).is_multiple_of(SLOTS_PER_BLOCK) {
         return Err(Reject::InvalidArgument(format!(
             "slots {first} to {last} are no whole blocks of {SLOTS_PER_BLOCK}"
         )));
