@@ -268,7 +268,7 @@ fn nodes_come_and_go_and_their_ids_are_never_used_again() {
             AssignSlots { first: 4032, last: 4095, shard: 2 }
               SlotsAssigned { first: 4032, last: 4095, shard: 2 }
             AssignSlots { first: 4032, last: 4096, shard: 2 }
-              InvalidArgument("slots 4000 to 4096 are no range below 4096")
+              InvalidArgument("slots 4032 to 4096 are no range below 4096")
         "#]],
     );
 }

@@ -110,8 +110,42 @@ fn search<'a>(filter: &'a Filter, blocks: &'a [u16]) -> Search<'a> {
 
 #[test]
 fn a_page_reads_few_rows_among_thousands() {
-    check(5_000, expect![[""]]);
-    check(20_000, expect![[""]]);
+    check(5_000, expect![[r#"
+        5000 runs, 15100 rows
+          163 read for     100 of: 
+          263 read for     100 of: ExecutionStatus = 'Running'
+          263 read for     100 of: ExecutionStatus = 'Completed'
+          110 read for       5 of: ExecutionStatus = 'Failed'
+          263 read for     100 of: WorkflowType = 'Order'
+          200 read for      50 of: WorkflowType = 'Refund'
+          100 read for       0 of: WorkflowType = 'Refund' AND ExecutionStatus = 'Running'
+          200 read for      50 of: WorkflowType STARTS_WITH 'Ref' AND ExecutionStatus != 'Running'
+          100 read for      50 of: Customer = 'customer-7'
+          100 read for       0 of: Customer = 'customer-7' AND ExecutionStatus = 'Running'
+          163 read for     100 of: CloseTime < 1666000000
+          163 read for     100 of: StartTime BETWEEN 4500000000 AND 5000000000
+          100 read for    5000 of: the count of 
+          100 read for    5000 of: the count of GROUP BY ExecutionStatus
+          100 read for      50 of: the count of WorkflowType = 'Refund' AND ExecutionStatus != 'Running'
+    "#]]);
+    check(20_000, expect![[r#"
+        20000 runs, 60125 rows
+          163 read for     100 of: 
+          288 read for     100 of: ExecutionStatus = 'Running'
+          288 read for     100 of: ExecutionStatus = 'Completed'
+          165 read for      20 of: ExecutionStatus = 'Failed'
+          288 read for     100 of: WorkflowType = 'Order'
+          377 read for     100 of: WorkflowType = 'Refund'
+          125 read for       0 of: WorkflowType = 'Refund' AND ExecutionStatus = 'Running'
+          377 read for     100 of: WorkflowType STARTS_WITH 'Ref' AND ExecutionStatus != 'Running'
+          100 read for      50 of: Customer = 'customer-7'
+          125 read for       0 of: Customer = 'customer-7' AND ExecutionStatus = 'Running'
+          163 read for     100 of: CloseTime < 6666000000
+          163 read for     100 of: StartTime BETWEEN 19500000000 AND 20000000000
+          125 read for   20000 of: the count of 
+          125 read for   20000 of: the count of GROUP BY ExecutionStatus
+          125 read for     200 of: the count of WorkflowType = 'Refund' AND ExecutionStatus != 'Running'
+    "#]]);
 }
 
 #[test]
