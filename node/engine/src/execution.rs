@@ -20,6 +20,7 @@ use everlog_proto::api::{
         StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
+    update::v1::Request as UpdateRequest,
     workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,25 @@ pub struct Execution {
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
+    pub updates: Shared<Updates>,
+}
+
+/// The updates of a run, by their ids. One that was rejected is in none of these.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Updates {
+    /// Asked for, and not accepted yet. Most are accepted before they would be noted here.
+    pub admitted: BTreeMap<String, AdmittedUpdate>,
+    /// With the event that tells so.
+    pub accepted: BTreeMap<String, i64>,
+    /// With the event that has the outcome.
+    pub completed: BTreeMap<String, i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdmittedUpdate {
+    /// None if an event of the history has it: from there workers know it.
+    pub request: Option<Shared<Proto<UpdateRequest>>>,
+    pub time: Time,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -308,6 +328,9 @@ impl Execution {
             signal.initiated = Proto::default();
         }
         bare.report = None;
+        for update in bare.updates.admitted.values_mut() {
+            update.request = None;
+        }
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();
             activity.heartbeat_details = None;

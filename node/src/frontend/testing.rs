@@ -155,11 +155,16 @@ pub(super) fn held(events: i64, attempt: i32) -> StateReply {
         ..StartedTask::default()
     };
     let execution = Execution { workflow_task: Some(task), ..run(events, WorkflowExecutionStatus::Running) };
-    StateReply { execution: Arc::new(execution), started: Some(started), is_current: true }
+    StateReply { execution: Arc::new(execution), started: Some(started), speculative: None, is_current: true }
 }
 
 pub(super) fn state(execution: Execution) -> Reply {
-    Reply::State(StateReply { execution: Arc::new(execution), started: None, is_current: true })
+    Reply::State(StateReply {
+        execution: Arc::new(execution),
+        started: None,
+        speculative: None,
+        is_current: true,
+    })
 }
 
 impl Fake {
@@ -182,7 +187,7 @@ impl Fake {
 /// The frontend of a fake node, and a client of it.
 pub(super) struct Server {
     pub(super) fake: Arc<Fake>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     headers: HashMap<&'static str, String>,
     node: bool,
 }
