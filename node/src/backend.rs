@@ -17,7 +17,7 @@ use everlog_engine::{
     },
     standalone::{self, StandaloneKey, request::StandaloneRequest},
     time::Time,
-    visibility::{Counts, Row},
+    visibility::{Counts, PageToken, Row},
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
@@ -102,18 +102,18 @@ impl NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next = rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        Ok((rows.iter().filter_map(|row| Row::decode(&row.row).ok()).collect(), next))
+        let after = PageToken::decode(token)?.map(|token| token.after).unwrap_or_default();
+        // One more than the page has tells whether it is the last.
+        let (namespace_id, query) = (namespace_id.to_owned(), query.to_owned());
+        let query = ListQuery { namespace_id, query, after, most: page_size + 1, of };
+        let mut listed = list::of_cluster(&self.router, query).await?;
+        if listed.rows.len() > page_size {
+            listed.rows.truncate(page_size);
+            listed.read_to = listed.rows.last().map(|found| found.sort_key.clone());
+        }
+        let next = listed.read_to.map(|after| PageToken { after }.encode()).unwrap_or_default();
+        let rows: Result<Vec<Row>, _> = listed.rows.iter().map(|found| Row::decode(&found.row)).collect();
+        Ok((rows.map_err(|error| Reject::Internal(error.to_string()))?, next))
     }
 
     async fn counted(&self, of: Listed, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
@@ -124,14 +124,7 @@ impl NodeBackend {
             most: usize::MAX,
             of,
         };
-        let filter = list::parse(&self.router, &query)?;
-        let mut counts = Counts::default();
-        for row in list::of_cluster(&self.router, query).await? {
-            if let Ok(row) = Row::decode(&row.row) {
-                counts.add(&filter, &row);
-            }
-        }
-        Ok(counts)
+        Ok(list::count_of_cluster(&self.router, query).await?)
     }
 }
 
@@ -338,7 +331,7 @@ impl Backend for NodeBackend {
             most: usize::MAX,
             of: Listed::Schedules,
         };
-        Ok(list::of_cluster(&self.router, query).await?.len() as i64)
+        Ok(list::count_of_cluster(&self.router, query).await?.total)
     }
 
     async fn list_activities(

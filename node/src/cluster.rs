@@ -25,6 +25,8 @@ const CLUSTER_SHARD: u16 = 0;
 /// The namespace that is there from the beginning.
 pub const DEFAULT_NAMESPACE: &str = "default";
 const DEFAULT_RETENTION_HOURS: i64 = 24;
+/// How long a change, or the wait for those before it, may take. What was proposed by then may still be committed.
+const DECIDE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a node may take to apply what the leader of shard 0 has told it of.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,18 @@ pub async fn decide(router: &Router, request: Request) -> Result<Reply, Reject> 
 
 /// Decides a change on the leader.
 pub async fn decide_here(router: &Router, request: Request) -> Result<Reply, Reject> {
-    let _one_at_a_time = router.cluster_changes().lock().await;
+    // Whoever asked may go away. What was proposed is waited for all the same, before the next is decided.
+    let decided = tokio::spawn(decide_in_turn(router.clone(), request));
+    match tokio::time::timeout(DECIDE_TIMEOUT, decided).await {
+        Ok(Ok(decided)) => decided,
+        Ok(Err(error)) => Err(Reject::Internal(error.to_string())),
+        Err(_) => Err(unavailable()),
+    }
+}
+
+async fn decide_in_turn(router: Router, request: Request) -> Result<Reply, Reject> {
+    let my_turn = tokio::time::timeout(DECIDE_TIMEOUT, router.cluster_changes().lock());
+    let _one_at_a_time = my_turn.await.map_err(|_| unavailable())?;
     let group = router.groups().get(u64::from(CLUSTER_SHARD)).map_err(|_| unavailable())?;
     let known = *group.leadership().borrow();
     if !known.is_me {

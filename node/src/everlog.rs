@@ -52,6 +52,7 @@ impl Application for Everlog {
             tables.clone(),
             view.clone(),
             node.clock,
+            node.metrics.clone(),
         );
         let queues = queue::start(router.clone(), node.clock);
         let post = Post::new(router.clone());

@@ -19,6 +19,7 @@ use everlog_engine::{
     shard::OfferedTask,
     standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
+    visibility::{Counts, Part},
     worker,
 };
 use everlog_proto::api::{
@@ -27,11 +28,7 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    batches::Leftover,
-    list::{ListQuery, ListedRow},
-    workers::WorkersAsked,
-};
+use crate::{batches::Leftover, list::ListQuery, workers::WorkersAsked};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -68,7 +65,7 @@ pub enum Internal {
         queue: WireQueue,
         worker_instance_key: String,
     },
-    /// One shard's part of a list or a count.
+    /// One shard's part of a list.
     List {
         shard: u16,
         query: ListQuery,
@@ -94,6 +91,11 @@ pub enum Internal {
     Work(Box<Work>),
     /// What a deleted namespace has left goes.
     Delete(Leftover),
+    /// One shard's part of a count.
+    Count {
+        shard: u16,
+        query: ListQuery,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,13 +104,17 @@ pub enum InternalReply {
     /// The task is no longer owed.
     Gone,
     Task(WireHandedOut),
-    Rows(Vec<ListedRow>),
+    Rows(Part),
     Cluster(cluster::Reply),
     Index(u64),
     Asked(Asked),
     Message(Outcome),
     Reject(Reject),
     Workers(worker::Part),
+    Counted {
+        counts: Counts,
+        read_to: Option<Vec<u8>>,
+    },
 }
 
 /// A task on its way to a worker.

@@ -20,6 +20,7 @@ pub mod history;
 pub mod internal;
 pub mod list;
 pub mod machine;
+pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod peer;

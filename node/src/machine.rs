@@ -214,6 +214,10 @@ impl Rows for BatchRows<'_> {
         self.batch.put(key, Value::Bytes(value.into()));
     }
 
+    fn put_new(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.batch.put_new(key, Value::Bytes(value.into()));
+    }
+
     fn delete(&mut self, key: Vec<u8>) {
         self.batch.delete(key);
     }

@@ -31,6 +31,7 @@ pub struct Metrics {
     rounds_waited: Family<KindLabel, Counter>,
     /// Entries that this node's shards proposed.
     log_entries: Counter,
+    list_rows_read: Counter,
 }
 
 struct Inner {
@@ -83,6 +84,7 @@ impl Metrics {
             raft: RaftMetrics::default(),
             rounds_waited: Family::default(),
             log_entries: Counter::default(),
+            list_rows_read: Counter::default(),
         };
         metrics.register(|registry| {
             metrics.raft.register(registry);
@@ -96,6 +98,11 @@ impl Metrics {
                 "Log entries proposed by the shards that this node leads",
                 metrics.log_entries.clone(),
             );
+            registry.register(
+                "everlog_list_rows_read",
+                "Rows read for lists and counts of the shards that this node leads",
+                metrics.list_rows_read.clone(),
+            );
         });
         metrics
     }
@@ -108,6 +115,11 @@ impl Metrics {
     /// Entries of ours were proposed.
     pub fn log_entries(&self, count: u64) {
         self.log_entries.inc_by(count);
+    }
+
+    /// Rows were read for a list or a count.
+    pub fn list_rows_read(&self, rows: u64) {
+        self.list_rows_read.inc_by(rows);
     }
 
     /// Adds figures of another part of the node.

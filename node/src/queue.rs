@@ -20,7 +20,10 @@ use everlog_engine::{
     time::Time,
 };
 use everlog_proto::api::enums::v1::TaskQueueType;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     clock::Clock,
@@ -230,6 +233,9 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        // An alarm that rings too early costs less than one that is set again for every message.
+        let alarm = tokio::time::sleep(IDLE_WAKE);
+        tokio::pin!(alarm);
         let mut cluster = self.router.cluster().clone();
         let mut settings = Arc::default();
         let mut is_followed = true;
@@ -238,12 +244,16 @@ impl Shell {
                 Time::NEVER => IDLE_WAKE,
                 at => at.since(self.clock.time()).min(IDLE_WAKE),
             };
+            let wake = Instant::now() + wake;
+            if wake < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 message = inbox.recv() => match message {
                     Some(message) => self.handle(message),
                     None => return,
                 },
-                () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
+                () = &mut alarm => self.queues.expire(self.clock.time()),
                 changed = cluster.changed(), if is_followed => is_followed = changed.is_ok(),
             }
             let latest = cluster.borrow_and_update().task_queues.clone();

@@ -25,6 +25,7 @@ use crate::{
     clock::Clock,
     internal::{self, HandedOut, Internal, InternalReply},
     machine::ClusterView,
+    metrics::Metrics,
     peer::Peers,
     queue::{self, QueuesHandle, Take},
     raft::Groups,
@@ -60,6 +61,7 @@ struct Inner {
     tables: Tables,
     cluster: ClusterView,
     clock: Clock,
+    metrics: Metrics,
     shards: OnceLock<Vec<ShardHandle>>,
     queues: OnceLock<QueuesHandle>,
     workers: Heard,
@@ -75,6 +77,7 @@ impl Router {
         tables: Tables,
         cluster: ClusterView,
         clock: Clock,
+        metrics: Metrics,
     ) -> Router {
         let (shards, queues, cluster_changes) = (OnceLock::new(), OnceLock::new(), Default::default());
         let workers = Heard::default();
@@ -86,6 +89,7 @@ impl Router {
                 tables,
                 cluster,
                 clock,
+                metrics,
                 shards,
                 queues,
                 workers,
@@ -106,6 +110,10 @@ impl Router {
 
     pub fn clock(&self) -> Clock {
         self.inner.clock
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     pub fn cluster_changes(&self) -> &tokio::sync::Mutex<()> {
@@ -319,9 +327,15 @@ impl Router {
                 InternalReply::Done
             }
             Internal::List { shard, query } => match crate::list::of_shard(self, shard, &query).await {
-                Ok(rows) => InternalReply::Rows(rows),
+                Ok(part) => InternalReply::Rows(part),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Count { shard, query } => {
+                match crate::list::count_of_shard(self, shard, &query).await {
+                    Ok((counts, read_to)) => InternalReply::Counted { counts, read_to },
+                    Err(reject) => InternalReply::Reject(reject),
+                }
+            }
             Internal::Ask { workflow, ask } => {
                 InternalReply::Asked(crate::ask::here(self, &workflow, &ask).await)
             }

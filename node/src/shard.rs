@@ -31,7 +31,10 @@ use everlog_engine::{
 };
 use everlog_raft_store::Payload;
 use futures::{StreamExt, stream::FuturesOrdered, stream::FuturesUnordered};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 pub use world::{LimitsOf, NodeWorld};
 
@@ -241,8 +244,14 @@ impl Shell {
         let mut leadership = self.context.group.leadership();
         let mut messages = Vec::with_capacity(TURN_MESSAGES_MAX);
         self.follow_leadership(*leadership.borrow_and_update());
+        // An alarm that rings too early costs less than one that is set again in every turn.
+        let alarm = tokio::time::sleep(IDLE_WAKE);
+        tokio::pin!(alarm);
         loop {
-            let wake = self.until_wake();
+            let wake = Instant::now() + self.until_wake();
+            if wake < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(wake);
+            }
             tokio::select! {
                 biased;
                 changed = leadership.changed() => {
@@ -270,7 +279,7 @@ impl Shell {
                         return;
                     }
                 }
-                () = tokio::time::sleep(wake) => {}
+                () = &mut alarm => {}
             }
             // Whatever else has arrived belongs to the same turn.
             while let Ok(message) = inbox.try_recv() {

@@ -156,6 +156,12 @@ impl LogStore {
         self.lock().entries.release(applied);
     }
 
+    /// Lets go of entries that are kept in memory for followers that are close: those read from the disk what
+    /// is older than the last checkpoint.
+    pub(crate) fn forget(&self) {
+        self.lock().entries.evict(0);
+    }
+
     /// Leaves a record with the writer that nobody waits for.
     fn leave(&self, head: &Head, body: &[u8]) {
         let mut batch = self.wal.batch();

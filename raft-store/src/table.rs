@@ -20,7 +20,7 @@ pub mod sled_table;
 
 use std::{
     any::Any,
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -96,10 +96,38 @@ pub trait OrderedTable: Send + Sync + 'static {
     /// Puts and removes rows, in order. Readers may see some of them before others.
     fn write(&self, rows: &[Row]) -> Result<(), Error>;
     fn flush(&self) -> Result<(), Error>;
+    /// Little will happen for a while: memory that is not needed may go.
+    fn rest(&self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
-/// Rows in memory: a value, or that there is none any more.
-pub(crate) type Overlay = BTreeMap<Vec<u8>, Option<Value>>;
+/// Rows in memory.
+pub(crate) type Overlay = BTreeMap<Vec<u8>, Write>;
+
+/// What became of a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    /// None: there is no such row any more.
+    value: Option<Value>,
+    /// No layer below has this row. If it goes, nothing need be said about it.
+    is_new: bool,
+}
+
+/// Puts a later write over earlier ones of the same layer, and returns what it has replaced.
+fn put_over(rows: &mut Overlay, key: Vec<u8>, mut write: Write) -> Option<Write> {
+    match rows.entry(key) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(write);
+            None
+        }
+        Entry::Occupied(found) if found.get().is_new && write.value.is_none() => Some(found.remove()),
+        Entry::Occupied(mut found) => {
+            write.is_new = found.get().is_new;
+            Some(found.insert(write))
+        }
+    }
+}
 
 /// How far a group's rows reflect its log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,10 +221,10 @@ impl Tables {
         {
             let layers = self.layers();
             if let Some(found) = layers.active.get(key) {
-                return found.clone();
+                return found.value.clone();
             }
             if let Some(found) = layers.frozen.iter().rev().find_map(|frozen| frozen.rows.get(key)) {
-                return found.clone();
+                return found.value.clone();
             }
         }
         let found = self.shared.base.get(&keys::user(key)).unwrap_or_else(|error| self.lost(error));
@@ -237,10 +265,15 @@ impl Tables {
         let mut replaced = Vec::new();
         let active_bytes = {
             let mut layers = self.layers_mut();
-            for (key, value) in writes {
+            for (key, write) in writes {
                 let key_bytes = key.len();
-                layers.active_bytes += row_bytes(key_bytes, &value);
-                if let Some(old) = layers.active.insert(key, value) {
+                let bytes = row_bytes(key_bytes, &write);
+                let before = layers.active.len();
+                let old = put_over(&mut layers.active, key, write);
+                if layers.active.len() >= before {
+                    layers.active_bytes += bytes;
+                }
+                if let Some(old) = old {
                     layers.active_bytes -= row_bytes(key_bytes, &old);
                     replaced.push(old);
                 }
@@ -257,6 +290,6 @@ impl Tables {
 /// What a row takes besides its key and value, roughly.
 const ROW_BYTES: usize = 96;
 
-fn row_bytes(key_bytes: usize, value: &Option<Value>) -> usize {
-    ROW_BYTES + key_bytes + value.as_ref().map_or(0, Value::approximate_bytes)
+fn row_bytes(key_bytes: usize, write: &Write) -> usize {
+    ROW_BYTES + key_bytes + write.value.as_ref().map_or(0, Value::approximate_bytes)
 }

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 
 /// How many slots the key space is cut into. Fixed for ever: it is part of every storage key.
 pub const SLOTS: u16 = 4096;
+/// Slots that always belong to the same shard: what lists and counts read lies together for all of them,
+/// so that a list need not look into every slot. As many as there are when a shard is as small as it can be.
+pub const SLOTS_PER_BLOCK: u16 = 64;
+
+/// The block of a slot, named by its first slot.
+pub fn block(slot: u16) -> u16 {
+    slot / SLOTS_PER_BLOCK * SLOTS_PER_BLOCK
+}
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkflowKey {

@@ -273,7 +273,6 @@ impl Queue {
     /// Does what has fallen due by `now`.
     pub(crate) fn expire(&mut self, now: Time, out: &mut VecDeque<Output>) {
         self.settle(now, out);
-        self.matched.expire(now);
         self.backlog.sweep(now);
         self.forget_shutdowns(now);
         if self.worker_is_away(now) {
@@ -286,6 +285,9 @@ impl Queue {
         let mut wake = self.waiting.first_end().unwrap_or(Time::NEVER);
         if let Some(deadline) = self.backlog.first_deadline() {
             wake = wake.min(deadline);
+        }
+        if let Some(forgotten) = self.matched.last_until() {
+            wake = wake.min(forgotten);
         }
         if self.backlog.is_empty() {
             if self.waiting.is_empty() {
@@ -328,6 +330,7 @@ impl Queue {
 
     /// Brings tasks and polls together for as long as there are both.
     fn settle(&mut self, now: Time, out: &mut VecDeque<Output>) {
+        self.matched.expire(now);
         while let Some(poller) = self.waiting.pop_ended(now) {
             self.seen(now, &poller);
             out.push_back(Output::PollerTimedOut { queue: self.key.clone(), poller });

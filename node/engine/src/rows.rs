@@ -1,8 +1,8 @@
 //! How runs lie in the tables: which rows a change writes, under which keys.
 //!
-//! The slot leads every key, so a slot can move to another shard without rewriting. All rows of a change
-//! are written in the same apply: a list, a wake-up and a history never disagree. Keys carry lengths, so
-//! no id can run into its neighbour.
+//! The slot leads every key, so slots can move to another shard without rewriting; what lists read is kept
+//! by the block of slots instead (`key::block`). All rows of a change are written in the same apply: a list, a
+//! wake-up and a history never disagree. Keys carry lengths, so no id can run into its neighbour.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     standalone::{Standalone, StandaloneRun},
     time::Time,
     todo,
-    visibility::Row as ListRow,
+    visibility::{Row as ListRow, index},
 };
 
 pub const EXECUTION_KIND: u8 = b'X';
@@ -36,10 +36,14 @@ pub enum Kind {
     Execution = b'X',
     /// Events of a run, one row a change.
     History = b'H',
-    /// Runs that owe tasks: what a new leader looks at first.
-    Owed = b'O',
+    /// Runs in list order, by what lists often ask for.
+    Index = b'I',
     /// The row of a schedule in lists, in list order.
     ScheduleList = b'L',
+    /// How many runs there are.
+    Tally = b'N',
+    /// Runs that owe tasks: what a new leader looks at first.
+    Owed = b'O',
     /// The state of a schedule.
     Schedule = b'S',
     /// Schedules by the time at which something falls due.
@@ -69,6 +73,10 @@ pub trait Rows {
     fn standalone(&self, run: &StandaloneRun) -> Result<Option<Arc<Standalone>>, CodecError>;
     fn put_standalone(&mut self, key: Vec<u8>, state: Arc<Standalone>);
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>);
+    /// Puts a row that is not there: if it goes soon, it leaves no trace.
+    fn put_new(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.put(key, value);
+    }
     fn delete(&mut self, key: Vec<u8>);
     fn delete_range(&mut self, from: Vec<u8>, to: Vec<u8>);
 }
@@ -122,25 +130,32 @@ pub fn apply(rows: &mut impl Rows, change: &Change) -> Result<Arc<Execution>, Ap
         }
     };
     if after.deleted {
-        delete(rows, before.as_deref(), &after);
+        delete(rows, before.as_deref(), &after)?;
     } else {
-        write(rows, before.as_deref(), &after, change);
+        write(rows, before.as_deref(), &after, change)?;
     }
     Ok(after)
 }
 
-fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution>, change: &Change) {
+fn write(
+    rows: &mut impl Rows,
+    before: Option<&Execution>,
+    after: &Arc<Execution>,
+    change: &Change,
+) -> Result<(), CodecError> {
     let run = &change.run;
     if before.is_none() {
         rows.put(current_key(&run.workflow), run.run_id.as_bytes().to_vec());
     }
     let events: Vec<&Event> = change.facts.iter().filter_map(event_of).collect();
     for events in in_rows(&events) {
-        rows.put(history_key(run, events[0].event.event_id), history_bytes(events));
+        rows.put_new(history_key(run, events[0].event.event_id), history_bytes(events));
     }
     let owed = (before.is_some_and(todo::owes), todo::owes(after));
     match owed {
-        (false, true) if !planted::is("owed_row_missing") => rows.put(run_row(Kind::Owed, run), Vec::new()),
+        (false, true) if !planted::is("owed_row_missing") => {
+            rows.put_new(run_row(Kind::Owed, run), Vec::new())
+        }
         (true, false) => rows.delete(run_row(Kind::Owed, run)),
         _ => {}
     }
@@ -152,23 +167,18 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
         if let Some(new) = wakes.1
             && !planted::is("wake_row_missing")
         {
-            rows.put(wake_key(new, run), Vec::new());
+            rows.put_new(wake_key(new, run), Vec::new());
         }
     }
     if !before.is_some_and(|before| ListRow::is_same(before, after)) {
-        let row = ListRow::of(after);
-        let key = visibility_key(run, &row);
-        if let Some(old) = before.map(|before| visibility_key(run, &ListRow::of(before)))
-            && old != key
-        {
-            rows.delete(old);
-        }
-        rows.put(key, row.encode());
+        let old = before.map(ListRow::of);
+        index::replace(rows, run.workflow.slot(), old.as_ref(), Some(&ListRow::of(after)))?;
     }
     rows.put_execution(run_row(Kind::Execution, run), after.clone());
+    Ok(())
 }
 
-fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) {
+fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) -> Result<(), CodecError> {
     let run = after.key();
     if rows.current(&run.workflow).as_deref() == Some(&*run.run_id) {
         rows.delete(current_key(&run.workflow));
@@ -180,8 +190,9 @@ fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) {
         if let Some(wake) = todo::wake_at(before) {
             rows.delete(wake_key(wake, run));
         }
-        rows.delete(visibility_key(run, &ListRow::of(before)));
+        index::replace(rows, run.workflow.slot(), Some(&ListRow::of(before)), None)?;
     }
+    Ok(())
 }
 
 fn event_of(fact: &Fact) -> Option<&Event> {
@@ -277,6 +288,16 @@ pub fn current_key(workflow: &WorkflowKey) -> Vec<u8> {
     key
 }
 
+/// The rows of runs that owe tasks begin here, or behind that of a run.
+pub fn owed_after(slot: u16, run: Option<&RunKey>) -> Vec<u8> {
+    let behind = |run| {
+        let mut key = run_row(Kind::Owed, run);
+        key.push(0);
+        key
+    };
+    run.map_or_else(|| kind_start(slot, Kind::Owed), behind)
+}
+
 /// Whether a key is that of a run's state.
 pub fn is_execution(key: &[u8]) -> bool {
     key.get(2) == Some(&(Kind::Execution as u8))
@@ -323,17 +344,23 @@ pub fn parse_run_row(key: &[u8]) -> Option<RunKey> {
     parse_run(key.get(3..)?)
 }
 
-/// Rows of a namespace's runs in list order lie between this prefix and its successor.
-pub fn visibility_start(slot: u16, namespace_id: &str) -> Vec<u8> {
-    let mut key = kind_start(slot, Kind::Visibility);
-    push_text(&mut key, namespace_id);
+/// The states of all runs of a workflow lie behind this.
+pub fn executions_start(workflow: &WorkflowKey) -> Vec<u8> {
+    let mut key = kind_start(workflow.slot(), Kind::Execution);
+    push_workflow(&mut key, workflow);
     key
 }
 
-fn visibility_key(run: &RunKey, row: &ListRow) -> Vec<u8> {
-    let mut key = visibility_start(run.workflow.slot(), &run.workflow.namespace_id);
-    key.extend(row.sort_key());
-    key
+/// What lies behind all keys that begin like this.
+pub fn end_of(start: &[u8]) -> Vec<u8> {
+    let mut end = start.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            break;
+        }
+    }
+    end
 }
 
 fn run_row(kind: Kind, run: &RunKey) -> Vec<u8> {

@@ -57,6 +57,8 @@ pub const ACTORS_IDLE_MAX: usize = 128;
 pub const ACTOR_IDLE_KEPT: Duration = Duration::from_secs(10);
 /// Due runs that are woken in one turn.
 pub const WAKES_PER_TURN_MAX: usize = 512;
+/// Runs that a new leader looks at together.
+pub const OWING_PAGE_RUNS: usize = 256;
 /// Facts in one entry, roughly; a turn with more to decide proposes several entries.
 pub const ENTRY_FACTS_MAX: usize = 4096;
 /// The same in bytes. An entry ends with the request that crosses the bound, so that requests of a few
@@ -74,8 +76,8 @@ pub trait World {
     fn first_wake(&self, slot: u16, from: Time) -> Option<Time>;
     /// Runs of a slot whose wake-up lies before or at a moment.
     fn due(&self, slot: u16, until: Time, most: usize) -> Vec<RunKey>;
-    /// Runs of a slot that owe tasks.
-    fn owing(&self, slot: u16) -> Vec<RunKey>;
+    /// Runs of a slot that owe tasks, the first of those behind a run.
+    fn owing(&self, slot: u16, after: Option<&RunKey>, most: usize) -> Vec<RunKey>;
     fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>>;
     /// The earliest wake-up of a slot's schedules at or after a moment.
     fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time>;
@@ -388,10 +390,25 @@ impl Shard {
             if let Some(time) = world.first_wake(slot, Time(i64::MIN)) {
                 self.sleeping.insert(slot, time);
             }
-            for run in world.owing(slot) {
+            self.take_over(now, slot, world);
+        }
+    }
+
+    /// Looks at the runs of a slot that owe tasks, a page of them at a time.
+    fn take_over(&mut self, now: Time, slot: u16, world: &dyn World) {
+        let mut last: Option<RunKey> = None;
+        loop {
+            let page = world.owing(slot, last.as_ref(), OWING_PAGE_RUNS);
+            for run in &page {
                 // An earlier run of a chain may still owe a message.
                 self.activate(&run.workflow, world).load(&run.run_id, world);
                 self.touch(now, &run.workflow);
+            }
+            // Whose task is offered and waits for a worker needs no actor.
+            self.drop_idle(now, world);
+            match page.len() {
+                OWING_PAGE_RUNS => last = page.into_iter().next_back(),
+                _ => return,
             }
         }
     }

@@ -162,9 +162,9 @@ impl World for MemoryTables {
         keys.take(most).filter_map(|key| rows::parse_wake(key)).map(|(_, run)| run).collect()
     }
 
-    fn owing(&self, slot: u16) -> Vec<RunKey> {
-        let keys = self.range(rows::kind_start(slot, Kind::Owed), rows::kind_end(slot, Kind::Owed));
-        keys.filter_map(|key| rows::parse_run_row(key)).collect()
+    fn owing(&self, slot: u16, after: Option<&RunKey>, most: usize) -> Vec<RunKey> {
+        let keys = self.range(rows::owed_after(slot, after), rows::kind_end(slot, Kind::Owed));
+        keys.take(most).filter_map(|key| rows::parse_run_row(key)).collect()
     }
 
     fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>> {

@@ -1,7 +1,8 @@
 //! Lists: the row of a run, the language that filters rows, and the order in which they are paged.
 //!
 //! A row is written in the same apply as the history, so a list sees every write that was acknowledged
-//! before it. Rows lie in the tables in list order; a list is a scan that decodes, filters and merges.
+//! before it. Rows lie in the tables in list order, found through an index where that leaves out many; a
+//! list is a scan that decodes, filters and merges.
 //! The row of an open run holds nothing that grows with each event: as in the real server, lengths and
 //! sizes appear when the run closes.
 //!
@@ -11,13 +12,18 @@
 mod datetime;
 mod fields;
 mod filter;
+pub mod index;
 mod json;
 mod lexer;
 mod page;
+mod plan;
 mod row;
+mod search;
 pub(crate) mod syntax;
 mod value;
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod property;
 #[cfg(test)]
@@ -26,8 +32,9 @@ mod stories;
 pub(crate) use self::{datetime::parse as parse_datetime, fields::NAMESPACE_DIVISION};
 pub use self::{
     filter::{Filter, FilterError, GroupBy, Subject},
-    page::{Counts, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, PageToken, merge, scan},
+    page::{Counts, Found, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, PageToken, Part, merge},
     row::{Closed, Parent, Row, payload_bytes},
+    search::{Rows, Search, Stored},
 };
 
 /// Longer queries are refused before they are read.

@@ -1,7 +1,7 @@
 //! A handle to one group.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -106,7 +106,7 @@ impl Group {
         let (publish, leadership) = watch::channel(Leadership::default());
         let changes = metrics.raft.leader_changes.get_or_create(&label).clone();
         tokio::spawn(follow_leadership(id, me, raft.clone(), publish, changes));
-        Self {
+        let group = Self {
             inner: Arc::new(Inner {
                 id,
                 me,
@@ -119,7 +119,9 @@ impl Group {
                 pending: metrics.raft.proposals_pending.get_or_create(&label).clone(),
                 read_indexes: metrics.raft.read_indexes.get_or_create(&label).clone(),
             }),
-        }
+        };
+        tokio::spawn(rest_alone(Arc::downgrade(&group.inner)));
+        group
     }
 
     pub fn id(&self) -> u64 {
@@ -384,6 +386,33 @@ fn hash_rows(tables: &Tables, machine: &dyn Machine, ranges: Vec<KeyRange>) -> B
         }
     }
     Bytes::copy_from_slice(&hash.digest128().to_be_bytes())
+}
+
+/// A leader that is the only member sends no heartbeats and waits for no election. The library's clock, which
+/// wakes a core 25 times a second for each group, stands still meanwhile.
+async fn rest_alone(group: Weak<Inner>) {
+    let watched = group.upgrade().map(|inner| (inner.leadership.clone(), inner.raft.server_metrics()));
+    let Some((mut leadership, mut server)) = watched else { return };
+    loop {
+        let is_me = leadership.borrow_and_update().is_me;
+        // The handle would keep the group alive after everyone else has let go of it.
+        match group.upgrade() {
+            None => return,
+            Some(inner) => {
+                let group = Group { inner };
+                let is_alone = is_me && group.members().len() == 1;
+                group.inner.raft.runtime_config().tick(!is_alone);
+            }
+        }
+        // The members may change, or the leader.
+        let changed = tokio::select! {
+            changed = leadership.changed() => changed.is_ok(),
+            changed = server.changed() => changed.is_ok(),
+        };
+        if !changed {
+            return;
+        }
+    }
 }
 
 /// Publishes who leads. Leading counts from the moment the term's own first entry is applied.

@@ -71,9 +71,9 @@ impl World for NodeWorld {
         rows.take(most).filter_map(|(key, _)| rows::parse_wake(&key)).map(|(_, run)| run).collect()
     }
 
-    fn owing(&self, slot: u16) -> Vec<RunKey> {
-        let rows = self.tables.scan(rows::kind_start(slot, Kind::Owed), rows::kind_end(slot, Kind::Owed));
-        rows.filter_map(|(key, _)| rows::parse_run_row(&key)).collect()
+    fn owing(&self, slot: u16, after: Option<&RunKey>, most: usize) -> Vec<RunKey> {
+        let rows = self.tables.scan(rows::owed_after(slot, after), rows::kind_end(slot, Kind::Owed));
+        rows.take(most).filter_map(|(key, _)| rows::parse_run_row(&key)).collect()
     }
 
     fn schedule(&self, key: &ScheduleKey) -> Option<Arc<ScheduleState>> {

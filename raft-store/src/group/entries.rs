@@ -116,10 +116,11 @@ impl Entries {
     pub(super) fn evict(&mut self, bytes_max: usize) {
         while self.cached_bytes > bytes_max {
             let index = self.cached_from();
-            let Some(place) = self.slot(index).copied().filter(Place::is_written) else { return };
+            let Some(place) = self.slot(index).copied().filter(Place::is_written) else { break };
             self.cached.pop_front();
             self.cached_bytes -= cached_bytes(place.bytes);
         }
+        give_back(&mut self.cached);
     }
 
     /// Drops what was attached to entries up to an index.

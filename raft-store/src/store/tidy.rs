@@ -16,6 +16,9 @@ const WASTE_FACTOR: u64 = 4;
 impl Inner {
     /// Removes segments, if entries were purged since the last time or somebody wants it.
     pub(super) fn tidy(&self, is_wanted: bool) {
+        if is_wanted {
+            self.groups().values().for_each(LogStore::forget);
+        }
         if !self.purged.swap(false, Ordering::AcqRel) && !is_wanted {
             return;
         }

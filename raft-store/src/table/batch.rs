@@ -1,6 +1,6 @@
 //! The writes of one apply: visible to itself at once, to others together.
 
-use super::{Overlay, Tables, Value};
+use super::{Overlay, Tables, Value, Write, put_over};
 
 pub struct Batch {
     tables: Tables,
@@ -18,17 +18,23 @@ impl Batch {
 
     pub fn get(&self, key: &[u8]) -> Option<Value> {
         match self.writes.get(key) {
-            Some(written) => written.clone(),
+            Some(written) => written.value.clone(),
             None => self.tables.get(key),
         }
     }
 
     pub fn put(&mut self, key: Vec<u8>, value: Value) {
-        self.writes.insert(key, Some(value));
+        put_over(&mut self.writes, key, Write { value: Some(value), is_new: false });
+    }
+
+    /// Puts a row that is not there. If it goes before the next checkpoint, no trace of it is left.
+    pub fn put_new(&mut self, key: Vec<u8>, value: Value) {
+        debug_assert!(self.get(&key).is_none(), "a new row is there already");
+        put_over(&mut self.writes, key, Write { value: Some(value), is_new: true });
     }
 
     pub fn delete(&mut self, key: Vec<u8>) {
-        self.writes.insert(key, None);
+        put_over(&mut self.writes, key, Write { value: None, is_new: false });
     }
 
     /// Removes all rows of a range.
@@ -37,10 +43,11 @@ impl Batch {
             return;
         }
         for (key, _) in self.tables.scan(from.clone(), to.clone()) {
-            self.writes.insert(key, None);
+            self.delete(key);
         }
-        for (_, value) in self.writes.range_mut(from..to) {
-            *value = None;
+        let written: Vec<Vec<u8>> = self.writes.range(from..to).map(|(key, _)| key.clone()).collect();
+        for key in written {
+            self.delete(key);
         }
     }
 }

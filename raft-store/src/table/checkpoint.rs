@@ -30,6 +30,10 @@ use crate::{Error, Trouble, disk::Disk, keys};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long it waits after a failure that may pass.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// So long behind a checkpoint, with little to move since, the durable table may rest.
+const REST_AFTER: Duration = Duration::from_secs(5);
+/// Little is so small a part of what an overlay may have.
+const LITTLE_PART: usize = 16;
 /// Applies wait when the active overlay is so many times as large as it should be.
 const STALL_FACTOR: usize = 2;
 
@@ -117,6 +121,10 @@ impl Checkpoints {
 
     pub(super) fn set_durable(&self, durable: Marks) {
         self.lock().durable.extend(durable);
+    }
+
+    fn is_little(&self) -> bool {
+        self.active_bytes.load(Ordering::Relaxed) <= self.active_bytes_max / LITTLE_PART
     }
 
     fn is_large(&self) -> bool {
@@ -234,6 +242,7 @@ impl Checkpointer {
     fn run(self) {
         let checkpoints = &self.tables.shared.checkpoints;
         let mut last = Instant::now();
+        let mut is_rested = true;
         loop {
             let mut progress = checkpoints.lock();
             let is_idle = progress.wanted == progress.done && !progress.is_closing && !checkpoints.is_large();
@@ -258,6 +267,12 @@ impl Checkpointer {
             drop(progress);
             if !is_due {
                 (self.tidy)(false);
+                if !is_rested && last.elapsed() >= REST_AFTER && checkpoints.is_little() {
+                    is_rested = true;
+                    if let Err(error) = self.tables.base().rest() {
+                        tracing::warn!(%error, "the tables did not rest");
+                    }
+                }
                 continue;
             }
             last = Instant::now();
@@ -270,6 +285,7 @@ impl Checkpointer {
                     progress.trouble = None;
                     drop(progress);
                     checkpoints.done.notify_all();
+                    is_rested &= !is_changed;
                     (self.tidy)(is_changed);
                 }
                 Err(error) => {
@@ -351,7 +367,7 @@ fn overlay(moving: &Moving) -> Cow<'_, Overlay> {
 
 /// One row at a time: all of them encoded at once would be a second overlay.
 fn encoded(rows: &Overlay) -> impl Iterator<Item = Row> {
-    rows.iter().map(|(key, value)| (keys::user(key), value.as_ref().map(Value::to_bytes)))
+    rows.iter().map(|(key, write)| (keys::user(key), write.value.as_ref().map(Value::to_bytes)))
 }
 
 /// Writes what the journal holds, and makes it durable. It is always read back from the file, so that what a

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Frozen, OrderedTable, Overlay, Tables, Value};
+use super::{Frozen, OrderedTable, Overlay, Tables, Value, Write};
 use crate::{Error, keys};
 
 const PIECE_ROWS_MIN: usize = 8;
@@ -20,6 +20,7 @@ pub struct Scan {
     tables: Tables,
     left: Left,
     rows: VecDeque<(Vec<u8>, Value)>,
+    rows_read: u64,
 }
 
 /// What of a range is still to be read.
@@ -34,7 +35,12 @@ pub(super) struct Left {
 impl Scan {
     pub(super) fn new(tables: Tables, from: Vec<u8>, to: Vec<u8>, backward: bool) -> Scan {
         let left = Left { from, to, backward, piece: PIECE_ROWS_MIN };
-        Scan { tables, left, rows: VecDeque::new() }
+        Scan { tables, left, rows: VecDeque::new(), rows_read: 0 }
+    }
+
+    /// Rows that were read so far, those included that nobody has taken yet.
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read
     }
 
     fn fetch(&mut self) {
@@ -47,6 +53,7 @@ impl Scan {
             let (rows, next) = looked.unwrap_or_else(|error| self.tables.lost(error));
             // Something newer than what we saw may have come into the durable table while we read it.
             if self.tables.layers().generation == generation {
+                self.rows_read += rows.len() as u64;
                 self.rows = rows;
                 self.left.advance(next);
                 return;
@@ -83,7 +90,7 @@ impl Left {
             std::ops::Bound::Included(&self.from[..]),
             std::ops::Bound::Excluded(&self.to[..]),
         ));
-        let copy = |(key, value): (&Vec<u8>, &Option<Value>)| (key.clone(), value.clone());
+        let copy = |(key, write): (&Vec<u8>, &Write)| (key.clone(), write.value.clone());
         if self.backward {
             range.rev().take(self.piece).map(copy).collect()
         } else {

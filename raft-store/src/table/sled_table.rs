@@ -1,10 +1,11 @@
 //! sled 0.34.7 as the durable map behind the tables.
 //!
-//! Four of its habits are worked around here. Its `flush` writes but does not sync the file, so we sync it
+//! Five of its habits are worked around here. Its `flush` writes but does not sync the file, so we sync it
 //! through a handle of our own. Values that outgrow a page go to files of their own that it never syncs, so
 //! large values are cut into pieces. It panics on some damaged files, so it is opened under `catch_unwind`.
-//! And its threads may hold the lock of its file for a moment after it was dropped, so that moment is waited
-//! for; other processes are kept out by the store's own lock.
+//! Its threads may hold the lock of its file for a moment after it was dropped, so that moment is waited
+//! for; other processes are kept out by the store's own lock. And it hears late of which pages were used, and
+//! keeps far more of them than it was told to until then, so it is made to hear of them when it rests.
 //!
 //! ```text
 //! key                                                  0 | value
@@ -41,6 +42,11 @@ const DB_FILE: &str = "db";
 const FILE: &str = "tables/db";
 /// How long an earlier sled of this process may take to let go of its file.
 const LET_GO_LIMIT: Duration = Duration::from_secs(10);
+/// Keys that begin alike for so long stand for each other when pages are looked for.
+const SAMPLE_BYTES: usize = 3;
+/// Pages that are read when it rests, so many that hardly a part of the cache has none of them, and how often.
+const REST_PAGES: usize = 1024;
+const REST_ROUNDS: usize = 64;
 const PIECE_PREFIX: u8 = b'p';
 const INLINE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -181,6 +187,30 @@ impl OrderedTable for SledTable {
         self.db.flush().map_err(failed)?;
         self.file.sync_data().map_err(Error::io(FILE))
     }
+
+    /// Which pages were used goes into lists, one for each of 256 parts of its cache, and is taken into account
+    /// when a list has 64 lines: some ten thousand pages may be in memory that no limit knows of. A few
+    /// hundred pages, of all parts, are read until every list is full.
+    fn rest(&self) -> Result<(), Error> {
+        let mut samples = Vec::new();
+        let mut from = Vec::new();
+        while let Some((key, _)) = self.db.get_gt(&from).map_err(failed)? {
+            let next = next_sample(&key);
+            samples.push(key);
+            match next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        let step = samples.len().div_ceil(REST_PAGES).max(1);
+        for _ in 0..REST_ROUNDS {
+            for key in samples.iter().step_by(step) {
+                self.db.get(key).map_err(failed)?;
+            }
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
 }
 
 /// If it is never free, sled says so itself.
@@ -194,6 +224,18 @@ fn wait_until_let_go(path: &Path) -> Result<(), Error> {
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
+}
+
+/// The next key that begins differently; none behind the last.
+fn next_sample(key: &[u8]) -> Option<Vec<u8>> {
+    let mut next = key[..key.len().min(SAMPLE_BYTES)].to_vec();
+    while let Some(last) = next.pop() {
+        if last < u8::MAX {
+            next.push(last + 1);
+            return Some(next);
+        }
+    }
+    None
 }
 
 /// Where the pieces of a large value are.
@@ -257,6 +299,20 @@ mod tests {
         table.write(&[(key.clone(), Some(vec![1; 1 << 20].into())), (key.clone(), None)]).expect("it writes");
         assert_eq!((table.get(&key).expect("it reads"), table.db.len()), (None, 0));
         assert!(!folder.path().join("blobs").read_dir().is_ok_and(|mut blobs| blobs.next().is_some()));
+    }
+
+    #[test]
+    fn a_table_that_rests_keeps_its_rows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = open(folder.path());
+        table.rest().expect("there is nothing to rest from");
+        let rows: Vec<Row> = (0u32..5000)
+            .map(|row| ([&[255], &row.to_be_bytes()[2..], &[7]].concat(), Some(vec![row as u8; 100].into())))
+            .collect();
+        table.write(&rows).expect("it writes");
+        table.rest().expect("it rests");
+        let found = table.range(&[], &[255; 5], usize::MAX, false).expect("it reads");
+        assert_eq!(found.len(), rows.len());
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Reply};
-use crate::{key::SLOTS, reject::Reject};
+use crate::{
+    key::{SLOTS, SLOTS_PER_BLOCK},
+    reject::Reject,
+};
 
 /// Each shard is a Raft group with its own heartbeats: more of them than this cost more than they bring.
 pub const SHARDS_MAX: u16 = 64;
+const BLOCKS: u16 = SLOTS / SLOTS_PER_BLOCK;
 
 /// Ranges of slots in order: each begins at its first slot and ends where the next begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,10 +25,10 @@ struct Range {
 }
 
 impl SlotMap {
-    /// Equal, contiguous ranges.
+    /// Contiguous ranges of whole blocks, as equal as these allow.
     pub fn even(shards: u16) -> SlotMap {
         let shards = shards.clamp(1, SHARDS_MAX);
-        let first = |shard: u16| (u32::from(shard) * u32::from(SLOTS) / u32::from(shards)) as u16;
+        let first = |shard: u16| shard * BLOCKS / shards * SLOTS_PER_BLOCK;
         SlotMap { ranges: (0..shards).map(|shard| Range { first: first(shard), shard }).collect() }
     }
 
@@ -65,6 +69,11 @@ pub(super) fn assign(first: u16, last: u16, shard: u16) -> Result<(Vec<Fact>, Re
     if first > last || last >= SLOTS {
         return Err(Reject::InvalidArgument(format!("slots {first} to {last} are no range below {SLOTS}")));
     }
+    if !first.is_multiple_of(SLOTS_PER_BLOCK) || !(last + 1).is_multiple_of(SLOTS_PER_BLOCK) {
+        return Err(Reject::InvalidArgument(format!(
+            "slots {first} to {last} are no whole blocks of {SLOTS_PER_BLOCK}"
+        )));
+    }
     if shard >= SHARDS_MAX {
         return Err(Reject::InvalidArgument(format!("shard {shard} is not below {SHARDS_MAX}")));
     }
@@ -81,7 +90,15 @@ mod tests {
             let map = SlotMap::even(shards);
             let sizes: Vec<usize> = (0..shards).map(|shard| map.slots_of(shard).count()).collect();
             assert_eq!(sizes.iter().sum::<usize>(), SLOTS as usize, "{shards} shards");
-            assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{shards} shards");
+            let spread = sizes.iter().max().unwrap() - sizes.iter().min().unwrap();
+            assert!(spread <= SLOTS_PER_BLOCK as usize, "{shards} shards");
+            for slot in 0..SLOTS {
+                assert_eq!(
+                    map.shard_of(slot),
+                    map.shard_of(crate::key::block(slot)),
+                    "a block is in one shard"
+                );
+            }
             for shard in 0..shards {
                 assert!(map.slots_of(shard).all(|slot| map.shard_of(slot) == Some(shard)));
             }

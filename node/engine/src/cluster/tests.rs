@@ -220,8 +220,8 @@ fn nodes_come_and_go_and_their_ids_are_never_used_again() {
             Request::Drain { node: 4 },
             Request::RaiseFeatureLevel { level: FEATURE_LEVEL },
             Request::RaiseFeatureLevel { level: FEATURE_LEVEL + 1 },
-            Request::AssignSlots { first: 4000, last: 4095, shard: 2 },
-            Request::AssignSlots { first: 4000, last: 4096, shard: 2 },
+            Request::AssignSlots { first: 4032, last: 4095, shard: 2 },
+            Request::AssignSlots { first: 4032, last: 4096, shard: 2 },
         ],
         expect![[r#"
             Init { shards: 2, voters: [NodeInfo { id: 1, peer_address: "10.0.0.1:7234", public_address: "10.0.0.1:7233", feature_level: 1 }, NodeInfo { id: 2, peer_address: "10.0.0.2:7234", public_address: "10.0.0.2:7233", feature_level: 1 }, NodeInfo { id: 3, peer_address: "10.0.0.3:7234", public_address: "10.0.0.3:7233", feature_level: 1 }] }
@@ -270,10 +270,10 @@ fn nodes_come_and_go_and_their_ids_are_never_used_again() {
             RaiseFeatureLevel { level: 1 }
             RaiseFeatureLevel { level: 2 }
               FailedPrecondition("this build knows feature levels up to 1")
-            AssignSlots { first: 4000, last: 4095, shard: 2 }
-              SlotsAssigned { first: 4000, last: 4095, shard: 2 }
-            AssignSlots { first: 4000, last: 4096, shard: 2 }
-              InvalidArgument("slots 4000 to 4096 are no range below 4096")
+            AssignSlots { first: 4032, last: 4095, shard: 2 }
+              SlotsAssigned { first: 4032, last: 4095, shard: 2 }
+            AssignSlots { first: 4032, last: 4096, shard: 2 }
+              InvalidArgument("slots 4032 to 4096 are no range below 4096")
         "#]],
     );
 }

@@ -214,6 +214,14 @@ impl Matched {
         while self.order.front().is_some_and(|(until, _)| *until <= now) {
             self.forget_first();
         }
+        if self.order.is_empty() {
+            self.order.shrink_to_fit();
+        }
+    }
+
+    /// When all of them may be forgotten.
+    pub(super) fn last_until(&self) -> Option<Time> {
+        self.order.back().map(|(until, _)| *until)
     }
 
     fn forget_first(&mut self) {

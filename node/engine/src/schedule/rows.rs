@@ -8,6 +8,7 @@ use super::{
     state::{ScheduleKey, ScheduleState},
 };
 use crate::{
+    key::block,
     rows::{self, ApplyError, Kind, Rows},
     time::Time,
 };
@@ -80,9 +81,9 @@ pub fn parse_wake(key: &[u8]) -> Option<(Time, ScheduleKey)> {
     Some((time, ScheduleKey::new(namespace_id, schedule_id)))
 }
 
-/// Rows of a namespace's schedules in list order lie between this prefix and its successor.
+/// Rows of a namespace's schedules in list order, those of the slot's block, lie behind this.
 pub fn list_start(slot: u16, namespace_id: &str) -> Vec<u8> {
-    let mut bytes = rows::kind_start(slot, Kind::ScheduleList);
+    let mut bytes = rows::kind_start(block(slot), Kind::ScheduleList);
     rows::push_text(&mut bytes, namespace_id);
     bytes
 }

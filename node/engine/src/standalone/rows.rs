@@ -12,7 +12,7 @@ use super::{
     state::Standalone,
 };
 use crate::{
-    key::WorkflowKey,
+    key::{WorkflowKey, block},
     rows::{self, ApplyError, Kind, Rows},
     time::Time,
 };
@@ -128,9 +128,9 @@ pub fn parse_wake(key: &[u8]) -> Option<(Time, StandaloneRun)> {
     Some((time, StandaloneKey::new(kind, namespace_id, id).run(run_id)))
 }
 
-/// Rows of a namespace in list order lie between this prefix and its successor.
+/// Rows of a namespace in list order, those of the slot's block, lie behind this.
 pub fn list_start(slot: u16, kind: StandaloneKind, namespace_id: &str) -> Vec<u8> {
-    let mut bytes = kind_start(slot, Kind::StandaloneList, kind);
+    let mut bytes = kind_start(block(slot), Kind::StandaloneList, kind);
     rows::push_text(&mut bytes, namespace_id);
     bytes
 }

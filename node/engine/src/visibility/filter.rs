@@ -20,9 +20,9 @@ use crate::{cluster::ValueType, go_duration, reject::Reject};
 /// A query, ready to be asked of rows.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    condition: Option<Condition>,
+    pub(super) condition: Option<Condition>,
     /// Runs with a namespace division are left out unless the query mentions it.
-    all_divisions: bool,
+    pub(super) all_divisions: bool,
     group_by: Option<GroupBy>,
 }
 
@@ -73,7 +73,7 @@ impl FilterError {
 }
 
 #[derive(Clone, Debug)]
-enum Condition {
+pub(super) enum Condition {
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
     Not(Box<Condition>),
@@ -87,7 +87,7 @@ enum Condition {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Comparison {
+pub(super) enum Comparison {
     Equal,
     NotEqual,
     Less,
@@ -146,16 +146,11 @@ impl Filter {
     pub fn group_by(&self) -> Option<GroupBy> {
         self.group_by
     }
-
-    /// Whether no closed run can match. Open runs come first in lists, so a scan can end after them.
-    pub fn is_only_open(&self) -> bool {
-        self.condition.as_ref().is_some_and(Condition::is_only_open)
-    }
 }
 
 impl Condition {
     /// Neither true nor false where something is not known.
-    fn holds(&self, row: &Row) -> Option<bool> {
+    pub(super) fn holds(&self, row: &Row) -> Option<bool> {
         match self {
             Condition::And(left, right) => match (left.holds(row), right.holds(row)) {
                 (Some(false), _) | (_, Some(false)) => Some(false),
@@ -197,19 +192,6 @@ impl Condition {
                 };
                 Some(has != *not)
             }
-        }
-    }
-
-    fn is_only_open(&self) -> bool {
-        const RUNNING: Value = Value::Int(WorkflowExecutionStatus::Running as i64);
-        match self {
-            Condition::And(left, right) => left.is_only_open() || right.is_only_open(),
-            Condition::Or(left, right) => left.is_only_open() && right.is_only_open(),
-            Condition::Compare { field, comparison: Comparison::Equal, value } => {
-                field.is_system("ExecutionStatus") && *value == RUNNING
-            }
-            Condition::IsNull { field, not: false } => field.is_system("CloseTime"),
-            _ => false,
         }
     }
 }

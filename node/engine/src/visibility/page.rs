@@ -3,10 +3,7 @@
 //! Open runs come first, then those that closed last; among equals, those that started last. The order is
 //! in the bytes of a key, so tables keep rows in list order, and a page token is the key to go on after.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+use std::collections::BTreeMap;
 
 use everlog_proto::api::{
     common::v1::Payload,
@@ -23,10 +20,7 @@ use super::{
     json,
     row::Row,
 };
-use crate::{
-    codec::{self, CodecError},
-    reject::Reject,
-};
+use crate::{codec, reject::Reject};
 
 /// `frontend.visibilityMaxPageSize`
 pub const PAGE_ROWS_MAX: usize = 1_000;
@@ -53,17 +47,71 @@ impl Row {
     }
 }
 
+/// Whether a run of this status has a place among the closed ones.
+pub(super) fn is_closed(status: i32) -> bool {
+    use WorkflowExecutionStatus::{Paused, Running, Unspecified};
+    ![Unspecified, Running, Paused].map(|open| open as i32).contains(&status)
+}
+
 /// Later moments get smaller numbers.
 fn latest_first(nanos: i64) -> u64 {
     !((nanos as u64) ^ (1 << 63))
 }
 
+/// Part of a list's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SortKeys {
+    pub(super) from: Vec<u8>,
+    /// Not included.
+    pub(super) to: Vec<u8>,
+}
+
+impl SortKeys {
+    pub(super) fn all() -> SortKeys {
+        SortKeys { from: Vec::new(), to: vec![u8::MAX; 9] }
+    }
+
+    /// What of it lies behind a key.
+    pub(super) fn after(&self, key: &[u8]) -> Option<SortKeys> {
+        let mut from = self.from.clone();
+        if !key.is_empty() && *key >= *from {
+            from = [key, &[0]].concat();
+        }
+        (from < self.to).then(|| SortKeys { from, to: self.to.clone() })
+    }
+
+    /// Whether only open runs are in it.
+    pub(super) fn is_open(&self) -> bool {
+        self.to.starts_with(&OPEN)
+    }
+}
+
+/// Before the open runs that started at this moment, and behind those that started later.
+pub(super) fn after_start(nanos: i64) -> Vec<u8> {
+    [OPEN, latest_first(nanos).to_be_bytes()].concat()
+}
+
+/// The same for closed runs and when they closed.
+pub(super) fn after_close(nanos: i64) -> Vec<u8> {
+    latest_first(nanos).max(1).to_be_bytes().to_vec()
+}
+
+/// A run that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    #[serde(with = "serde_bytes")]
+    pub sort_key: Vec<u8>,
+    /// The encoded [`Row`].
+    #[serde(with = "serde_bytes")]
+    pub row: Vec<u8>,
+}
+
 /// Part of a list.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Page {
-    pub rows: Vec<Row>,
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub rows: Vec<Found>,
     /// Everything up to this key is in `rows` or does not match; nothing if the list ends here.
-    pub next: Option<PageToken>,
+    pub read_to: Option<Vec<u8>>,
 }
 
 /// The sort key after which a list goes on. Opaque to clients.
@@ -88,67 +136,20 @@ impl PageToken {
     }
 }
 
-/// Reads encoded rows from sources that are each in list order, such as one range of the tables per slot,
-/// until `size` rows match or `reads_max` rows were read. Sources are read no further than needed.
-pub fn scan<S, B>(sources: Vec<S>, filter: &Filter, size: usize, reads_max: usize) -> Result<Page, CodecError>
-where
-    S: Iterator<Item = (Vec<u8>, B)>,
-    B: AsRef<[u8]>,
-{
-    let mut sources = sources;
-    let mut values: Vec<Option<B>> = Vec::with_capacity(sources.len());
-    let mut heads = BinaryHeap::with_capacity(sources.len());
-    for (i, source) in sources.iter_mut().enumerate() {
-        values.push(source.next().map(|(key, value)| {
-            heads.push(Reverse((key, i)));
-            value
-        }));
-    }
-    let only_open = filter.is_only_open();
-    let (mut page, mut reads) = (Page::default(), 0);
-    let mut last = Vec::new();
-    while let Some(Reverse((key, i))) = heads.pop() {
-        if only_open && !key.starts_with(&OPEN) {
-            break;
-        }
-        if page.rows.len() >= size || reads >= reads_max {
-            page.next = Some(PageToken { after: last });
-            break;
-        }
-        reads += 1;
-        if let Some(value) = values[i].take() {
-            let row = Row::decode(value.as_ref())?;
-            if filter.matches(&row) {
-                page.rows.push(row);
-            }
-        }
-        last = key;
-        values[i] = sources[i].next().map(|(key, value)| {
-            heads.push(Reverse((key, i)));
-            value
-        });
-    }
-    Ok(page)
-}
-
-/// Makes one page of the pages of several shards that were asked for the same. What lies behind the point
-/// up to which one of them has read must wait.
-pub fn merge(pages: Vec<Page>, size: usize) -> Page {
-    let read_up_to = pages.iter().filter_map(|page| page.next.clone()).min();
-    let mut rows: Vec<(Vec<u8>, Row)> =
-        pages.into_iter().flat_map(|page| page.rows).map(|row| (row.sort_key(), row)).collect();
-    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let ready = match &read_up_to {
-        Some(token) => rows.partition_point(|(key, _)| *key <= token.after),
+/// Makes one part of those of several shards that were asked for the same. What lies behind the point up to
+/// which one of them has read must wait.
+pub fn merge(parts: Vec<Part>, size: usize) -> Part {
+    let read_to = parts.iter().filter_map(|part| part.read_to.clone()).min();
+    let mut rows: Vec<Found> = parts.into_iter().flat_map(|part| part.rows).collect();
+    rows.sort_by(|a, b| a.sort_key.cmp(&b.sort_key));
+    let ready = match &read_to {
+        Some(read_to) => rows.partition_point(|found| found.sort_key <= *read_to),
         None => rows.len(),
     };
-    let next = if ready > size && size > 0 {
-        Some(PageToken { after: rows[size - 1].0.clone() })
-    } else {
-        read_up_to
-    };
+    let is_cut = ready > size && size > 0;
+    let read_to = if is_cut { Some(rows[size - 1].sort_key.clone()) } else { read_to };
     rows.truncate(ready.min(size));
-    Page { rows: rows.into_iter().map(|(_, row)| row).collect(), next }
+    Part { rows, read_to }
 }
 
 /// How many runs match, in groups if the query asks for them.
@@ -164,13 +165,8 @@ impl Counts {
         if !filter.matches(row) {
             return;
         }
-        self.total += 1;
         let group = match filter.group_by() {
-            None => return,
-            Some(GroupBy::ExecutionStatus) => {
-                let status = WorkflowExecutionStatus::try_from(row.status).unwrap_or_default();
-                status_name(status).to_owned()
-            }
+            None | Some(GroupBy::ExecutionStatus) => return self.add_runs(filter, row.status, 1),
             Some(GroupBy::ActivityStatus) => activity_status_name(row.status).to_owned(),
             Some(GroupBy::NamespaceDivision) => {
                 let division = row.search_attribute(NAMESPACE_DIVISION);
@@ -180,7 +176,17 @@ impl Counts {
                 }
             }
         };
+        self.total += 1;
         *self.groups.entry(group).or_default() += 1;
+    }
+
+    /// Counts runs of one status, all of which match.
+    pub(super) fn add_runs(&mut self, filter: &Filter, status: i32, runs: i64) {
+        self.total += runs;
+        if filter.group_by() == Some(GroupBy::ExecutionStatus) {
+            let status = WorkflowExecutionStatus::try_from(status).unwrap_or_default();
+            *self.groups.entry(status_name(status).to_owned()).or_default() += runs;
+        }
     }
 
     pub fn merge(&mut self, other: &Counts) {

@@ -3,13 +3,26 @@
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
-use everlog_proto::api::common::v1::Payload;
+use everlog_proto::api::{
+    common::v1::Payload,
+    enums::v1::WorkflowExecutionStatus::{Completed, Failed, Paused, Running},
+};
 
 use super::{
+    plan::{Path, Plan},
     row::{Bytes, payload_bytes},
     *,
 };
-use crate::{cluster::ValueType, limits::Limits, stamp::Stamp, time::Time};
+use crate::{
+    cluster::ValueType,
+    execution::Execution,
+    key::{SLOTS, SLOTS_PER_BLOCK, WorkflowKey},
+    limits::Limits,
+    rows::execution_key,
+    stamp::Stamp,
+    testing::MemoryTables,
+    time::Time,
+};
 
 const SEEDS: u64 = 400;
 const ROWS: usize = 40;
@@ -271,54 +284,121 @@ fn filters_agree_with_a_plain_evaluator() {
     assert!(found > all / 10 && missed > all / 10, "{found} found, {missed} missed: too much alike");
 }
 
-/// Rows on several shards, several slots each, read page by page under a small budget: every matching row
-/// comes once, in list order, whatever the sizes.
+const NAMESPACE: &str = "n";
+
+impl Stored for MemoryTables {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.rows().get(key).cloned()
+    }
+
+    fn scan(&self, from: Vec<u8>, to: Vec<u8>) -> Rows<'_> {
+        let rows = if from < to { Some(self.rows().range(from..to)) } else { None };
+        Box::new(rows.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())))
+    }
+}
+
+fn search<'a>(filter: &'a Filter, blocks: &'a [u16], after: &'a [u8], reads_max: usize) -> Search<'a> {
+    Search { namespace_id: NAMESPACE, filter, blocks, after, reads_max }
+}
+
+/// Rows in several blocks of several shards, which have changed since they were first written.
+fn tables(dice: &Dice, shards: usize) -> (Vec<(MemoryTables, Vec<u16>)>, Vec<Row>) {
+    let mut tables: Vec<(MemoryTables, Vec<u16>)> = (0..shards)
+        .map(|shard| {
+            let blocks = (0..1 + dice.below(4)).map(|block| (shard * 4 + block) as u16 * SLOTS_PER_BLOCK);
+            (MemoryTables::default(), blocks.collect())
+        })
+        .collect();
+    let mut rows = Vec::new();
+    for number in 0..ROWS {
+        let shard = dice.below(shards);
+        let (tables, blocks) = &mut tables[shard];
+        let slot = dice.pick(blocks) + dice.below(usize::from(SLOTS_PER_BLOCK)) as u16;
+        let in_namespace = |mut row: Row| {
+            row.namespace_id = NAMESPACE.to_owned();
+            row.workflow_type = (*dice.pick(&["T", "U", "V", "W", "X"])).to_owned();
+            row.status = match row.close_time {
+                None => *dice.pick(&[Running, Running, Paused]),
+                Some(_) => *dice.pick(&[Completed, Completed, Failed]),
+            } as i32;
+            row
+        };
+        let mut before = None;
+        for _ in 0..1 + dice.below(3) {
+            let row = in_namespace(stored(&plain(dice), number, dice));
+            index::replace(tables, slot, before.as_ref(), Some(&row)).unwrap();
+            before = Some(row);
+        }
+        match before {
+            Some(row) if dice.below(10) == 0 => index::replace(tables, slot, Some(&row), None).unwrap(),
+            row => rows.extend(row),
+        }
+    }
+    (tables, rows)
+}
+
+/// Rows on several shards, read page by page, a few at a time: every matching row comes once, in list order,
+/// whatever the sizes, and as many are counted.
 #[test]
 fn pages_put_together_are_the_list() {
     let limits = Limits::default();
     for seed in 0..SEEDS {
         let dice = Dice(Stamp::new(Time(0), seed, &limits));
-        let text =
-            *dice.pick(&["", "Kw = 'a'", "CloseTime IS NULL", "ExecutionStatus = 'Running' OR Num > 0"]);
-        let filter = Filter::parse(text, &attributes()).unwrap();
-        let (shards, slots) = (1 + dice.below(4), 1 + dice.below(5));
-        let mut tables = vec![vec![BTreeMap::new(); slots]; shards];
-        let mut expected = Vec::new();
-        for number in 0..ROWS {
-            let row = stored(&plain(&dice), number, &dice);
-            tables[dice.below(shards)][dice.below(slots)].insert(row.sort_key(), row.encode());
-            if filter.matches(&row) {
-                expected.push(row);
-            }
+        let known = [
+            "",
+            "Kw = 'a'",
+            "CloseTime IS NULL",
+            "CloseTime IS NOT NULL",
+            "ExecutionStatus = 'Running' OR Num > 0",
+            "WorkflowType = 'T'",
+            "WorkflowType IN ('T', 'U') AND ExecutionStatus != 'Running'",
+            "ExecutionStatus = 'Running' AND WorkflowType = 'V'",
+            "ExecutionStatus = 'Completed' AND Kw IN ('a', 'ab')",
+            "NOT (WorkflowType STARTS_WITH 'T') AND List IN ('a', 'B')",
+            "StartTime > 0 AND StartTime <= 2",
+            "CloseTime BETWEEN 1 AND 2 AND StartTime < 3",
+            "StartTime >= 2 AND ExecutionStatus = 'Completed'",
+        ];
+        let text = match dice.below(3) {
+            0 => written(&query(&dice, 2), &dice),
+            _ => (*dice.pick(&known)).to_owned(),
+        };
+        let filter = Filter::parse(&text, &attributes()).unwrap();
+        if matches!(Plan::of(&filter).path, Path::Ids(_) | Path::IdsFrom(_)) {
+            continue;
         }
+        let (tables, rows) = tables(&dice, 1 + dice.below(4));
+        let mut expected: Vec<Row> = rows.into_iter().filter(|row| filter.matches(row)).collect();
         expected.sort_by_key(|row| {
             let close = row.close_time.unwrap_or(i64::MAX);
             (std::cmp::Reverse(close), std::cmp::Reverse(row.start_time), row.run_id.clone())
         });
         let (size, reads_max) = (1 + dice.below(10), 1 + dice.below(10));
-        let mut token: Option<PageToken> = None;
+        let mut after = Vec::new();
         let mut listed = Vec::new();
         for turn in 0.. {
             assert!(turn <= ROWS * 2, "seed {seed}: the list does not end");
-            let page_of = |tables: &Vec<BTreeMap<Vec<u8>, Vec<u8>>>| {
-                let after = token.clone().map(|token| token.after);
-                let begin = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-                let range = |table: &BTreeMap<Vec<u8>, Vec<u8>>| {
-                    let rows: Vec<_> = table
-                        .range((begin.clone(), std::ops::Bound::Unbounded))
-                        .map(|(key, row)| (key.clone(), row.clone()))
-                        .collect();
-                    rows.into_iter()
-                };
-                scan(tables.iter().map(range).collect(), &filter, size, reads_max).unwrap()
+            let part_of = |(tables, blocks): &(MemoryTables, Vec<u16>)| {
+                search(&filter, blocks, &after, reads_max).list(tables, size).unwrap()
             };
-            let page = merge(tables.iter().map(page_of).collect(), size);
-            assert!(page.rows.len() <= size);
-            listed.extend(page.rows);
-            let Some(next) = page.next else { break };
-            token = PageToken::decode(&next.encode()).unwrap();
+            let part = merge(tables.iter().map(part_of).collect(), size);
+            assert!(part.rows.len() <= size);
+            listed.extend(part.rows.iter().map(|found| Row::decode(&found.row).unwrap()));
+            let Some(read_to) = part.read_to else { break };
+            after = PageToken::decode(&PageToken { after: read_to }.encode()).unwrap().unwrap().after;
         }
         assert_eq!(listed, expected, "seed {seed}: {text}");
+        let mut counted = 0;
+        for (tables, blocks) in &tables {
+            let mut after = Vec::new();
+            loop {
+                let (counts, read_to) = search(&filter, blocks, &after, reads_max).count(tables).unwrap();
+                counted += counts.total;
+                let Some(read_to) = read_to else { break };
+                after = read_to;
+            }
+        }
+        assert_eq!(counted, expected.len() as i64, "seed {seed}: {text}");
     }
 }
 
@@ -329,4 +409,54 @@ fn tokens_that_are_not_ours_are_refused() {
     let mut bytes = PageToken { after: vec![1, 2, 3] }.encode();
     bytes.push(0);
     assert!(PageToken::decode(&bytes).is_err());
+}
+
+/// Runs are found by their workflow ids alone, and by how these begin, among others of every length.
+#[test]
+fn runs_are_found_by_workflow_id() {
+    let mut tables = MemoryTables::default();
+    let mut add = |workflow_id: &str, runs: usize| {
+        for run in 0..runs {
+            let key = WorkflowKey::new(NAMESPACE, workflow_id).run(&format!("{workflow_id}-{run}"));
+            let (at, start_time) = (execution_key(&key), Time(run as i64));
+            let execution = Execution { key: Some(key), start_time, ..Execution::default() };
+            crate::rows::Rows::put_execution(&mut tables, at, execution.into());
+        }
+    };
+    for number in 0..300 {
+        add(&format!("order-{number}"), 1);
+        add(&format!("or{number}"), 1);
+        add(&"x".repeat(number), 1);
+    }
+    add("order-", 7);
+    add("order", 2);
+    let blocks: Vec<u16> = (0..SLOTS).step_by(usize::from(SLOTS_PER_BLOCK)).collect();
+    let found = |text: &str, size: usize| {
+        let filter = Filter::parse(text, &attributes()).unwrap();
+        let mut after = Vec::new();
+        let mut found = Vec::new();
+        loop {
+            let search = search(&filter, &blocks, &after, 1);
+            assert_eq!(search.count(&tables).unwrap().1, None);
+            let part = search.list(&tables, size).unwrap();
+            found.extend(part.rows.iter().map(|found| Row::decode(&found.row).unwrap().run_id));
+            let Some(read_to) = part.read_to else { return found };
+            after = read_to;
+        }
+    };
+    let runs = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(found("WorkflowId = 'order'", 10), runs(&["order-1", "order-0"]).as_slice());
+    assert_eq!(
+        found("WorkflowId IN ('order', 'or7', 'or7') AND StartTime = 0", 1),
+        runs(&["or7-0", "order-0"])
+    );
+    assert_eq!(found("WorkflowId = 'orde'", 10), runs(&[]));
+    assert_eq!(
+        found("WorkflowId STARTS_WITH 'order-' AND StartTime > 4", 10),
+        runs(&["order--6", "order--5"])
+    );
+    assert_eq!(found("WorkflowId STARTS_WITH 'order-'", 100).len(), 307);
+    assert_eq!(found("WorkflowId STARTS_WITH 'or'", 50).len(), 609);
+    assert_eq!(found("WorkflowId STARTS_WITH 'xxxx'", 50).len(), 296);
+    assert_eq!(found("WorkflowId STARTS_WITH 'y'", 50).len(), 0);
 }

@@ -6,7 +6,10 @@ use everlog_engine::{
     schedule,
     shard::World,
     standalone, todo,
-    visibility::Row,
+    visibility::{
+        Row,
+        index::{self, Tally},
+    },
 };
 use std::collections::BTreeMap;
 
@@ -18,6 +21,7 @@ const PROMISE: &str = "the rows that find a run are those that its state calls f
 pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     for (shard, log) in evidence.sim.logs.iter().enumerate() {
         let mut expected: BTreeMap<Vec<u8>, Option<Vec<u8>>> = BTreeMap::new();
+        let mut tallies: BTreeMap<Vec<u8>, Tally> = BTreeMap::new();
         for run in evidence.runs.iter().filter(|run| run.shard == shard) {
             let (key, execution) = (run.execution.key(), &run.execution);
             expected.insert(rows::execution_key(key), Some(execution.encode()));
@@ -28,10 +32,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 expected.insert(owed_key(key), Some(Vec::new()));
             }
             let row = Row::of(execution);
-            let mut visibility = rows::visibility_start(key.workflow.slot(), &key.workflow.namespace_id);
-            visibility.extend(row.sort_key());
-            expected.insert(visibility, Some(row.encode()));
+            let slot = key.workflow.slot();
+            let (listed, encoded) = index::listed(slot, &row);
+            expected.insert(listed, Some(encoded));
+            expected.extend(index::keys(slot, &row).into_iter().map(|key| (key, Some(Vec::new()))));
+            tallies.entry(index::tally_key(slot, &row)).or_default().add(&row, 1);
         }
+        expected.extend(tallies.into_iter().map(|(key, tally)| (key, Some(tally.encode()))));
         for wanted in &evidence.sim.schedules {
             if let Some(state) = World::schedule(&log.truth, &wanted.key) {
                 expected.insert(schedule::rows::state_key(&wanted.key), Some(state.encode()));
