@@ -22,12 +22,15 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     history::v1::HistoryEvent,
-    workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
+    workflowservice::v1::{
+        PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, PollWorkflowTaskQueueResponse,
+    },
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     list::{ListQuery, ListedRow},
+    nexus::{NexusAnswered, NexusDispatch},
     workers::WorkersAsked,
 };
 
@@ -84,6 +87,8 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    /// A Nexus request for a worker of a queue whose home the other node is.
+    Nexus(NexusDispatch),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +104,7 @@ pub enum InternalReply {
     Message(Outcome),
     Reject(Reject),
     Workers(worker::Part),
+    Nexus(NexusAnswered),
 }
 
 /// A task on its way to a worker.
@@ -106,6 +112,8 @@ pub enum InternalReply {
 pub enum HandedOut {
     Workflow(Box<WorkflowTaskReply>),
     Activity(Box<PollActivityTaskQueueResponse>),
+    /// Never leaves the queue's home: the worker's call waits there.
+    Nexus(Box<PollNexusTaskQueueResponse>),
 }
 
 /// The same between nodes. The worker's node has the run's history itself, so only its span travels.
@@ -119,6 +127,7 @@ pub enum WireHandedOut {
         suffix: Vec<Proto<HistoryEvent>>,
     },
     Activity(Proto<PollActivityTaskQueueResponse>),
+    Nexus(Proto<PollNexusTaskQueueResponse>),
 }
 
 impl From<HandedOut> for WireHandedOut {
@@ -132,6 +141,7 @@ impl From<HandedOut> for WireHandedOut {
                 suffix: task.history.suffix.into_iter().map(Proto).collect(),
             },
             HandedOut::Activity(task) => WireHandedOut::Activity(Proto(*task)),
+            HandedOut::Nexus(task) => WireHandedOut::Nexus(Proto(*task)),
         }
     }
 }
@@ -145,6 +155,7 @@ impl From<WireHandedOut> for HandedOut {
                 HandedOut::Workflow(Box::new(WorkflowTaskReply { response: response.0, history }))
             }
             WireHandedOut::Activity(task) => HandedOut::Activity(Box::new(task.0)),
+            WireHandedOut::Nexus(task) => HandedOut::Nexus(Box::new(task.0)),
         }
     }
 }
@@ -170,6 +181,7 @@ pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
+    Nexus { id: u64 },
 }
 
 impl Internal {
@@ -190,6 +202,7 @@ impl Internal {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+            OfferedTask::Nexus { id } => WireOffered::Nexus { id },
         };
         let task = WireTask {
             run: task.key.run.clone(),
@@ -232,6 +245,7 @@ impl WireQueue {
             QueueKind::Workflow => 0,
             QueueKind::Sticky => 1,
             QueueKind::Activity => 2,
+            QueueKind::Nexus => 3,
         };
         WireQueue { namespace_id: key.namespace_id.to_string(), name: key.name.to_string(), kind }
     }
@@ -240,7 +254,8 @@ impl WireQueue {
         let kind = match self.kind {
             0 => QueueKind::Workflow,
             1 => QueueKind::Sticky,
-            _ => QueueKind::Activity,
+            2 => QueueKind::Activity,
+            _ => QueueKind::Nexus,
         };
         QueueKey { namespace_id: Arc::from(&*self.namespace_id), name: Arc::from(&*self.name), kind }
     }
@@ -256,6 +271,7 @@ impl WireTask {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+            WireOffered::Nexus { id } => OfferedTask::Nexus { id },
         };
         Task {
             key: TaskKey { run: self.run, task },

@@ -20,6 +20,7 @@ pub mod internal;
 pub mod list;
 pub mod machine;
 pub mod metrics;
+pub mod nexus;
 pub mod node;
 pub mod peer;
 pub mod post;

@@ -1,4 +1,4 @@
-//! What all nodes must agree on: members, slots, namespaces, search attributes, settings.
+//! What all nodes must agree on: members, slots, namespaces, search attributes, Nexus endpoints, settings.
 //!
 //! It is small, it changes rarely, and everyone needs all of it. So it is one state machine, kept by
 //! shard 0 like any other state: a [`Request`] is decided into [`Fact`]s, the facts go through the log, and
@@ -7,11 +7,12 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces and search attributes so far. Members, slots, settings, feature levels and
+//! The node asks for namespaces, search attributes and endpoints so far. Members, slots, settings, feature levels and
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
 mod describe;
+mod endpoints;
 mod members;
 mod namespace;
 mod settings;
@@ -36,6 +37,7 @@ use crate::{
 pub use self::{
     attributes::{ValueType, predefined_attributes, system_attributes},
     describe::Features,
+    endpoints::{ENDPOINTS_MAX, Endpoint, EndpointSpec, EndpointTarget},
     members::{Member, MemberState, NodeId, NodeInfo},
     namespace::{BadBinary, Namespace, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_ID, SearchAttribute},
     slots::{SHARDS_MAX, SlotMap},
@@ -69,8 +71,11 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Settings for all namespaces.
     pub settings: BTreeMap<String, String>,
-    /// Name to id: an index, not stored.
+    /// Nexus endpoints, by id.
+    pub endpoints: BTreeMap<String, Arc<Endpoint>>,
+    /// Name to id: indexes, not stored.
     names: BTreeMap<String, String>,
+    endpoint_names: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,6 +144,16 @@ pub enum Request {
         key: String,
         value: Option<String>,
     },
+    CreateEndpoint(EndpointSpec),
+    /// The version is the one that was seen.
+    UpdateEndpoint {
+        id: String,
+        version: i64,
+        spec: EndpointSpec,
+    },
+    DeleteEndpoint {
+        id: String,
+    },
 }
 
 /// Variants are only ever appended, and their contents never change: entries of all releases stay readable.
@@ -167,6 +182,10 @@ pub enum Fact {
         key: String,
         value: Option<String>,
     },
+    Endpoint(Endpoint),
+    EndpointDeleted {
+        id: String,
+    },
 }
 
 /// What the caller gets once the facts are committed.
@@ -174,6 +193,7 @@ pub enum Fact {
 pub enum Reply {
     Done,
     Namespace(Box<Namespace>),
+    Endpoint(Box<Endpoint>),
 }
 
 /// Decides a request. The same request may come twice after a lost answer: where it asks for a state, the
@@ -205,6 +225,11 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::Set { namespace, key, value } => {
             settings::set(cluster, namespace.as_deref(), key, value.as_deref())
         }
+        Request::CreateEndpoint(spec) => endpoints::create(cluster, spec, stamp),
+        Request::UpdateEndpoint { id, version, spec } => {
+            endpoints::update(cluster, id, *version, spec, stamp)
+        }
+        Request::DeleteEndpoint { id } => endpoints::delete(cluster, id),
     }
 }
 
@@ -230,6 +255,8 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         Fact::Setting { key, value: None } => {
             cluster.settings.remove(key);
         }
+        Fact::Endpoint(endpoint) => cluster.put_endpoint(endpoint.clone()),
+        Fact::EndpointDeleted { id } => cluster.drop_endpoint(id),
     }
 }
 
@@ -328,6 +355,7 @@ struct ClusterV1 {
     slots: SlotMap,
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl ClusterV1 {
@@ -340,6 +368,7 @@ impl ClusterV1 {
             slots: cluster.slots.clone(),
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
+            endpoints: cluster.endpoints.values().map(|endpoint| (**endpoint).clone()).collect(),
         }
     }
 
@@ -355,6 +384,9 @@ impl ClusterV1 {
         };
         for namespace in self.namespaces {
             cluster.put_namespace(namespace);
+        }
+        for endpoint in self.endpoints {
+            cluster.put_endpoint(endpoint);
         }
         cluster
     }

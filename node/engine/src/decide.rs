@@ -4,6 +4,7 @@
 //! records. Nothing here waits, reads a clock or touches a disk.
 
 pub mod activity;
+pub mod callback;
 pub mod cancel;
 pub mod child;
 pub mod command;
@@ -11,6 +12,7 @@ pub mod continue_as_new;
 pub mod delete;
 pub mod deliver;
 pub mod external;
+pub mod nexus;
 pub mod query;
 pub mod retry;
 pub mod signal;

@@ -24,7 +24,14 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Proto, decide::json_string, key::RunKey, shared::Shared, time::Time};
+use crate::{
+    codec::Proto,
+    decide::json_string,
+    key::RunKey,
+    nexus::{NexusOperation, callback::Callback},
+    shared::Shared,
+    time::Time,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -104,6 +111,14 @@ pub struct Execution {
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
+    /// Nexus operations, by scheduled event id.
+    pub nexus_operations: BTreeMap<i64, Shared<NexusOperation>>,
+    /// Operations that went on by themselves and have ended: who tells of it again is not refused.
+    pub ended_operations: Shared<BTreeSet<i64>>,
+    /// Who is to be told of the workflow's end.
+    pub callbacks: Shared<Vec<Callback>>,
+    /// The event that closed the run, if no other follows, until all callbacks have been told.
+    pub end: Option<Shared<Proto<HistoryEvent>>>,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -307,7 +322,18 @@ impl Execution {
         for signal in bare.external_signals.values_mut() {
             signal.initiated = Proto::default();
         }
-        bare.report = None;
+        (bare.report, bare.end) = (None, None);
+        for operation in bare.nexus_operations.values_mut() {
+            operation.scheduled = Proto::default();
+            operation.start.last_failure = None;
+            if let Some(cancel) = &mut operation.cancel {
+                cancel.attempts.last_failure = None;
+            }
+        }
+        for callback in bare.callbacks.iter_mut() {
+            callback.callback = Proto::default();
+            callback.attempts.last_failure = None;
+        }
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();
             activity.heartbeat_details = None;

@@ -81,6 +81,10 @@ pub struct Limits {
     pub eager_workflow_start: bool,
     /// `system.enableActivityEagerExecution`
     pub eager_activities: bool,
+    /// `component.nexusoperations.limit.operation.concurrency`
+    pub pending_nexus_operations_max: usize,
+    /// `component.nexusoperations.limit.header.size`
+    pub nexus_header_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -125,6 +129,8 @@ impl Default for Limits {
             retention: Duration::from_secs(24 * 60 * 60),
             eager_workflow_start: true,
             eager_activities: true,
+            pending_nexus_operations_max: 30,
+            nexus_header_bytes_max: 8 * KIB,
         }
     }
 }

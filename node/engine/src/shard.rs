@@ -167,9 +167,24 @@ pub struct Offer {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OfferedTask {
-    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
-    Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
-    Query { id: u64, sticky: bool },
+    Workflow {
+        scheduled_event_id: i64,
+        attempt: i32,
+        sticky: bool,
+    },
+    Activity {
+        scheduled_event_id: i64,
+        attempt: i32,
+        stamp: u32,
+    },
+    Query {
+        id: u64,
+        sticky: bool,
+    },
+    /// A Nexus request that somebody waits for at the queue's home. No run owes it and no shard offers it.
+    Nexus {
+        id: u64,
+    },
 }
 
 #[derive(Debug)]

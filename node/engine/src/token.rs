@@ -40,6 +40,10 @@ pub enum TokenTask {
         id: u64,
         nonce: u64,
     },
+    /// A Nexus request; the token's run is none, its workflow id the name of the queue.
+    Nexus {
+        id: u64,
+    },
 }
 
 const TOKEN_KIND: u8 = b'T';

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_engine::{
+    cluster,
     key::{RunKey, WorkflowKey},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
@@ -19,18 +20,22 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     enums::v1::{IndexedValueType, NamespaceState},
+    nexus::v1::Endpoint,
     schedule::v1::ScheduleListEntry,
     worker::v1::WorkerHeartbeat,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-        PollActivityTaskQueueResponse,
+        PollActivityTaskQueueResponse, PollNexusTaskQueueResponse,
     },
 };
 use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
-use crate::workers::{Choice, WorkerPage};
+use crate::{
+    nexus::NexusAnswered,
+    workers::{Choice, WorkerPage},
+};
 
 /// The node behind the public API.
 #[tonic::async_trait]
@@ -82,6 +87,12 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         poll: Poll,
     ) -> Result<Option<Box<PollActivityTaskQueueResponse>>, CallError>;
+
+    async fn poll_nexus_task(&self, poll: Poll)
+    -> Result<Option<Box<PollNexusTaskQueueResponse>>, CallError>;
+
+    /// A worker answers a Nexus request that waits here. False: nobody waits for it.
+    async fn answer_nexus_task(&self, id: u64, answered: NexusAnswered) -> Result<bool, CallError>;
 
     /// A worker stops: its polls at this queue, whose home is here, are answered empty, and a sticky
     /// queue is given up at once.
@@ -137,6 +148,14 @@ pub trait Backend: Send + Sync + 'static {
     async fn describe_worker(&self, namespace_id: &str, key: &str) -> Result<WorkerHeartbeat, CallError>;
 
     fn cluster(&self) -> ClusterView;
+
+    /// All Nexus endpoints, by id.
+    fn endpoints(&self) -> Vec<Endpoint>;
+
+    fn endpoint_by_name(&self, name: &str) -> Option<Endpoint>;
+
+    /// Creates, changes or deletes a Nexus endpoint. The answer is how it is now, if it is still there.
+    async fn change_endpoint(&self, change: cluster::Request) -> Result<Option<Endpoint>, CallError>;
 
     /// A namespace as this node knows it.
     fn namespace(&self, name: &str) -> Option<Arc<Namespace>>;

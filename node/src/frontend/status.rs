@@ -57,6 +57,7 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::Unavailable(message) => Status::unavailable(message),
         Reject::Unimplemented(message) => Status::unimplemented(message),
         Reject::Internal(message) => Status::internal(message),
+        Reject::AlreadyExists(message) => Status::already_exists(message),
     }
 }
 
@@ -216,6 +217,7 @@ mod tests {
             (Reject::Unavailable(text()), Code::Unavailable, None),
             (Reject::Unimplemented(text()), Code::Unimplemented, None),
             (Reject::Internal(text()), Code::Internal, None),
+            (Reject::AlreadyExists(text()), Code::AlreadyExists, None),
         ];
         for (reject, code, name) in cases {
             let status = of_reject(reject.clone());

@@ -25,11 +25,14 @@ MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execu
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children"}
+UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules", "versioning_info", "effective_rate_limit"}
+# Headers with such durations, or with opaque tokens.
+MEASURED_HEADERS = {"request-timeout", "operation-timeout", "nexus-operation-timeout"}
+TOKEN_HEADERS = {"temporal-callback-token"}
 # Durations that contain how long something took.
 MEASURED_DURATIONS = {"first_workflow_task_backoff"}
 
@@ -81,7 +84,7 @@ class Renderer:
             return [
                 line
                 for key in sorted(value)
-                for line in self.one(of, f"{name}[{self.key(name, key)}]", value[key], depth)
+                for line in self.one(of, f"{name}[{self.key(name, key)}]", self.value(key, value[key]), depth)
             ]
         if is_repeated(field):
             items = [self.one(field, f"{name}[]", item, depth) for item in value]
@@ -92,6 +95,12 @@ class Renderer:
 
     def key(self, name, key) -> str:
         return "*" if name in NAMED_BY_SERVER else self.text(str(key))
+
+    def value(self, key, value):
+        """The value of a map, or what stands for it."""
+        if isinstance(value, str) and str(key).lower() in MEASURED_HEADERS:
+            return "<measure>"
+        return "<token>" if isinstance(value, str) and str(key).lower() in TOKEN_HEADERS else value
 
     def one(self, field, label, value, depth) -> list[str]:
         margin = INDENT * depth

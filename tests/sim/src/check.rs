@@ -6,6 +6,7 @@ mod expected;
 mod histories;
 mod index;
 mod online;
+mod operations;
 mod reads;
 mod replicas;
 mod rest;
@@ -49,7 +50,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     replicas::check,
     histories::check,
     index::check,
@@ -57,6 +58,7 @@ const CHECKS: [Check; 13] = [
     timers::check,
     signals::check,
     children::check,
+    operations::check,
     starts::check,
     workflow_tasks::check,
     reads::check,

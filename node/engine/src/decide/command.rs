@@ -20,7 +20,7 @@ use prost::Message;
 
 use crate::{
     decide::{
-        BadCommand, activity, child, continue_as_new, external,
+        BadCommand, activity, child, continue_as_new, external, nexus,
         retry::{self, Next},
         terminate, timer,
         workflow_task::Outcome,
@@ -93,6 +93,8 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
         Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(_) => {
             kind == T::RequestCancelExternalWorkflowExecution
         }
+        Attrs::ScheduleNexusOperationCommandAttributes(_) => kind == T::ScheduleNexusOperation,
+        Attrs::RequestCancelNexusOperationCommandAttributes(_) => kind == T::RequestCancelNexusOperation,
         Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
         Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
         Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
@@ -168,6 +170,10 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
             Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(a) => {
                 external::cancel(turn, command, a, task, &started_children)?;
             }
+            Attrs::ScheduleNexusOperationCommandAttributes(a) => nexus::schedule(turn, command, a, task)?,
+            Attrs::RequestCancelNexusOperationCommandAttributes(a) => {
+                nexus::request_cancel(turn, command, a, task)?;
+            }
             Attrs::CompleteWorkflowExecutionCommandAttributes(a) => {
                 complete(turn, command, a, completed_event_id)?;
             }
@@ -223,6 +229,8 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::RequestCancelExternalWorkflowExecution => {
             Cause::BadRequestCancelExternalWorkflowExecutionAttributes
         }
+        T::ScheduleNexusOperation => Cause::BadScheduleNexusOperationAttributes,
+        T::RequestCancelNexusOperation => Cause::BadRequestCancelNexusOperationAttributes,
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
         _ => Cause::Unspecified,
     };

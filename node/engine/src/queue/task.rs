@@ -1,6 +1,10 @@
 //! What waits in a queue: the name of a task, not the task itself.
 
-use crate::{key::RunKey, shard::OfferedTask, time::Time};
+use crate::{
+    key::{RunKey, WorkflowKey},
+    shard::OfferedTask,
+    time::Time,
+};
 
 pub const PRIORITY_MIN: i32 = 1;
 pub const PRIORITY_MAX: i32 = 5;
@@ -23,8 +27,15 @@ pub struct Task {
     pub queued_at: Time,
     /// The API's priority key: 1 is served first, 0 means that none was given.
     pub priority_key: i32,
-    /// When nobody waits for the task any more. Only queries have this.
+    /// When nobody waits for the task any more. Only queries and Nexus requests have this.
     pub deadline: Option<Time>,
+}
+
+impl TaskKey {
+    /// A Nexus request is known by its number alone.
+    pub fn nexus(namespace_id: &str, id: u64) -> TaskKey {
+        TaskKey { run: WorkflowKey::new(namespace_id, "").run(""), task: OfferedTask::Nexus { id } }
+    }
 }
 
 impl Task {

@@ -10,8 +10,8 @@ use super::{
 use crate::frontend::{
     activity, activity_operations,
     call::{Answer, Call, Scope},
-    describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
-    wire, worker, workflow, workflow_task,
+    describe, history, namespace, nexus_endpoint, nexus_task, operator, poll, query, schedule, start, system,
+    task_queue, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -115,6 +115,9 @@ methods! {
         "ListSchedules" => scoped schedule::list,
         "CountSchedules" => scoped schedule::count,
         "ListScheduleMatchingTimes" => scoped schedule::matching_times,
+        "PollNexusTaskQueue" => scoped poll::nexus_task,
+        "RespondNexusTaskCompleted" => scoped nexus_task::completed,
+        "RespondNexusTaskFailed" => scoped nexus_task::failed,
         "GetSearchAttributes" => open operator::get_search_attributes,
     ;
     "temporal.api.operatorservice.v1.OperatorService":
@@ -122,6 +125,11 @@ methods! {
         "AddSearchAttributes" => open operator::add_search_attributes,
         "RemoveSearchAttributes" => open operator::remove_search_attributes,
         "ListClusters" => open operator::list_clusters,
+        "CreateNexusEndpoint" => open nexus_endpoint::create,
+        "UpdateNexusEndpoint" => open nexus_endpoint::update,
+        "DeleteNexusEndpoint" => open nexus_endpoint::delete,
+        "GetNexusEndpoint" => open nexus_endpoint::get,
+        "ListNexusEndpoints" => open nexus_endpoint::list,
     ;
 }
 
