@@ -27,7 +27,8 @@ def schedule_operation(t, operation="work", value="in", **fields):
     }
     metadata = {"user_metadata": fields.pop("user_metadata")} if "user_metadata" in fields else {}
     attributes.update(fields)
-    return command("SCHEDULE_NEXUS_OPERATION", {k: v for k, v in attributes.items() if v is not None}, **metadata)
+    attributes = {k: v for k, v in attributes.items() if v is not None}
+    return command("SCHEDULE_NEXUS_OPERATION", attributes, **metadata)
 
 
 def cancel_operation(scheduled_event_id=5):
@@ -62,6 +63,11 @@ def fail_task(t, task, failure=None, **fields):
     if failure is not None:
         fields["failure"] = failure
     return t.call("RespondNexusTaskFailed", task_token=task.task_token, **fields)
+
+
+def handler_failure(message, kind, **fields):
+    """A handler's failure, as an SDK sends it."""
+    return {"message": message, "nexus_handler_failure_info": {"type": kind}, **fields}
 
 
 def pending(t):

@@ -6,11 +6,9 @@ from ..commands import (
     complete_workflow,
     continue_as_new,
     fail_workflow,
-    failure,
-    payload,
     seconds,
 )
-from ..nexus import cancel_operation, endpoint, go_on, pending, poll_nexus, respond, schedule_operation
+from ..nexus import endpoint, go_on, poll_nexus, schedule_operation
 
 HANDLER = "handler"
 
@@ -229,7 +227,10 @@ def attached(t):
     one, two = poll_nexus(t), poll_nexus(t)
     start_handler(t, [callback_of(one)], request_id="first")
     options = {"attach_request_id": True, "attach_completion_callbacks": True, "attach_links": True}
-    again = {"workflow_id_conflict_policy": "WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING", "on_conflict_options": options}
+    again = {
+        "workflow_id_conflict_policy": "WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING",
+        "on_conflict_options": options,
+    }
     start_handler(t, [callback_of(two)], request_id="second", **again)
     start_handler(t, [callback_of(two)], request_id="second", **again)
     go_on(t, one)

@@ -5,10 +5,10 @@ from ..commands import complete_workflow, failure, payload, seconds
 from ..nexus import (
     cancel_operation,
     endpoint,
-    endpoint_name,
     fail_task,
     fail_with,
     go_on,
+    handler_failure,
     pending,
     poll_nexus,
     respond,
@@ -85,7 +85,7 @@ def handler_errors(t):
     for kind in ("BAD_REQUEST", "UNAUTHENTICATED", "UNAUTHORIZED", "NOT_FOUND", "NOT_IMPLEMENTED", "CONFLICT"):
         t.step(schedule_operation(t))
         cause = failure("why", "Why")
-        fail_task(t, poll_nexus(t), {"message": "bad", "cause": cause, "nexus_handler_failure_info": {"type": kind}})
+        fail_task(t, poll_nexus(t), handler_failure("bad", kind, cause=cause))
         t.until(lambda: not pending(t), "the operation to end")
     t.step(complete_workflow())
 
@@ -96,7 +96,10 @@ def handler_errors_of_older_workers(t):
     endpoint(t)
     t.start()
     for error in (
-        {"error_type": "BAD_REQUEST", "failure": {"message": "bad", "metadata": {"k": "v"}, "details": b'{"a": 1}'}},
+        {
+            "error_type": "BAD_REQUEST",
+            "failure": {"message": "bad", "metadata": {"k": "v"}, "details": b'{"a": 1}'},
+        },
         {"error_type": "NOT_FOUND"},
         {"error_type": "INTERNAL", "retry_behavior": "NEXUS_HANDLER_ERROR_RETRY_BEHAVIOR_NON_RETRYABLE"},
     ):
@@ -113,10 +116,12 @@ def retried(t):
     t.start()
     t.step(schedule_operation(t))
     cause = failure("why", "Why")
-    fail_task(t, poll_nexus(t), {"message": "busy", "cause": cause, "nexus_handler_failure_info": {"type": "UNAVAILABLE"}})
+    fail_task(t, poll_nexus(t), handler_failure("busy", "UNAVAILABLE", cause=cause))
     t.until(lambda: pending(t)[0].attempt == 1, "the first attempt to fail")
     t.describe()
-    fail_task(t, poll_nexus(t), {"message": "worse", "nexus_handler_failure_info": {"type": "BAD_REQUEST", "retry_behavior": "NEXUS_HANDLER_ERROR_RETRY_BEHAVIOR_RETRYABLE"}})
+    behavior = "NEXUS_HANDLER_ERROR_RETRY_BEHAVIOR_RETRYABLE"
+    worse = {"type": "BAD_REQUEST", "retry_behavior": behavior}
+    fail_task(t, poll_nexus(t), {"message": "worse", "nexus_handler_failure_info": worse})
     t.until(lambda: pending(t)[0].attempt == 2, "the second attempt to fail")
     t.describe()
     succeed(t, poll_nexus(t))
@@ -167,7 +172,7 @@ def cancel_refused(t):
     go_on(t, poll_nexus(t))
     t.until_event("NEXUS_OPERATION_STARTED")
     t.step(cancel_operation())
-    fail_task(t, poll_nexus(t), {"message": "never", "nexus_handler_failure_info": {"type": "NOT_IMPLEMENTED"}})
+    fail_task(t, poll_nexus(t), handler_failure("never", "NOT_IMPLEMENTED"))
     t.until_event("NEXUS_OPERATION_CANCEL_REQUEST_FAILED")
     t.describe()
     t.step(complete_workflow())
@@ -321,7 +326,7 @@ def endpoint_deleted(t):
     made = endpoint(t)
     t.start()
     t.step(schedule_operation(t))
-    fail_task(t, poll_nexus(t), {"message": "busy", "nexus_handler_failure_info": {"type": "UNAVAILABLE"}})
+    fail_task(t, poll_nexus(t), handler_failure("busy", "UNAVAILABLE"))
     t.until(lambda: pending(t)[0].attempt == 1, "the first attempt to fail")
     t.quiet("DeleteNexusEndpoint", id=made.id, version=made.version)
     t.until_event("NEXUS_OPERATION_FAILED")
@@ -333,7 +338,7 @@ def reserved_headers(t):
     """Headers that are the server's own."""
     endpoint(t)
     for number, name in enumerate(
-        ("Caller-Name", "caller-type", "call-initiation", "xdc-redirection-api", "xdc-redirection", "nexus-request-id")
+        ("Caller-Name", "caller-type", "call-initiation", "xdc-redirection-api", "nexus-request-id")
     ):
         queue = t.queue_of(str(number))
         t.start(t.other(str(number)), task_queue={"name": queue})

@@ -1,9 +1,8 @@
 """Nexus tasks as workers see them: polled for, completed, failed."""
 
 from ..case import script
-from ..commands import complete_workflow, failure, payload, payloads, seconds
+from ..commands import complete_workflow, failure, payloads
 from ..nexus import (
-    cancel_operation,
     endpoint,
     fail_task,
     fail_with,
@@ -141,7 +140,11 @@ def links(t):
     at = f"temporal:///namespaces/default/workflows/some%20id%2F/{run}/history"
     given = [
         {"url": f"{at}?eventID=1&eventType=WorkflowExecutionStarted&referenceType=EventReference", "type": kind},
-        {"url": f"{at}?referenceType=RequestIdReference&requestID=r&eventType=WorkflowExecutionOptionsUpdated", "type": kind},
+        {
+            "url": f"{at}?referenceType=RequestIdReference&requestID=r"
+            "&eventType=WorkflowExecutionOptionsUpdated",
+            "type": kind,
+        },
         {"url": "http://somewhere/else", "type": "other"},
         {"url": "http://somewhere/else", "type": kind},
     ]
