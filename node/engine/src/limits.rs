@@ -85,6 +85,8 @@ pub struct Limits {
     pub pending_nexus_operations_max: usize,
     /// `component.nexusoperations.limit.header.size`
     pub nexus_header_bytes_max: usize,
+    /// `system.maxCallbacksPerWorkflow`
+    pub callbacks_max: usize,
 }
 
 impl Default for Limits {
@@ -131,6 +133,7 @@ impl Default for Limits {
             eager_activities: true,
             pending_nexus_operations_max: 30,
             nexus_header_bytes_max: 8 * KIB,
+            callbacks_max: 2000,
         }
     }
 }

@@ -1,13 +1,11 @@
 //! Whom a start may ask to be told of the workflow's end.
 
-use everlog_engine::nexus::callback::SYSTEM_URL;
+use everlog_engine::{limits::Limits, nexus::callback::SYSTEM_URL};
 use everlog_proto::api::common::v1::{Callback, callback};
 use tonic::Status;
 
 use super::url;
 
-/// `system.maxCallbacksPerWorkflow`
-pub(super) const CALLBACKS_MAX: usize = 32;
 /// `frontend.callbackURLMaxLength`
 const URL_BYTES_MAX: usize = 1000;
 /// `frontend.callbackHeaderMaxLength`
@@ -15,9 +13,10 @@ const HEADER_BYTES_MAX: usize = 8 << 10;
 
 /// Callbacks are few, and lead to this cluster: no address is configured that one might go to, which is also the
 /// real server's default.
-pub(super) fn check(callbacks: &mut [Callback]) -> Result<(), Status> {
-    if callbacks.len() > CALLBACKS_MAX {
-        return refused(format!("cannot attach more than {CALLBACKS_MAX} callbacks to a workflow"));
+pub(super) fn check(callbacks: &mut [Callback], limits: &Limits) -> Result<(), Status> {
+    let most = limits.callbacks_max;
+    if callbacks.len() > most {
+        return refused(format!("cannot attach more than {most} callbacks to an execution"));
     }
     for callback in callbacks {
         let nexus = match &mut callback.variant {

@@ -118,7 +118,7 @@ fn prepare_start(scope: &Scope, request: &mut StartWorkflowExecutionRequest) -> 
     }
     search_attributes::check(scope, request.search_attributes.as_mut())?;
     validate::priority(request.priority.as_ref())?;
-    callbacks::check(&mut request.completion_callbacks)?;
+    callbacks::check(&mut request.completion_callbacks, limits)?;
     validate::links(&request.links, api)?;
     // What a callback tells of is not told twice.
     let told = request.completion_callbacks.iter().flat_map(|callback| &callback.links);

@@ -268,8 +268,7 @@ def callbacks_that_are_refused(t):
             [nexus("temporal://system", **{"k" * 4000: "v" * 4192})],
             [nexus("temporal://system", **{"k" * 4000: "v" * 4193})],
             [nexus("temporal://system", K="v")],
-            [nexus("temporal://system") for n in range(32)],
-            [nexus("temporal://system") for n in range(33)],
+            [nexus("temporal://system")] * 2001,
         )
     ):
         name = f"c{number}"
