@@ -17,6 +17,7 @@ use everlog_engine::{
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     schedule::ask::{Ask, Asked},
     shard::OfferedTask,
+    standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
     worker,
 };
@@ -87,6 +88,10 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    TakeStandaloneActivity {
+        key: StandaloneKey,
+        take: TakeStandaloneActivity,
+    },
     /// A Nexus request for a worker of a queue whose home the other node is.
     Nexus(NexusDispatch),
 }
@@ -181,6 +186,7 @@ pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
+    StandaloneActivity { attempt: i32, stamp: u32 },
     Nexus { id: u64 },
 }
 
@@ -202,6 +208,9 @@ impl Internal {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+            OfferedTask::StandaloneActivity { attempt, stamp } => {
+                WireOffered::StandaloneActivity { attempt, stamp }
+            }
             OfferedTask::Nexus { id } => WireOffered::Nexus { id },
         };
         let task = WireTask {
@@ -271,6 +280,9 @@ impl WireTask {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+            WireOffered::StandaloneActivity { attempt, stamp } => {
+                OfferedTask::StandaloneActivity { attempt, stamp }
+            }
             WireOffered::Nexus { id } => OfferedTask::Nexus { id },
         };
         Task {

@@ -21,6 +21,7 @@ use crate::{
     nexus::Settled,
     schedule::fact::ScheduleChange,
     shared::Shared,
+    standalone::fact::StandaloneChange,
     time::Time,
 };
 
@@ -230,6 +231,7 @@ pub struct Change {
 pub struct Entry {
     pub changes: Vec<Change>,
     pub schedules: Vec<ScheduleChange>,
+    pub standalone: Vec<StandaloneChange>,
 }
 
 pub const ENTRY_KIND: u8 = b'E';

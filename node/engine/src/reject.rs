@@ -4,7 +4,7 @@
 use everlog_proto::api::{enums::v1::WorkflowExecutionStatus, failure::v1::Failure};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Proto;
+use crate::{codec::Proto, standalone::Kind};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reject {
@@ -39,6 +39,12 @@ pub enum Reject {
     Unimplemented(String),
     /// A transition failed its own check. The request is refused, the log stays clean.
     Internal(String),
+    /// The id is taken by something that runs, or has run, on its own.
+    StandaloneAlreadyStarted {
+        kind: Kind,
+        start_request_id: String,
+        run_id: String,
+    },
     /// Something other than a namespace or a workflow has this name already.
     AlreadyExists(String),
 }

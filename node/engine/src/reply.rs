@@ -19,6 +19,7 @@ use crate::{
     message::{Message, Outcome},
     reject::Reject,
     schedule::request::ScheduleReply,
+    standalone::Standalone,
     volatile::StartedTask,
 };
 
@@ -58,6 +59,13 @@ pub enum Reply {
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
+    /// A start of something that runs on its own; `started` is false if a run was used that was there.
+    StandaloneStarted {
+        run_id: String,
+        started: bool,
+    },
+    /// None: time is up for who waited.
+    Standalone(Option<Arc<Standalone>>),
 }
 
 #[derive(Clone, Debug)]

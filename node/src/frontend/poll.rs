@@ -119,6 +119,8 @@ fn poll(scope: &Scope, queue: &TaskQueue, identity: &str, worker_instance_key: &
         worker_instance_key: worker_instance_key.to_owned(),
         request_id: Uuid::new_v4().to_string(),
         build_id: String::new(),
+        sdk_name: scope.call.client.name.clone(),
+        sdk_version: scope.call.client.version.clone(),
         tasks_per_second_max: None,
         deadline,
     }

@@ -25,6 +25,7 @@ use crate::{
     schedules::{self, Wanted},
     session::{self, Session},
     settings::Settings,
+    standalone::{self, WantedActivity},
     trace::Trace,
     worker::Worker,
 };
@@ -71,6 +72,7 @@ pub struct Sim {
     pub next_rpc: u64,
     pub sessions: Vec<Session>,
     pub schedules: Vec<Wanted>,
+    pub activities: Vec<WantedActivity>,
     pub records: Records,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -99,6 +101,7 @@ impl Sim {
             next_rpc: 1,
             sessions: Vec::new(),
             schedules: Vec::new(),
+            activities: Vec::new(),
             records: Records::default(),
             coverage: Coverage::default(),
             trace,
@@ -140,6 +143,16 @@ impl Sim {
         for schedule in 0..self.schedules.len() {
             let at = self.now + draw.millis(500, 10_000);
             self.agenda.plan(at, Event::WantSchedule { schedule });
+        }
+        let mut draw = Random::of(self.settings.seed, 6);
+        self.activities = standalone::draw(&mut draw);
+        for activity in 0..self.activities.len() {
+            let at = self.now + draw.millis(200, 12_000);
+            self.agenda.plan(at, Event::WantActivity { activity });
+            if self.activities[activity].is_cancelled {
+                let at = at + draw.millis(100, 8_000);
+                self.agenda.plan(at, Event::CancelActivity { activity });
+            }
         }
         let first_fault = self.now + self.random.millis(500, 4_000);
         self.agenda.plan(first_fault, Event::Fault);
@@ -196,6 +209,9 @@ impl Sim {
             Event::RpcRetry { rpc } => self.rpc_attempt(rpc),
             Event::Session { session } => self.session_acts(session),
             Event::WantSchedule { schedule } => self.want_schedule(schedule),
+            Event::WantActivity { activity } => self.want_activity(activity),
+            Event::CancelActivity { activity } => self.cancel_activity(activity),
+            Event::AttemptActs { activity, attempt } => self.attempt_acts(activity, attempt),
             Event::Poll { worker, life, slot } => self.poll(worker, life, slot),
             Event::Polled { worker, life, slot, poll, task } => self.polled(worker, life, slot, poll, task),
             Event::PollTimeout { worker, life, slot, poll } => self.poll_timed_out(worker, life, slot, poll),
@@ -227,6 +243,7 @@ impl Sim {
     fn is_done(&self) -> bool {
         self.sessions.iter().all(Session::is_done)
             && self.schedules_are_done()
+            && self.activities_are_done()
             && self.logs.iter().all(|log| log.open_runs == 0)
     }
 
@@ -307,6 +324,12 @@ fn doubled(message: &Message) -> Option<Message> {
         Message::Offer { .. } | Message::OfferRefused { .. } | Message::TaskRefused { .. } => {
             Some(message.clone())
         }
+        Message::Standalone { key, request, hops, .. } => Some(Message::Standalone {
+            key: key.clone(),
+            request: request.clone(),
+            asker: Asker::Nobody,
+            hops: *hops,
+        }),
         Message::Poll { .. } | Message::CancelPoll { .. } | Message::Schedule { .. } => None,
     }
 }

@@ -511,7 +511,9 @@ impl Story {
         let (scheduled_event_id, query) = match offer.task {
             OfferedTask::Workflow { scheduled_event_id, .. } => (scheduled_event_id, None),
             OfferedTask::Query { id, .. } => (0, Some(id)),
-            OfferedTask::Activity { .. } | OfferedTask::Nexus { .. } => unreachable!(),
+            OfferedTask::Activity { .. }
+            | OfferedTask::StandaloneActivity { .. }
+            | OfferedTask::Nexus { .. } => unreachable!(),
         };
         let run_id = offer.run.run_id.to_string();
         self.request(id, Request::StickyUnavailable { run_id, scheduled_event_id, query })
