@@ -177,7 +177,8 @@ impl NexusOperation {
             None => from(self.scheduled_time, &a.schedule_to_start_timeout, TimeoutType::ScheduleToStart),
             Some(started) => from(started, &a.start_to_close_timeout, TimeoutType::StartToClose),
         };
-        all.into_iter().chain(phase).min_by_key(|(time, _)| *time)
+        // Of two at the same time it is the phase's own.
+        phase.into_iter().chain(all).min_by_key(|(time, _)| *time)
     }
 
     /// The call that is owed next, and from when on.

@@ -22,7 +22,7 @@ struct Details<'a> {
     details: Option<Value>,
 }
 
-pub fn of_nexus(failure: NexusFailure) -> Failure {
+pub(super) fn of_nexus(failure: NexusFailure) -> Failure {
     if failure == NexusFailure::default() {
         return Failure::default();
     }
@@ -40,7 +40,7 @@ pub fn of_nexus(failure: NexusFailure) -> Failure {
     }
 }
 
-pub fn canceled(failure: NexusFailure) -> Failure {
+pub(super) fn canceled(failure: NexusFailure) -> Failure {
     let details = details(&failure);
     Failure {
         message: failure.message,

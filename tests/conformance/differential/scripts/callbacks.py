@@ -126,7 +126,9 @@ def of_a_chain(t):
     """Runs that go on hand their callbacks on; the last run's end is told."""
     operation_of_a_workflow(t, retry_policy={"maximum_attempts": 2})
     handler_step(t, fail_workflow())
-    handler_step(t, continue_as_new(t, task_queue={"name": t.queue_of(HANDLER)}))
+    policy = {"maximum_attempts": 2}
+    handler_step(t, continue_as_new(t, task_queue={"name": t.queue_of(HANDLER)}, retry_policy=policy))
+    t.until_event("WORKFLOW_TASK_SCHEDULED", workflow_id=t.other(HANDLER))
     t.describe(t.other(HANDLER))
     handler_step(t, complete_workflow("third"))
     t.until_event("NEXUS_OPERATION_COMPLETED")
@@ -223,8 +225,12 @@ def attached(t):
     """A start that uses the running workflow can add its callbacks to it."""
     endpoint(t)
     t.start()
-    t.step(schedule_operation(t), schedule_operation(t, "other"))
-    one, two = poll_nexus(t), poll_nexus(t)
+    t.step(schedule_operation(t))
+    one = poll_nexus(t)
+    another = t.other("another")
+    t.start(another)
+    t.step(schedule_operation(t))
+    two = poll_nexus(t)
     start_handler(t, [callback_of(one)], request_id="first")
     options = {"attach_request_id": True, "attach_completion_callbacks": True, "attach_links": True}
     again = {
@@ -235,12 +241,13 @@ def attached(t):
     start_handler(t, [callback_of(two)], request_id="second", **again)
     go_on(t, one)
     go_on(t, two)
-    t.until_event("NEXUS_OPERATION_STARTED", 2)
+    t.until_event("NEXUS_OPERATION_STARTED")
+    t.until_event("NEXUS_OPERATION_STARTED", workflow_id=another)
     t.describe(t.other(HANDLER))
     handler_step(t, complete_workflow("both"))
-    t.until_event("NEXUS_OPERATION_COMPLETED", 2)
+    t.until_event("NEXUS_OPERATION_COMPLETED")
+    t.until_event("NEXUS_OPERATION_COMPLETED", workflow_id=another)
     delivered(t, count=2)
-    t.step(complete_workflow())
 
 
 @script
