@@ -2,7 +2,7 @@
 
 #![allow(deprecated, reason = "older workers read the operation's id where newer ones read its token")]
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use everlog_proto::api::{
     command::v1::{
@@ -77,7 +77,6 @@ pub fn schedule(
         let message = format!("{on}.Input exceeds size limit");
         return Err(BadCommand::too_large(Cause::BadScheduleNexusOperationAttributes, message));
     }
-    let mut header = HashMap::new();
     let mut header_bytes = 0;
     for (name, value) in &a.nexus_header {
         let lower = name.to_lowercase();
@@ -85,7 +84,6 @@ pub fn schedule(
             return bad(format!("{on}.NexusHeader contains a disallowed header key: {name:?}"));
         }
         header_bytes += lower.len() + value.len();
-        header.insert(lower, value.clone());
     }
     if header_bytes > limits.nexus_header_bytes_max {
         return bad(format!("{on}.NexusHeader exceeds size limit"));
@@ -107,7 +105,11 @@ pub fn schedule(
         schedule_to_close_timeout: close,
         schedule_to_start_timeout: start,
         start_to_close_timeout: run,
-        nexus_header: header,
+        nexus_header: a
+            .nexus_header
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value.clone()))
+            .collect(),
         request_id: turn.stamp.uuid(),
         workflow_task_completed_event_id: task.completed_event_id,
     };

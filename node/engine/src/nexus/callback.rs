@@ -59,7 +59,7 @@ impl OperationRef {
         let bytes: Vec<u8> =
             digits.chunks(2).map(|pair| pair.iter().fold(0, |n, d| n * 16 + d) as u8).collect();
         let (body, checksum) = bytes.split_at(bytes.len().checked_sub(CHECKSUM_BYTES)?);
-        let sound = digits.len() % 2 == 0 && xxh3_64(body).to_le_bytes() == checksum;
+        let sound = digits.len().is_multiple_of(2) && xxh3_64(body).to_le_bytes() == checksum;
         sound.then(|| codec::decode(TOKEN_KIND, TOKEN_VERSION, body).ok())?
     }
 }

@@ -8,7 +8,7 @@ use everlog_proto::api::{
 use super::{NAMESPACE, Story, start_request, word};
 use crate::{
     codec::Proto,
-    message::{Body, Message, Outcome, Subject},
+    message::{Body, Message, Outcome},
     nexus::{
         CallOf, Outcome as Called,
         callback::{SYSTEM_URL, TOKEN_HEADER},
@@ -98,10 +98,5 @@ impl Story {
             options.attach_completion_callbacks = true;
         }
         self.request(handler, Request::Start(Box::new(request)))
-    }
-
-    /// How often a call was made, of those about this subject.
-    pub fn calls_of(&self, subject: Subject) -> usize {
-        self.calls.iter().filter(|call| call.subject == subject).count()
     }
 }
