@@ -11,7 +11,7 @@ use everlog_engine::{
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
-    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
+    queue::{Fairness, QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
@@ -179,6 +179,7 @@ pub struct WireTask {
     pub shard: u16,
     pub queued_at: Time,
     pub priority_key: i32,
+    pub fairness: Fairness,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -219,6 +220,7 @@ impl Internal {
             shard: task.shard,
             queued_at: task.queued_at,
             priority_key: task.priority_key,
+            fairness: task.fairness.clone(),
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
     }
@@ -290,6 +292,7 @@ impl WireTask {
             shard: self.shard,
             queued_at: self.queued_at,
             priority_key: self.priority_key,
+            fairness: self.fairness,
             deadline: None,
         }
     }

@@ -1,4 +1,5 @@
-//! What all nodes must agree on: members, slots, namespaces, search attributes, Nexus endpoints, settings.
+//! What all nodes must agree on: members, slots, namespaces, search attributes, Nexus endpoints, settings, also of
+//! task queues.
 //!
 //! It is small, it changes rarely, and everyone needs all of it. So it is one state machine, kept by
 //! shard 0 like any other state: a [`Request`] is decided into [`Fact`]s, the facts go through the log, and
@@ -7,7 +8,7 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces, search attributes and endpoints so far. Members, slots, settings, feature levels and
+//! The node asks for namespaces, search attributes, endpoints and task queues so far. Members, slots, settings, feature levels and
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
@@ -17,13 +18,16 @@ mod members;
 mod namespace;
 mod settings;
 mod slots;
+mod task_queues;
 
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use everlog_proto::api::workflowservice::v1::{RegisterNamespaceRequest, UpdateNamespaceRequest};
+use everlog_proto::api::workflowservice::v1::{
+    RegisterNamespaceRequest, UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,6 +45,7 @@ pub use self::{
     members::{Member, MemberState, NodeId, NodeInfo},
     namespace::{BadBinary, Namespace, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_ID, SearchAttribute},
     slots::{SHARDS_MAX, SlotMap},
+    task_queues::{RateSetting, TASK_QUEUES_SET_MAX, TaskQueueId, TaskQueueSettings},
 };
 
 /// Namespaces of one cluster; each costs every node some memory.
@@ -71,6 +76,8 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Settings for all namespaces.
     pub settings: BTreeMap<String, String>,
+    /// Queues with settings of their own. Shared, so that a copy of the cluster is cheap.
+    pub task_queues: Arc<BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>>,
     /// Nexus endpoints, by id.
     pub endpoints: BTreeMap<String, Arc<Endpoint>>,
     /// Name to id: indexes, not stored.
@@ -144,6 +151,10 @@ pub enum Request {
         key: String,
         value: Option<String>,
     },
+    ConfigureTaskQueue {
+        namespace_id: String,
+        request: Proto<UpdateTaskQueueConfigRequest>,
+    },
     CreateEndpoint(EndpointSpec),
     /// The version is the one that was seen.
     UpdateEndpoint {
@@ -182,6 +193,7 @@ pub enum Fact {
         key: String,
         value: Option<String>,
     },
+    TaskQueue(TaskQueueSettings),
     Endpoint(Endpoint),
     EndpointDeleted {
         id: String,
@@ -193,6 +205,7 @@ pub enum Fact {
 pub enum Reply {
     Done,
     Namespace(Box<Namespace>),
+    TaskQueue(Box<TaskQueueSettings>),
     Endpoint(Box<Endpoint>),
 }
 
@@ -225,6 +238,9 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::Set { namespace, key, value } => {
             settings::set(cluster, namespace.as_deref(), key, value.as_deref())
         }
+        Request::ConfigureTaskQueue { namespace_id, request } => {
+            task_queues::configure(cluster, namespace_id, request, stamp)
+        }
         Request::CreateEndpoint(spec) => endpoints::create(cluster, spec, stamp),
         Request::UpdateEndpoint { id, version, spec } => {
             endpoints::update(cluster, id, *version, spec, stamp)
@@ -255,6 +271,7 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         Fact::Setting { key, value: None } => {
             cluster.settings.remove(key);
         }
+        Fact::TaskQueue(settings) => cluster.put_task_queue(settings.clone()),
         Fact::Endpoint(endpoint) => cluster.put_endpoint(endpoint.clone()),
         Fact::EndpointDeleted { id } => cluster.drop_endpoint(id),
     }
@@ -328,6 +345,13 @@ impl Cluster {
         if let Some(namespace) = self.namespaces.remove(id) {
             self.names.remove(&namespace.name);
         }
+        if self.task_queues.keys().any(|(namespace, ..)| namespace == id) {
+            Arc::make_mut(&mut self.task_queues).retain(|(namespace, ..), _| namespace != id);
+        }
+    }
+
+    fn put_task_queue(&mut self, settings: TaskQueueSettings) {
+        Arc::make_mut(&mut self.task_queues).insert(settings.id(), Arc::new(settings));
     }
 }
 
@@ -355,6 +379,7 @@ struct ClusterV1 {
     slots: SlotMap,
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
+    task_queues: Vec<TaskQueueSettings>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -368,6 +393,7 @@ impl ClusterV1 {
             slots: cluster.slots.clone(),
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
+            task_queues: cluster.task_queues.values().map(|settings| (**settings).clone()).collect(),
             endpoints: cluster.endpoints.values().map(|endpoint| (**endpoint).clone()).collect(),
         }
     }
@@ -384,6 +410,9 @@ impl ClusterV1 {
         };
         for namespace in self.namespaces {
             cluster.put_namespace(namespace);
+        }
+        for settings in self.task_queues {
+            cluster.put_task_queue(settings);
         }
         for endpoint in self.endpoints {
             cluster.put_endpoint(endpoint);

@@ -30,6 +30,7 @@ use crate::{
     key::{RunKey, WorkflowKey},
     limits::Limits,
     message::Message,
+    queue::Fairness,
     reject::Reject,
     reply::Reply,
     request::Request,
@@ -183,6 +184,7 @@ pub struct Offer {
     pub task: OfferedTask,
     pub scheduled_time: Time,
     pub priority: i32,
+    pub fairness: Fairness,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

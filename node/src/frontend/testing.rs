@@ -29,10 +29,11 @@ use everlog_proto::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
         nexus::v1::Endpoint,
+        taskqueue::v1::TaskQueueConfig,
         worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-            PollActivityTaskQueueResponse, PollNexusTaskQueueResponse,
+            PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, UpdateTaskQueueConfigRequest,
         },
     },
     prost::Message,
@@ -354,6 +355,14 @@ impl Backend for Fake {
 
     async fn shutdown_worker(&self, _worker: WorkerShutdown) -> Result<(), CallError> {
         Ok(())
+    }
+
+    async fn configure_task_queue(
+        &self,
+        _namespace_id: &str,
+        _request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        Ok(TaskQueueConfig::default())
     }
 
     async fn describe_task_queue(

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use everlog_engine::{
     key::WorkflowKey,
-    queue::{QueueKey, Refusal, Task, TaskKey},
+    queue::{Fairness, QueueKey, Refusal, Task, TaskKey},
     time::Time,
     token::{TaskToken, TokenTask},
 };
@@ -61,6 +61,7 @@ impl NexusRequests {
             shard: 0,
             queued_at: now,
             priority_key: 0,
+            fairness: Fairness::default(),
             deadline: Some(until),
         };
         self.waiting.insert(id, Waiting { dispatch, until, reply });

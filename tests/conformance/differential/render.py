@@ -35,7 +35,11 @@ UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
-OFFERS = {"capabilities", "supports_schedules", "versioning_info", "effective_rate_limit"}
+OFFERS = {"capabilities", "supports_schedules", "versioning_info"}
+# How the judge numbers what it stores.
+STORAGE = {"task_id_block"}
+# The API's RATE_LIMIT_SOURCE_SYSTEM.
+SOURCE_SYSTEM = 3
 # Headers with such durations, or with opaque tokens.
 MEASURED_HEADERS = {"request-timeout", "operation-timeout", "nexus-operation-timeout"}
 TOKEN_HEADERS = {"temporal-callback-token"}
@@ -69,7 +73,10 @@ class Renderer:
             return self.history(message, depth)
         lines = []
         for field, value in message.ListFields():
-            if field.name in HINTS | OFFERS:
+            if field.name in HINTS | OFFERS | STORAGE:
+                continue
+            if field.name == "requests_per_second" and is_the_systems(message):
+                # A limit of the server's own, if it has one.
                 continue
             if field.name == "first_workflow_task_backoff" and is_brake(message):
                 continue
@@ -240,3 +247,8 @@ def is_backed_off(message) -> bool:
 def is_repeated(field) -> bool:
     value = getattr(field, "is_repeated", None)
     return value if value is not None else field.label == FieldDescriptor.LABEL_REPEATED
+
+
+def is_the_systems(message) -> bool:
+    """Whether this is a rate limit that neither a worker nor an operator has set."""
+    return message.DESCRIPTOR.name == "EffectiveRateLimit" and message.rate_limit_source == SOURCE_SYSTEM

@@ -1,10 +1,13 @@
 //! All queues that live on this node, and when each wants to be looked at.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
 
-use super::{Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
+use super::{Config, Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
 use crate::time::Time;
 
 /// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
@@ -16,6 +19,8 @@ pub struct Queues {
     /// At which queue a poll waits.
     polls: BTreeMap<PollId, QueueKey>,
     outputs: VecDeque<Output>,
+    /// What operators have set, also for queues that are not in use.
+    configs: BTreeMap<QueueKey, Arc<Config>>,
 }
 
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub struct Description {
     pub stats: TaskQueueStats,
     pub stats_by_priority: BTreeMap<i32, TaskQueueStats>,
     /// The limit that workers have set, in tasks a second.
-    pub rate_limit: Option<f64>,
+    pub worker_rate: Option<f64>,
 }
 
 impl Queues {
@@ -87,6 +92,19 @@ impl Queues {
         }
     }
 
+    /// Operators have set rates and weights: these, and no others.
+    pub fn configure(&mut self, now: Time, configs: BTreeMap<QueueKey, Config>) {
+        let before = std::mem::take(&mut self.configs);
+        self.configs = configs.into_iter().map(|(key, config)| (key, Arc::new(config))).collect();
+        let keys: BTreeSet<QueueKey> = before.keys().chain(self.configs.keys()).cloned().collect();
+        for key in keys {
+            if before.get(&key) != self.configs.get(&key) && self.queues.contains_key(&key) {
+                let config = self.configs.get(&key).cloned().unwrap_or_default();
+                self.with(now, &key, |queue, out| queue.configure(now, config, out));
+            }
+        }
+    }
+
     /// Does what has fallen due by `now`.
     pub fn expire(&mut self, now: Time) {
         while let Some((wake, key)) = self.wakes.first()
@@ -138,10 +156,11 @@ impl Queues {
     /// Lets `act` work on a queue, and brings the index of wake-ups and of polls up to date.
     fn with(&mut self, now: Time, key: &QueueKey, act: impl FnOnce(&mut Queue, &mut VecDeque<Output>)) {
         let first_output = self.outputs.len();
-        let entry = self
-            .queues
-            .entry(key.clone())
-            .or_insert_with(|| Entry { queue: Queue::new(key.clone(), now), wake: Time::NEVER });
+        let configs = &self.configs;
+        let entry = self.queues.entry(key.clone()).or_insert_with(|| {
+            let config = configs.get(key).cloned().unwrap_or_default();
+            Entry { queue: Queue::new(key.clone(), now, config), wake: Time::NEVER }
+        });
         act(&mut entry.queue, &mut self.outputs);
         for output in self.outputs.range(first_output..) {
             if let Output::Match(super::Match { poller, .. })

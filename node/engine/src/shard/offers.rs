@@ -13,6 +13,7 @@ use crate::{
     execution::Execution,
     key::RunKey,
     message::{self, Message, Subject},
+    queue::Fairness,
     time::Time,
     todo::{self, Todo},
     volatile::{QueryState, Volatile},
@@ -46,7 +47,7 @@ impl Run {
             self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
         let mut offers = Vec::new();
-        for Owed { task, queue, scheduled_time, priority } in owed {
+        for Owed { task, queue, scheduled_time, priority, fairness } in owed {
             let before = self.offered.get(&task);
             if before.is_some_and(|offered| offered.again_at > now) {
                 continue;
@@ -54,7 +55,7 @@ impl Run {
             let made = Offered::again(now, before.map_or(0, |offered| offered.times));
             self.offered.insert(task.clone(), made);
             let queue = queue.to_owned();
-            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority });
+            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority, fairness });
         }
         offers
     }
@@ -109,6 +110,7 @@ struct Owed<'a> {
     queue: &'a str,
     scheduled_time: Time,
     priority: i32,
+    fairness: Fairness,
 }
 
 fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owed<'a>> {
@@ -116,13 +118,22 @@ fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owe
         .into_iter()
         .filter_map(|todo| match todo {
             Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
-                let priority = execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
+                let priority = execution.start.priority.as_ref();
+                let (priority, fairness) = (priority.map_or(0, |p| p.priority_key), Fairness::of(priority));
                 let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
-                Some(Owed { task, queue, scheduled_time, priority })
+                Some(Owed { task, queue, scheduled_time, priority, fairness })
             }
-            Todo::ActivityTask { queue, scheduled_event_id, attempt, stamp, scheduled_time, priority } => {
+            Todo::ActivityTask {
+                queue,
+                scheduled_event_id,
+                attempt,
+                stamp,
+                scheduled_time,
+                priority,
+                fairness,
+            } => {
                 let task = OfferedTask::Activity { scheduled_event_id, attempt, stamp };
-                Some(Owed { task, queue, scheduled_time, priority })
+                Some(Owed { task, queue, scheduled_time, priority, fairness })
             }
             Todo::Wake(_) => None,
         })
@@ -134,7 +145,8 @@ fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owe
                 _ => execution.task_queue(),
             };
             let task = OfferedTask::Query { id: *id, sticky };
-            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0 });
+            let fairness = Fairness::default();
+            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0, fairness });
         }
     }
     // In the order of tasks, so that one is found among many.

@@ -209,6 +209,7 @@ requests! {
     DeleteActivityExecutionRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
+    UpdateTaskQueueConfigRequest {}
     ShutdownWorkerRequest {}
     RecordWorkerHeartbeatRequest {}
     ListWorkersRequest {}
