@@ -82,6 +82,8 @@ impl Application for Everlog {
         let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(ApiMetrics::new(&node.metrics)));
         Ok(Services {
             api: frontend.routes()?,
+            http: frontend.http(),
+            ui: frontend.ui(&node.config.ui.assets),
             handlers: Handlers {
                 internal: Arc::new(Answers { router }),
                 forward: Arc::new(frontend.forwarded_routes()),

@@ -187,7 +187,7 @@ impl Fake {
 /// The frontend of a fake node, and a client of it.
 pub(super) struct Server {
     pub(super) fake: Arc<Fake>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     headers: HashMap<&'static str, String>,
     node: bool,
 }

@@ -6,6 +6,7 @@ into the request as it is. `call` reaches any method of the API.
 """
 
 import dataclasses
+import json
 import time
 
 from harness import wire
@@ -80,6 +81,24 @@ class Case:
     def send(self, method, request, timeout, metadata):
         metadata = wire.SDK_METADATA if metadata is None else metadata
         return self.connection.start(method, request, timeout=timeout * self.timeout_scale, metadata=metadata)
+
+    # Over HTTP
+
+    def http(self, verb, path, body=None, headers=(), *, timeout=CALL_SECONDS):
+        """Asks over HTTP, records status, type and JSON of the answer, and returns the latter.
+
+        A `body` that is no text is sent as JSON. `NS` in the path is the script's namespace.
+        """
+        path = path.replace("NS", f"/api/v1/namespaces/{self.namespace}", 1)
+        if body is not None:
+            body = (body if isinstance(body, str) else json.dumps(body)).encode()
+        address = next(self.connection.http)
+        status, answered, text = wire.over_http(
+            address, verb, path, body, headers, timeout * self.timeout_scale
+        )
+        lines, value = self.renderer.http(status, answered, text)
+        self.record(self.renderer.text(f"{verb} {path}"), lines)
+        return value
 
     # The transcript
 
