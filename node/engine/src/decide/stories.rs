@@ -7,5 +7,4 @@ use crate::testing::{check, check_with};
 mod children;
 mod closed;
 mod core;
-mod nexus;
 mod sticky;
