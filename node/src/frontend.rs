@@ -40,6 +40,8 @@ mod start;
 mod system;
 mod task_queue;
 mod ui;
+mod update;
+mod update_with_start;
 mod url;
 mod validate;
 mod visibility;

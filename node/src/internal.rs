@@ -184,7 +184,7 @@ pub struct WireTask {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum WireOffered {
-    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
+    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool, stamp: u32 },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
     StandaloneActivity { attempt: i32, stamp: u32 },
@@ -202,8 +202,8 @@ impl Internal {
 
     pub fn offer(queue: &QueueKey, task: &Task) -> Internal {
         let offered = match task.key.task {
-            OfferedTask::Workflow { scheduled_event_id, attempt, sticky } => {
-                WireOffered::Workflow { scheduled_event_id, attempt, sticky }
+            OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp } => {
+                WireOffered::Workflow { scheduled_event_id, attempt, sticky, stamp }
             }
             OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
@@ -275,8 +275,8 @@ impl WireQueue {
 impl WireTask {
     pub fn task(self) -> Task {
         let task = match self.task {
-            WireOffered::Workflow { scheduled_event_id, attempt, sticky } => {
-                OfferedTask::Workflow { scheduled_event_id, attempt, sticky }
+            WireOffered::Workflow { scheduled_event_id, attempt, sticky, stamp } => {
+                OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp }
             }
             WireOffered::Activity { scheduled_event_id, attempt, stamp } => {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }

@@ -206,6 +206,9 @@ pub fn type_of(attributes: &Attributes) -> EventType {
         A::ExternalWorkflowExecutionCancelRequestedEventAttributes(_) => {
             T::ExternalWorkflowExecutionCancelRequested
         }
+        A::WorkflowExecutionUpdateAdmittedEventAttributes(_) => T::WorkflowExecutionUpdateAdmitted,
+        A::WorkflowExecutionUpdateAcceptedEventAttributes(_) => T::WorkflowExecutionUpdateAccepted,
+        A::WorkflowExecutionUpdateCompletedEventAttributes(_) => T::WorkflowExecutionUpdateCompleted,
         A::NexusOperationScheduledEventAttributes(_) => T::NexusOperationScheduled,
         A::NexusOperationStartedEventAttributes(_) => T::NexusOperationStarted,
         A::NexusOperationCompletedEventAttributes(_) => T::NexusOperationCompleted,

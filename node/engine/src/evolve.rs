@@ -21,8 +21,8 @@ use crate::{
     codec::Proto,
     event::{finished_child, finished_operation, is_close},
     execution::{
-        Activity, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer, WorkflowTask,
-        event_type,
+        Activity, AdmittedUpdate, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer,
+        WorkflowTask, event_type,
     },
     fact::{Change, Event, Fact, Record},
     nexus::{Attempts, NexusCancel, NexusOperation, Settled, callback::Callback},
@@ -189,6 +189,22 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             for (name, payload) in a.upserted_memo.iter().flat_map(|m| &m.fields) {
                 merge(&mut execution.memo, name, payload);
             }
+        }
+        Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(a) => {
+            let id = a.request.as_ref().and_then(|request| request.meta.as_ref()).map(|meta| &meta.update_id);
+            if let Some(id) = id {
+                let admitted = AdmittedUpdate { request: None, time: at };
+                execution.updates.admitted.insert(id.clone(), admitted);
+            }
+        }
+        Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+            execution.updates.admitted.remove(&a.protocol_instance_id);
+            execution.updates.accepted.insert(a.protocol_instance_id.clone(), event.event_id);
+        }
+        Attributes::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
+            let id = a.meta.as_ref().map_or("", |meta| &meta.update_id);
+            execution.updates.accepted.remove(id);
+            execution.updates.completed.insert(id.to_owned(), event.event_id);
         }
         Attributes::NexusOperationScheduledEventAttributes(a) => {
             let operation = NexusOperation {
@@ -422,6 +438,9 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     execution.external_cancels = Shared::default();
     execution.held_by_parent = false;
     execution.sticky = None;
+    if !execution.updates.admitted.is_empty() {
+        execution.updates.admitted.clear();
+    }
     if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
         execution.report = Some(Proto(event.clone()).into());
     }
@@ -446,6 +465,10 @@ fn note_started_child(execution: &mut Execution, event: &HistoryEvent) {
 fn note_request_id(execution: &mut Execution, event: &HistoryEvent) {
     let request_id = match &event.attributes {
         Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) => &a.attached_request_id,
+        Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) => match &a.accepted_request {
+            Some(request) => &request.request_id,
+            None => return,
+        },
         _ => return,
     };
     if !request_id.is_empty() {
@@ -583,6 +606,14 @@ fn keep(execution: &mut Execution, record: &Record) {
             if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
                 set_options(activity, options);
             }
+        }
+        Record::UpdateAdmitted { request, time } => {
+            let id = request.meta.as_ref().map_or("", |meta| &meta.update_id).to_owned();
+            let admitted = AdmittedUpdate { request: Some(request.clone()), time: *time };
+            execution.updates.admitted.insert(id, admitted);
+        }
+        Record::UpdateForgotten { update_id } => {
+            execution.updates.admitted.remove(update_id);
         }
         Record::NexusStartFailed { scheduled_event_id, at, failure, next_time } => {
             if let Some(operation) = execution.nexus_operations.get_mut(scheduled_event_id) {

@@ -20,6 +20,7 @@ use everlog_proto::api::{
         StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
+    update::v1::Request as UpdateRequest,
     workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,7 @@ pub struct Execution {
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
+    pub updates: Shared<Updates>,
     /// Nexus operations, by scheduled event id.
     pub nexus_operations: BTreeMap<i64, Shared<NexusOperation>>,
     /// Operations that went on by themselves and have ended: who tells of it again is not refused.
@@ -119,6 +121,24 @@ pub struct Execution {
     pub callbacks: Shared<Vec<Callback>>,
     /// The event that closed the run, if no other follows, until all callbacks have been told.
     pub end: Option<Shared<Proto<HistoryEvent>>>,
+}
+
+/// The updates of a run, by their ids. One that was rejected is in none of these.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Updates {
+    /// Asked for, and not accepted yet. Most are accepted before they would be noted here.
+    pub admitted: BTreeMap<String, AdmittedUpdate>,
+    /// With the event that tells so.
+    pub accepted: BTreeMap<String, i64>,
+    /// With the event that has the outcome.
+    pub completed: BTreeMap<String, i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdmittedUpdate {
+    /// None if an event of the history has it: from there workers know it.
+    pub request: Option<Shared<Proto<UpdateRequest>>>,
+    pub time: Time,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -333,6 +353,9 @@ impl Execution {
         for callback in bare.callbacks.iter_mut() {
             callback.callback = Proto::default();
             callback.attempts.last_failure = None;
+        }
+        for update in bare.updates.admitted.values_mut() {
+            update.request = None;
         }
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();

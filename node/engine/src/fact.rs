@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use everlog_proto::api::{
     activity::v1::ActivityOptions, common::v1::Payloads, failure::v1::Failure, history::v1::HistoryEvent,
-    sdk::v1::UserMetadata,
+    sdk::v1::UserMetadata, update::v1::Request as UpdateRequest,
 };
 use prost::Message;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,6 +44,7 @@ impl Fact {
         match self {
             Fact::Event(event) | Fact::Flushed(event) => event.bytes.len(),
             Fact::Record(Record::Buffered(event)) => event.encoded_len(),
+            Fact::Record(Record::UpdateAdmitted { request, .. }) => RECORD_BYTES + request.encoded_len(),
             Fact::Record(Record::ActivityRetry { failure: Some(failure), .. }) => {
                 RECORD_BYTES + failure.encoded_len()
             }
@@ -189,6 +190,15 @@ pub enum Record {
     ActivityOptions {
         scheduled_event_id: i64,
         options: Proto<ActivityOptions>,
+    },
+    /// An update was asked for, and no worker has accepted it yet.
+    UpdateAdmitted {
+        request: Shared<Proto<UpdateRequest>>,
+        time: Time,
+    },
+    /// Nothing remains of an update that was noted as admitted: it was rejected.
+    UpdateForgotten {
+        update_id: String,
     },
     /// A call to start a Nexus operation has failed and will be made again.
     NexusStartFailed {

@@ -39,6 +39,17 @@ pub enum Reject {
     Unimplemented(String),
     /// A transition failed its own check. The request is refused, the log stays clean.
     Internal(String),
+    /// Too many updates are under way.
+    TooManyUpdates(String),
+    /// The workflow closed before it accepted the update.
+    UpdateAborted,
+    /// An update with a start: the start was refused.
+    StartRefused(Box<Reject>),
+    /// An update with a start: the update was refused, whether or not a workflow was started for it.
+    UpdateRefused {
+        reject: Box<Reject>,
+        started: bool,
+    },
     /// The id is taken by something that runs, or has run, on its own.
     StandaloneAlreadyStarted {
         kind: Kind,

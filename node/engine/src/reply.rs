@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use everlog_proto::api::{
     activity::v1::ActivityOptions,
-    enums::v1::WorkflowExecutionStatus,
+    enums::v1::{UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowExecutionStatus},
     history::v1::HistoryEvent,
     query::v1::QueryRejected,
+    update::v1::Outcome,
     workflowservice::v1::{
         PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedResponse,
     },
 };
 
 use crate::{
-    execution::Execution,
+    execution::{Execution, WorkflowTask},
     key::RunKey,
-    message::{Message, Outcome},
+    message::{self, Message},
     reject::Reject,
     schedule::request::ScheduleReply,
     standalone::Standalone,
@@ -53,9 +54,10 @@ pub enum Reply {
         result: Option<everlog_proto::api::common::v1::Payloads>,
     },
     QueryRejected(QueryRejected),
+    Update(Box<UpdateReply>),
     State(StateReply),
     /// What became of a message from another workflow.
-    Message(Outcome),
+    Message(message::Outcome),
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
@@ -80,6 +82,25 @@ pub struct Started {
     pub eager_task: Option<Box<WorkflowTaskReply>>,
 }
 
+/// How far an update got.
+#[derive(Clone, Debug)]
+pub struct UpdateReply {
+    pub run_id: String,
+    pub stage: Stage,
+    pub outcome: Option<UpdateOutcome>,
+    /// Of the start that was asked for together with the update.
+    pub started: Option<Box<Started>>,
+    /// Whether the caller is told where in the history to look.
+    pub is_linked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum UpdateOutcome {
+    Value(Box<Outcome>),
+    /// This event of the run has it.
+    Event(i64),
+}
+
 /// A workflow task for a worker, but for its events.
 #[derive(Clone, Debug)]
 pub struct WorkflowTaskReply {
@@ -99,6 +120,8 @@ pub struct HistorySpan {
 #[derive(Clone, Debug)]
 pub struct CompletedReply {
     pub response: RespondWorkflowTaskCompletedResponse,
+    /// Nothing is written of the task: the worker goes back to where it was before.
+    pub is_forgotten: bool,
     pub workflow_task: Option<Box<WorkflowTaskReply>>,
 }
 
@@ -107,6 +130,15 @@ pub struct CompletedReply {
 pub struct StateReply {
     pub execution: Arc<Execution>,
     pub started: Option<StartedTask>,
+    /// The pending task, if nothing is written of it yet because only updates need it.
+    pub speculative: Option<WorkflowTask>,
     /// Whether this run is the workflow's latest.
     pub is_current: bool,
+}
+
+impl StateReply {
+    /// The workflow task that is owed or held, written or not.
+    pub fn workflow_task(&self) -> Option<&WorkflowTask> {
+        self.execution.workflow_task.as_ref().or(self.speculative.as_ref())
+    }
 }

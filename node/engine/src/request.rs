@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use everlog_proto::api::{
-    enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
+    enums::v1::{
+        QueryRejectCondition, TimeoutType, UpdateWorkflowExecutionLifecycleStage as Stage,
+        WorkflowTaskFailedCause,
+    },
     query::v1::WorkflowQuery,
     workflowservice::v1::{
         PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
@@ -12,7 +15,7 @@ use everlog_proto::api::{
         RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
         SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
         StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseActivityRequest,
-        UpdateActivityOptionsRequest,
+        UpdateActivityOptionsRequest, UpdateWorkflowExecutionRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -60,6 +63,25 @@ pub enum Request {
     UnpauseActivity(Box<UnpauseActivityRequest>),
     ResetActivity(Box<ResetActivityRequest>),
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
+
+    /// An update: waits for its stage, or for `timeout_ms`.
+    Update {
+        request: Box<UpdateWorkflowExecutionRequest>,
+        timeout_ms: u64,
+    },
+    /// Waits for an update that was asked for before.
+    PollUpdate {
+        run_id: String,
+        update_id: String,
+        stage: Stage,
+        timeout_ms: u64,
+    },
+    /// An update of whatever run there is, or of one that is started for it.
+    UpdateWithStart {
+        start: Box<StartWorkflowExecutionRequest>,
+        update: Box<UpdateWorkflowExecutionRequest>,
+        timeout_ms: u64,
+    },
 
     // By task queues, on behalf of workers.
     TakeWorkflowTask(TakeWorkflowTask),
@@ -204,6 +226,9 @@ impl Request {
             Request::UnpauseActivity(_) => "unpause_activity",
             Request::ResetActivity(_) => "reset_activity",
             Request::UpdateActivityOptions(_) => "update_activity_options",
+            Request::Update { .. } => "update",
+            Request::PollUpdate { .. } => "poll_update",
+            Request::UpdateWithStart { .. } => "update_with_start",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

@@ -189,10 +189,12 @@ pub struct Offer {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OfferedTask {
+    /// The stamp tells speculative tasks apart, since the ids of one that was forgotten are used again.
     Workflow {
         scheduled_event_id: i64,
         attempt: i32,
         sticky: bool,
+        stamp: u32,
     },
     Activity {
         scheduled_event_id: i64,

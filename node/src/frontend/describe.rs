@@ -47,7 +47,7 @@ pub(super) async fn describe(scope: Scope, request: DescribeWorkflowExecutionReq
 
 fn description(state: &StateReply, now: Time) -> DescribeWorkflowExecutionResponse {
     let execution = &state.execution;
-    let workflow_task = execution.workflow_task.as_ref();
+    let workflow_task = state.workflow_task();
     DescribeWorkflowExecutionResponse {
         execution_config: Some(config(execution)),
         workflow_execution_info: Some(info(state)),

@@ -241,6 +241,11 @@ settings! {
     "system.enableEagerWorkflowStart" => limits.eager_workflow_start: switch,
     "system.enableCrossNamespaceCommands" => limits.cross_namespace_commands: switch,
     "system.enableActivityEagerExecution" => limits.eager_activities: switch,
+    "history.maxInFlightUpdates" => limits.updates_in_flight_max: count,
+    "history.maxInFlightUpdatePayloads" => limits.updates_in_flight_bytes_max: count,
+    "history.maxTotalUpdates" => limits.updates_total_max: count,
+    "history.maxTotalUpdates.suggestContinueAsNewThreshold" =>
+        limits.suggest_continue_as_new_updates_part: number,
     "component.nexusoperations.limit.operation.concurrency" => limits.pending_nexus_operations_max: count,
     "component.nexusoperations.limit.header.size" => limits.nexus_header_bytes_max: count,
     "system.maxCallbacksPerWorkflow" => limits.callbacks_max: count,

@@ -211,6 +211,8 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
             // What is not named here does not work, and workers do without it.
             capabilities: Some(Capabilities {
                 eager_workflow_start: settings.limits.eager_workflow_start,
+                sync_update: true,
+                async_update: true,
                 worker_heartbeats: true,
                 poller_autoscaling: true,
                 standalone_activities: true,

@@ -160,11 +160,16 @@ pub(super) fn held(events: i64, attempt: i32) -> StateReply {
         ..StartedTask::default()
     };
     let execution = Execution { workflow_task: Some(task), ..run(events, WorkflowExecutionStatus::Running) };
-    StateReply { execution: Arc::new(execution), started: Some(started), is_current: true }
+    StateReply { execution: Arc::new(execution), started: Some(started), speculative: None, is_current: true }
 }
 
 pub(super) fn state(execution: Execution) -> Reply {
-    Reply::State(StateReply { execution: Arc::new(execution), started: None, is_current: true })
+    Reply::State(StateReply {
+        execution: Arc::new(execution),
+        started: None,
+        speculative: None,
+        is_current: true,
+    })
 }
 
 impl Fake {

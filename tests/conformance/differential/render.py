@@ -10,6 +10,7 @@ import json
 import re
 
 from google.protobuf.descriptor import FieldDescriptor
+from harness import wire
 
 INDENT = "  "
 TEXT_CHARS_MAX = 400
@@ -32,7 +33,7 @@ MEASURES = {
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations"}
+UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations", "messages"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
@@ -123,6 +124,9 @@ class Renderer:
         brief = self.brief(field, value)
         if brief is not None:
             return [f"{margin}{label}: {brief}"]
+        if value.DESCRIPTOR.full_name == "google.protobuf.Any":
+            value = wire.unpack(value)
+            label = f"{label} ({value.DESCRIPTOR.name})"
         inner = self.message(value, depth + 1)
         return [f"{margin}{label}:", *inner] if inner else [f"{margin}{label}: {{}}"]
 

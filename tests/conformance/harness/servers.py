@@ -37,6 +37,8 @@ JUDGE_SETTINGS = {
     "frontend.rps.namespaceReplicationInducingAPIs": 100000,
     "matching.rps": 100000,
     "matching.persistenceMaxQPS": 100000,
+    # Off by default; we have no switch for it.
+    "matching.enableFairness": "true",
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
     "history.transferProcessorEnsureCloseBeforeDelete": "false",

@@ -23,6 +23,7 @@ use crate::{
         BadCommand, activity, child, continue_as_new, external, nexus,
         retry::{self, Next},
         terminate, timer,
+        update::Messages,
         workflow_task::Outcome,
     },
     limits::Limits,
@@ -93,6 +94,7 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
         Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(_) => {
             kind == T::RequestCancelExternalWorkflowExecution
         }
+        Attrs::ProtocolMessageCommandAttributes(_) => kind == T::ProtocolMessage,
         Attrs::ScheduleNexusOperationCommandAttributes(_) => kind == T::ScheduleNexusOperation,
         Attrs::RequestCancelNexusOperationCommandAttributes(_) => kind == T::RequestCancelNexusOperation,
         Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
@@ -122,8 +124,13 @@ pub struct Task<'a> {
     pub namespaces: &'a Namespaces,
 }
 
-/// Carries out all commands, or says which one cannot be.
-pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<Outcome, BadCommand> {
+/// Carries out all commands and messages, or says which one cannot be.
+pub fn run(
+    turn: &mut Turn<'_>,
+    commands: &[Command],
+    messages: &mut Messages<'_>,
+    task: Task<'_>,
+) -> Result<Outcome, BadCommand> {
     let Task { completed_event_id, identity, .. } = task;
     let mut started_children = BTreeSet::new();
     let mut outcome = Outcome::default();
@@ -188,6 +195,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
             Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
                 continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
             }
+            Attrs::ProtocolMessageCommandAttributes(a) => messages.command(turn, a)?,
             _ => {
                 return Err(BadCommand::new(
                     Cause::FeatureDisabled,
@@ -196,6 +204,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
             }
         }
     }
+    messages.rest(turn)?;
     if turn.execution.is_running() {
         for scheduled_event_id in eager {
             let request_id = turn.stamp.uuid();
@@ -232,6 +241,7 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::ScheduleNexusOperation => Cause::BadScheduleNexusOperationAttributes,
         T::RequestCancelNexusOperation => Cause::BadRequestCancelNexusOperationAttributes,
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
+        T::ProtocolMessage => Cause::BadUpdateWorkflowExecutionMessage,
         _ => Cause::Unspecified,
     };
     {

@@ -14,6 +14,7 @@ use crate::{
     decide::{
         self, deliver,
         start::{self, StartDecided},
+        update::{self, WithStart},
     },
     evolve::evolve,
     execution::Execution,
@@ -185,6 +186,19 @@ impl Batch {
                 let decided = start::signal_with_start(stamp, &actor.workflow, current, start)?;
                 Ok(Some(self.take_start(actor, decided)))
             }
+            Request::UpdateWithStart { start, update, timeout_ms } => {
+                let (current, call) = (current_turn(actor, stamp), call.unwrap_or_default());
+                let workflow = &actor.workflow;
+                match update::with_start(stamp, workflow, current, call, start, update, *timeout_ms)? {
+                    WithStart::Done(reply) => return Ok(Some(Reply::Update(Box::new(reply)))),
+                    WithStart::Existing(turn) => self.take(actor, *turn, false),
+                    WithStart::New(decided, answers) => {
+                        self.take_start(actor, *decided);
+                        self.replies.extend(answers);
+                    }
+                }
+                Ok(None)
+            }
             Request::Read { run_id } => {
                 let run_id = find_run(actor, run_id, world)?;
                 Ok(actor.state(&run_id).map(Reply::State))
@@ -236,7 +250,8 @@ impl Batch {
         match decide::decide(&mut turn, call, request) {
             Ok(reply) => {
                 decide::settle(&mut turn);
-                let soft = may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_)));
+                let soft = turn.soft
+                    || (may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_))));
                 self.take(actor, turn, soft);
                 debug_assert!(self.is_replayed(actor, run_id), "a batch's facts make its states");
                 Ok(reply)
@@ -514,6 +529,7 @@ fn named_run(request: &Request) -> &str {
     }
     match request {
         Request::Signal(request) => of(&request.workflow_execution),
+        Request::Update { request, .. } => of(&request.workflow_execution),
         // A caller who names the first run of a chain means whichever run of it is current.
         Request::Cancel(request) if request.first_execution_run_id.is_empty() => {
             of(&request.workflow_execution)
@@ -523,6 +539,7 @@ fn named_run(request: &Request) -> &str {
         }
         Request::Delete { run_id }
         | Request::Query { run_id, .. }
+        | Request::PollUpdate { run_id, .. }
         | Request::ResetSticky { run_id }
         | Request::Delivered { run_id, .. }
         | Request::StickyUnavailable { run_id, .. } => run_id,

@@ -136,6 +136,16 @@ requests! {
     QueryWorkflowRequest {
         fn waits(&self) -> bool { true }
     }
+    UpdateWorkflowExecutionRequest {
+        fn waits(&self) -> bool { true }
+    }
+    PollWorkflowExecutionUpdateRequest {
+        fn waits(&self) -> bool { true }
+    }
+    ExecuteMultiOperationRequest {
+        fn waits(&self) -> bool { true }
+        fn allowed_states(&self) -> &'static [NamespaceState] { STARTABLE }
+    }
     DescribeWorkflowExecutionRequest {}
     GetWorkflowExecutionHistoryRequest {
         fn waits(&self) -> bool { self.wait_new_event }

@@ -11,7 +11,7 @@ use crate::frontend::{
     activity, activity_execution, activity_operations,
     call::{Answer, Call, Scope},
     describe, history, namespace, nexus_endpoint, nexus_task, operator, poll, query, schedule, start, system,
-    task_queue, visibility, wire, worker, workflow, workflow_task,
+    task_queue, update, update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -72,6 +72,9 @@ methods! {
         "ResetStickyTaskQueue" => scoped workflow::reset_sticky,
         "QueryWorkflow" => scoped query::query,
         "RespondQueryTaskCompleted" => scoped query::respond,
+        "UpdateWorkflowExecution" => scoped update::update,
+        "PollWorkflowExecutionUpdate" => scoped update::poll,
+        "ExecuteMultiOperation" => scoped update_with_start::execute,
         "DescribeWorkflowExecution" => scoped describe::describe,
         "GetWorkflowExecutionHistory" => scoped history::forward,
         "GetWorkflowExecutionHistoryReverse" => scoped history::reverse,

@@ -19,14 +19,14 @@ use super::{
     steps,
 };
 use crate::{
-    api::{NAMESPACE, duration, number, payloads},
+    api::{duration, number, payloads},
     program::{Program, command, complete},
     unique::Chance,
 };
 
 const TYPE: &str = "parent";
 
-pub struct Children;
+pub(super) struct Children;
 
 impl Feature for Children {
     fn name(&self) -> &'static str {
@@ -83,7 +83,6 @@ fn start(told: &Told<'_>, number: usize, program: &str) -> Command {
         CommandType::StartChildWorkflowExecution,
         CommandAttributes::StartChildWorkflowExecutionCommandAttributes(
             StartChildWorkflowExecutionCommandAttributes {
-                namespace: NAMESPACE.into(),
                 workflow_id: child_id(told.workflow_id, number),
                 workflow_type: Some(WorkflowType { name: steps::TYPE.into() }),
                 task_queue: Some(queue()),

@@ -8,8 +8,10 @@ use everlog_proto::api::{
     workflowservice::v1::PollWorkflowTaskQueueResponse,
 };
 
+use super::speculative::{pending, scheduled};
 use crate::{
-    decide::{Decided, query},
+    decide::{Decided, query, update},
+    execution::{Execution, WorkflowTask},
     fact::Record,
     reply::{HistorySpan, Reply, WorkflowTaskReply},
     request::TakeWorkflowTask,
@@ -22,12 +24,17 @@ use crate::{
 const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
 
 pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
-    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
-    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
+    let task = pending(turn).filter(|_| turn.execution.is_running());
+    let Some(task) = task else { return Ok(Some(Reply::TaskGone)) };
     if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
         return Ok(Some(Reply::TaskGone));
     }
     let sticky = task.sticky_timeout.is_some() && task.queue == take.queue;
+    let brings_nothing = turn.volatile.speculative.is_some() && turn.volatile.updates.is_empty();
+    if brings_nothing && turn.volatile.started.is_none() {
+        turn.volatile.speculative = None;
+        return Ok(Some(Reply::TaskGone));
+    }
     if let Some(started) = &turn.volatile.started {
         // The queue asks again because it did not hear the answer.
         let same = started.request_id == take.request_id && !take.request_id.is_empty();
@@ -48,19 +55,24 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         super::write_scheduled(turn, 1);
     }
     let holder = Holder { identity: &take.identity, request_id: &take.request_id, build_id: &take.build_id };
-    hold(turn, holder, sticky);
+    hold(turn, holder, sticky, false);
     Ok(Some(Reply::WorkflowTask(reply(turn))))
 }
 
-/// Starts the task that was just scheduled for the worker that completed the one before.
-pub fn take_inline(turn: &mut Turn<'_>, identity: &str, build_id: &str) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id: INLINE_REQUEST_ID, build_id }, true);
+/// Starts the task that was just scheduled for the worker that completed the one before, or put it off.
+pub fn take_inline(
+    turn: &mut Turn<'_>,
+    identity: &str,
+    build_id: &str,
+    goes_on: bool,
+) -> Box<WorkflowTaskReply> {
+    hold(turn, Holder { identity, request_id: INLINE_REQUEST_ID, build_id }, true, goes_on);
     reply(turn)
 }
 
 /// Starts the first task for the client that started the workflow, which is a worker as well.
 pub fn take_eagerly(turn: &mut Turn<'_>, identity: &str, request_id: &str) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id, build_id: "" }, false);
+    hold(turn, Holder { identity, request_id, build_id: "" }, false, false);
     if let Some(started) = &mut turn.volatile.started {
         // Nothing of this run is persisted yet.
         started.history_bytes = 0;
@@ -80,8 +92,8 @@ struct Holder<'a> {
 }
 
 /// Remembers who holds the task and what it was told.
-fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
-    let Some(task) = turn.execution.workflow_task.clone() else { return };
+fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool, goes_on: bool) {
+    let Some(task) = pending(turn).cloned() else { return };
     let limits = turn.stamp.limits;
     let mut reasons = Vec::new();
     let started_event_id = turn.execution.next_event_id + i64::from(!task.written);
@@ -90,6 +102,9 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
     }
     if started_event_id >= limits.suggest_continue_as_new_events {
         reasons.push(SuggestContinueAsNewReason::TooManyHistoryEvents as i32);
+    }
+    if update::are_too_many(turn) {
+        reasons.push(SuggestContinueAsNewReason::TooManyUpdates as i32);
     }
     turn.volatile.started = Some(StartedTask {
         scheduled_event_id: if task.written { task.scheduled_event_id } else { turn.execution.next_event_id },
@@ -106,6 +121,7 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
         deadline: turn.stamp.now + super::start_to_close_timeout(turn, task.attempt),
         sticky,
         queries: query::attach(turn),
+        updates: update::attach(turn, goes_on),
     });
 }
 
@@ -113,7 +129,7 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
 fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
     let execution = &turn.execution;
     let started = turn.volatile.started.clone().unwrap_or_default();
-    let task = execution.workflow_task.clone().unwrap_or_default();
+    let task = pending(turn).cloned().unwrap_or_default();
     let key = execution.key().clone();
     let token = TaskToken {
         run: key.clone(),
@@ -143,6 +159,7 @@ fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
         scheduled_time: Some(task.scheduled_time.proto()),
         started_time: Some(started.time.proto()),
         queries: query::attached(turn),
+        messages: update::outgoing(turn, &started.updates, started.started_event_id),
         ..Default::default()
     };
     let history = HistorySpan { run: key, from, to: execution.history_length(), suffix: unwritten(turn) };
@@ -151,17 +168,18 @@ fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
 
 /// The events of the held task that are not written yet, as they will be.
 fn unwritten(turn: &Turn<'_>) -> Vec<HistoryEvent> {
-    unwritten_events(&turn.execution, turn.volatile.started.as_ref())
+    let volatile = &turn.volatile;
+    unwritten_events(&turn.execution, volatile.speculative.as_ref(), volatile.started.as_ref())
 }
 
 /// The same for anybody who reads the history while the task runs.
 pub fn unwritten_events(
-    execution: &crate::execution::Execution,
+    execution: &Execution,
+    speculative: Option<&WorkflowTask>,
     started: Option<&StartedTask>,
 ) -> Vec<HistoryEvent> {
-    let Some(task) = execution.workflow_task.as_ref().filter(|_| execution.is_running()) else {
-        return Vec::new();
-    };
+    let pending = execution.workflow_task.as_ref().or(speculative);
+    let Some(task) = pending.filter(|_| execution.is_running()) else { return Vec::new() };
     let scheduled_event_id = if task.written { task.scheduled_event_id } else { execution.next_event_id };
     let timeout = started.map_or(task.start_to_close_timeout, |started| started.deadline.since(started.time));
     let mut events = Vec::new();
@@ -170,7 +188,10 @@ pub fn unwritten_events(
             event_id: scheduled_event_id,
             event_time: Some(task.scheduled_time.proto()),
             event_type: EventType::WorkflowTaskScheduled as i32,
-            attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
+            attributes: Some(match speculative {
+                Some(task) => scheduled(execution, task),
+                None => super::transient_scheduled(execution, task.attempt, timeout),
+            }),
             ..Default::default()
         });
     }
