@@ -52,7 +52,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     replicas::check,
     histories::check,
     index::check,

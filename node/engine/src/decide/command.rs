@@ -103,7 +103,6 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
         Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(_) => {
             kind == T::ContinueAsNewWorkflowExecution
         }
-        _ => true,
     }
 }
 
@@ -196,12 +195,6 @@ pub fn run(
                 continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
             }
             Attrs::ProtocolMessageCommandAttributes(a) => messages.command(turn, a)?,
-            _ => {
-                return Err(BadCommand::new(
-                    Cause::FeatureDisabled,
-                    format!("{} is not supported by this server", go_name(kind)),
-                ));
-            }
         }
     }
     messages.rest(turn)?;

@@ -15,7 +15,9 @@ fn goes_on(story: &str, expected: expect_test::Expect) {
 
 #[test]
 fn an_operation_that_is_answered_at_once() {
-    goes_on("answer order done=shipped", expect![[r#"
+    goes_on(
+        "answer order done=shipped",
+        expect![[r#"
         1 WorkflowExecutionStarted
         2 WorkflowTaskScheduled on q
         3 WorkflowTaskStarted
@@ -24,7 +26,8 @@ fn an_operation_that_is_answered_at_once() {
         6 NexusOperationCompleted 5 "shipped"
         7 WorkflowTaskScheduled on q
         todo: workflow task on q
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -113,7 +116,9 @@ fn a_call_that_fails_is_made_again_after_a_growing_pause() {
 
 #[test]
 fn a_call_that_will_never_do_fails_the_operation() {
-    goes_on("answer order error=nobody!", expect![[r#"
+    goes_on(
+        "answer order error=nobody!",
+        expect![[r#"
         1 WorkflowExecutionStarted
         2 WorkflowTaskScheduled on q
         3 WorkflowTaskStarted
@@ -122,7 +127,8 @@ fn a_call_that_will_never_do_fails_the_operation() {
         6 NexusOperationFailed 5 "nobody"
         7 WorkflowTaskScheduled on q
         todo: workflow task on q
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
