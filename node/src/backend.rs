@@ -23,12 +23,14 @@ use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
     enums::v1::{IndexedValueType, NamespaceState, RateLimitSource, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
+    nexus::v1::Endpoint,
     taskqueue::v1::{PollerScalingDecision, TaskQueueConfig, TaskQueueStatus},
     worker::v1::WorkerHeartbeat,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-        PollActivityTaskQueueResponse, RegisterNamespaceRequest, UpdateNamespaceRequest,
-        UpdateTaskQueueConfigRequest, describe_task_queue_response::EffectiveRateLimit,
+        PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, RegisterNamespaceRequest,
+        UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
+        describe_task_queue_response::EffectiveRateLimit,
     },
 };
 use tokio::time::Instant;
@@ -43,6 +45,7 @@ use crate::{
     history,
     internal::HandedOut,
     list::{self, ListQuery, Listed},
+    nexus::NexusAnswered,
     node::Node,
     queue::{Polled, QueuesHandle},
     router::{self, Router},
@@ -83,6 +86,7 @@ impl NodeBackend {
                         task.response.poller_scaling_decision = decision;
                     }
                     HandedOut::Activity(task) => task.poller_scaling_decision = decision,
+                    HandedOut::Nexus(task) => task.poller_scaling_decision = decision,
                 }
                 Ok(Some(*task))
             }
@@ -229,9 +233,26 @@ impl Backend for NodeBackend {
         }
     }
 
+    async fn poll_nexus_task(
+        &self,
+        poll: Poll,
+    ) -> Result<Option<Box<PollNexusTaskQueueResponse>>, CallError> {
+        match self.poll(poll, QueueKind::Nexus).await? {
+            Some(HandedOut::Nexus(task)) => Ok(Some(task)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn answer_nexus_task(&self, id: u64, answered: NexusAnswered) -> Result<bool, CallError> {
+        Ok(self.queues.answer_nexus(id, answered).await)
+    }
+
     async fn shutdown_worker(&self, worker: WorkerShutdown) -> Result<(), CallError> {
-        let kinds: &[QueueKind] =
-            if worker.sticky { &[QueueKind::Sticky] } else { &[QueueKind::Workflow, QueueKind::Activity] };
+        let kinds: &[QueueKind] = if worker.sticky {
+            &[QueueKind::Sticky]
+        } else {
+            &[QueueKind::Workflow, QueueKind::Activity, QueueKind::Nexus]
+        };
         for kind in kinds {
             let key = queue_key(&worker.namespace_id, &worker.queue, *kind);
             self.queues.shut_down_worker(key, worker.worker_instance_key.clone());
@@ -259,6 +280,7 @@ impl Backend for NodeBackend {
     ) -> Result<DescribeTaskQueueResponse, CallError> {
         let kind = match request.task_queue_type() {
             TaskQueueType::Activity => QueueKind::Activity,
+            TaskQueueType::Nexus => QueueKind::Nexus,
             _ => QueueKind::Workflow,
         };
         let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
@@ -380,6 +402,25 @@ impl Backend for NodeBackend {
             cluster_name: "active".into(),
             shards: shards as i32,
             address: self.node.config.api.listen.to_string(),
+        }
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        let cluster = self.router.cluster().borrow().clone();
+        cluster.endpoints.values().map(|endpoint| cluster.shown_endpoint(endpoint)).collect()
+    }
+
+    fn endpoint_by_name(&self, name: &str) -> Option<Endpoint> {
+        let cluster = self.router.cluster().borrow().clone();
+        cluster.endpoint_by_name(name).map(|endpoint| cluster.shown_endpoint(endpoint))
+    }
+
+    async fn change_endpoint(&self, change: engine_cluster::Request) -> Result<Option<Endpoint>, CallError> {
+        match cluster::decide(&self.router, change).await? {
+            engine_cluster::Reply::Endpoint(endpoint) => {
+                Ok(Some(self.router.cluster().borrow().shown_endpoint(&endpoint)))
+            }
+            _ => Ok(None),
         }
     }
 

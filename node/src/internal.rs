@@ -24,11 +24,18 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     history::v1::HistoryEvent,
-    workflowservice::v1::{PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse},
+    workflowservice::v1::{
+        PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, PollWorkflowTaskQueueResponse,
+    },
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{batches::Leftover, list::ListQuery, workers::WorkersAsked};
+use crate::{
+    batches::Leftover,
+    list::ListQuery,
+    nexus::{NexusAnswered, NexusDispatch},
+    workers::WorkersAsked,
+};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -96,6 +103,8 @@ pub enum Internal {
         shard: u16,
         query: ListQuery,
     },
+    /// A Nexus request for a worker of a queue whose home the other node is.
+    Nexus(NexusDispatch),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -115,6 +124,7 @@ pub enum InternalReply {
         counts: Counts,
         read_to: Option<Vec<u8>>,
     },
+    Nexus(NexusAnswered),
 }
 
 /// A task on its way to a worker.
@@ -122,6 +132,8 @@ pub enum InternalReply {
 pub enum HandedOut {
     Workflow(Box<WorkflowTaskReply>),
     Activity(Box<PollActivityTaskQueueResponse>),
+    /// Never leaves the queue's home: the worker's call waits there.
+    Nexus(Box<PollNexusTaskQueueResponse>),
 }
 
 /// The same between nodes. The worker's node has the run's history itself, so only its span travels.
@@ -135,6 +147,7 @@ pub enum WireHandedOut {
         suffix: Vec<Proto<HistoryEvent>>,
     },
     Activity(Proto<PollActivityTaskQueueResponse>),
+    Nexus(Proto<PollNexusTaskQueueResponse>),
 }
 
 impl From<HandedOut> for WireHandedOut {
@@ -148,6 +161,7 @@ impl From<HandedOut> for WireHandedOut {
                 suffix: task.history.suffix.into_iter().map(Proto).collect(),
             },
             HandedOut::Activity(task) => WireHandedOut::Activity(Proto(*task)),
+            HandedOut::Nexus(task) => WireHandedOut::Nexus(Proto(*task)),
         }
     }
 }
@@ -161,6 +175,7 @@ impl From<WireHandedOut> for HandedOut {
                 HandedOut::Workflow(Box::new(WorkflowTaskReply { response: response.0, history }))
             }
             WireHandedOut::Activity(task) => HandedOut::Activity(Box::new(task.0)),
+            WireHandedOut::Nexus(task) => HandedOut::Nexus(Box::new(task.0)),
         }
     }
 }
@@ -188,6 +203,7 @@ pub enum WireOffered {
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
     StandaloneActivity { attempt: i32, stamp: u32 },
+    Nexus { id: u64 },
 }
 
 impl Internal {
@@ -211,6 +227,7 @@ impl Internal {
             OfferedTask::StandaloneActivity { attempt, stamp } => {
                 WireOffered::StandaloneActivity { attempt, stamp }
             }
+            OfferedTask::Nexus { id } => WireOffered::Nexus { id },
         };
         let task = WireTask {
             run: task.key.run.clone(),
@@ -254,6 +271,7 @@ impl WireQueue {
             QueueKind::Workflow => 0,
             QueueKind::Sticky => 1,
             QueueKind::Activity => 2,
+            QueueKind::Nexus => 3,
         };
         WireQueue { namespace_id: key.namespace_id.to_string(), name: key.name.to_string(), kind }
     }
@@ -262,7 +280,8 @@ impl WireQueue {
         let kind = match self.kind {
             0 => QueueKind::Workflow,
             1 => QueueKind::Sticky,
-            _ => QueueKind::Activity,
+            2 => QueueKind::Activity,
+            _ => QueueKind::Nexus,
         };
         QueueKey { namespace_id: Arc::from(&*self.namespace_id), name: Arc::from(&*self.name), kind }
     }
@@ -281,6 +300,7 @@ impl WireTask {
             WireOffered::StandaloneActivity { attempt, stamp } => {
                 OfferedTask::StandaloneActivity { attempt, stamp }
             }
+            WireOffered::Nexus { id } => OfferedTask::Nexus { id },
         };
         Task {
             key: TaskKey { run: self.run, task },

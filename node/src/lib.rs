@@ -22,6 +22,7 @@ pub mod list;
 pub mod machine;
 pub mod memory;
 pub mod metrics;
+pub mod nexus;
 pub mod node;
 pub mod peer;
 pub mod post;

@@ -6,7 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use everlog_engine::{
+    codec::Proto,
     message::{Body, Message, Outcome},
+    nexus::{Outcome as Called, callback},
     reject::Reject,
     reply::Reply,
     request::Request,
@@ -19,11 +21,14 @@ use tokio::sync::Semaphore;
 
 use crate::{
     internal::{Internal, InternalReply},
+    nexus,
     router::{Place, Router},
 };
 
 /// Messages that one node carries at a time; the rest wait their turn.
 const UNDER_WAY_MAX: usize = 1024;
+/// Calls to handlers and strangers, who may take their time: these have room of their own.
+const CALLS_UNDER_WAY_MAX: usize = 4096;
 /// The receiver's shard has answered by then, or is asked again later.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -31,18 +36,22 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Post {
     router: Router,
     room: Arc<Semaphore>,
+    room_for_calls: Arc<Semaphore>,
 }
 
 impl Post {
     pub fn new(router: Router) -> Post {
-        Post { router, room: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
+        let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+        Post { router, room, room_for_calls: Arc::new(Semaphore::new(CALLS_UNDER_WAY_MAX)) }
     }
 
     /// Takes a message to its receiver, what became of it back to its sender, and goes on with what follows.
     pub fn send(&self, message: Message) {
         let post = self.clone();
         tokio::spawn(async move {
-            let Ok(_room) = post.room.clone().acquire_owned().await else { return };
+            let is_call = matches!(message.body, Body::NexusCall(_) | Body::Post(_));
+            let room = if is_call { &post.room_for_calls } else { &post.room };
+            let Ok(_room) = room.clone().acquire_owned().await else { return };
             let mut next = Some(message);
             while let Some(message) = next {
                 next = post.carry(message).await;
@@ -55,7 +64,9 @@ impl Post {
         let from = known.namespace_by_id(&message.from.workflow.namespace_id).ok()?;
         message.from_namespace = from.name.clone();
         let to = known.namespace_by_id(&message.to.namespace_id).ok();
-        let outcome = if to.is_some() {
+        let outcome = if let Some(outcome) = self.tell_stranger(&message).await {
+            Ok(Ok(outcome))
+        } else if to.is_some() {
             tokio::time::timeout(ANSWER_TIMEOUT, self.ask(&message)).await
         } else {
             Ok(Ok(without_namespace(&message.body)))
@@ -77,6 +88,23 @@ impl Post {
             Ok(Reply::Noted(next)) => next.map(|next| *next),
             _ => None,
         }
+    }
+
+    /// What is for nobody of this cluster goes out of it; the answer may take a while.
+    async fn tell_stranger(&self, message: &Message) -> Option<Outcome> {
+        let outcome = match &message.body {
+            Body::NexusCall(call) => nexus::call::make(&self.router, message, call).await,
+            Body::NexusCompletion(completion) if completion.operation.is_none() => {
+                let failure = callback::refusal("BAD_REQUEST", "invalid callback token", false);
+                Called::Error { failure: Box::new(Proto(failure)), retryable: false }
+            }
+            Body::Post(_) => {
+                let failure = callback::refusal("NOT_IMPLEMENTED", "callbacks to other servers", false);
+                Called::Error { failure: Box::new(Proto(failure)), retryable: false }
+            }
+            _ => return None,
+        };
+        Some(Outcome::Nexus(Box::new(outcome)))
     }
 
     async fn ask(&self, message: &Message) -> Result<Outcome, Reject> {
@@ -109,6 +137,10 @@ fn without_namespace(body: &Body) -> Outcome {
         Body::Signal { .. } => SignalExternalWorkflowExecutionFailedCause::NamespaceNotFound as i32,
         Body::Cancel { .. } => CancelExternalWorkflowExecutionFailedCause::NamespaceNotFound as i32,
         Body::IsChildKnown { .. } => return Outcome::Unknown,
+        Body::NexusCompletion(_) => {
+            let failure = Box::new(Proto(callback::refusal("NOT_FOUND", "namespace not found", false)));
+            return Outcome::Nexus(Box::new(Called::Error { failure, retryable: false }));
+        }
         _ => return Outcome::Done,
     };
     Outcome::Failed { cause }

@@ -28,8 +28,13 @@ use tokio::{
 use crate::{
     clock::Clock,
     internal::{HandedOut, Internal},
+    nexus::{NexusAnswered, NexusDispatch},
     router::Router,
 };
+
+mod nexus;
+
+use nexus::NexusRequests;
 
 /// Messages that may wait for the queues of a node.
 const INBOX_MAX: usize = 64 * 1024;
@@ -81,6 +86,17 @@ enum Message {
         key: QueueKey,
         reply: oneshot::Sender<Option<Description>>,
     },
+    Nexus {
+        dispatch: Box<NexusDispatch>,
+        reply: oneshot::Sender<NexusAnswered>,
+    },
+    /// A worker answers the Nexus request of this number.
+    AnswerNexus {
+        id: u64,
+        answered: Box<NexusAnswered>,
+        /// Whether anybody waited for it.
+        reply: oneshot::Sender<bool>,
+    },
     /// Queues whose home is no longer here are closed.
     Moved,
     Drain,
@@ -104,8 +120,14 @@ pub fn start(router: Router, clock: Clock) -> QueuesHandle {
         next_poll: Arc::default(),
         remote: Arc::new(Semaphore::new(REMOTE_CALLS_MAX)),
     };
-    let shell =
-        Shell { queues: Queues::new(), polls: BTreeMap::new(), router, clock, back: handle.inbox.clone() };
+    let shell = Shell {
+        queues: Queues::new(),
+        polls: BTreeMap::new(),
+        nexus: NexusRequests::default(),
+        router,
+        clock,
+        back: handle.inbox.clone(),
+    };
     tokio::spawn(shell.run(inbox));
     handle
 }
@@ -166,6 +188,26 @@ impl QueuesHandle {
         answer.await.ok().flatten()
     }
 
+    /// Waits for a worker's answer to a Nexus request; see [`crate::nexus::dispatch`].
+    pub async fn dispatch_nexus(&self, dispatch: NexusDispatch) -> NexusAnswered {
+        let within = dispatch.within;
+        let (reply, answer) = oneshot::channel();
+        if self.inbox.try_send(Message::Nexus { dispatch: Box::new(dispatch), reply }).is_err() {
+            return NexusAnswered::Moved;
+        }
+        match tokio::time::timeout(within, answer).await {
+            Ok(answered) => answered.unwrap_or(NexusAnswered::Moved),
+            Err(_) => NexusAnswered::TimedOut,
+        }
+    }
+
+    /// Whether somebody waited for this answer.
+    pub async fn answer_nexus(&self, id: u64, answered: NexusAnswered) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::AnswerNexus { id, answered: Box::new(answered), reply };
+        self.inbox.send(message).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
     /// Queues may have another home now.
     pub fn moved(&self) {
         let _ = self.inbox.try_send(Message::Moved);
@@ -209,6 +251,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
         OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
+        OfferedTask::Nexus { .. } => QueueKind::Nexus,
     };
     let key =
         QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
@@ -226,6 +269,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
 struct Shell {
     queues: Queues,
     polls: BTreeMap<PollId, oneshot::Sender<Polled>>,
+    nexus: NexusRequests,
     router: Router,
     clock: Clock,
     back: mpsc::Sender<Message>,
@@ -299,11 +343,24 @@ impl Shell {
             Message::Describe { key, reply } => {
                 let _ = reply.send(self.queues.describe(now, &key));
             }
+            Message::Nexus { dispatch, reply } => {
+                if let Some((key, task)) = self.nexus.wait(now, *dispatch, reply) {
+                    self.queues.offer(now, &key, task);
+                }
+            }
+            Message::AnswerNexus { id, answered, reply } => {
+                let _ = reply.send(self.nexus.answer(id, *answered));
+            }
             Message::Moved => {
                 let router = self.router.clone();
-                self.queues.close_where(now, |key| router.queue_home(key) != Some(router.me()));
+                let moved = |key: &QueueKey| router.queue_home(key) != Some(router.me());
+                self.queues.close_where(now, moved);
+                self.nexus.forget_where(moved);
             }
-            Message::Drain => self.queues.close_where(now, |_| true),
+            Message::Drain => {
+                self.queues.close_where(now, |_| true);
+                self.nexus.forget_where(|_| true);
+            }
         }
     }
 
@@ -324,6 +381,10 @@ impl Shell {
 
     /// Asks the task's shard to hand it out to this poller.
     fn take(&mut self, matched: Match) {
+        if let OfferedTask::Nexus { id } = matched.task.key.task {
+            self.take_nexus(id, matched);
+            return;
+        }
         let router = self.router.clone();
         let back = self.back.clone();
         tokio::spawn(async move {
@@ -340,7 +401,25 @@ impl Shell {
         });
     }
 
-    fn refuse(&self, task: Task, reason: Refusal) {
+    /// A Nexus request is here already, unless its caller has given up.
+    fn take_nexus(&mut self, id: u64, matched: Match) {
+        let now = self.clock.time();
+        match self.nexus.take(now, id) {
+            Some(task) => self.handle(Message::Taken {
+                id: matched.poller.id,
+                task: Box::new(HandedOut::Nexus(Box::new(task))),
+                backlog: matched.backlog_count_hint,
+                poll_delta: matched.poll_delta,
+            }),
+            None => self.handle(Message::Gone { matched: Box::new(matched) }),
+        }
+    }
+
+    fn refuse(&mut self, task: Task, reason: Refusal) {
+        if let OfferedTask::Nexus { id } = task.key.task {
+            self.nexus.refuse(id, reason);
+            return;
+        }
         let router = self.router.clone();
         tokio::spawn(async move { router.refused(&task.key, reason).await });
     }
@@ -398,7 +477,9 @@ fn take_request(matched: &Match) -> Take {
                 build_id,
             })
         }
-        OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
+        OfferedTask::Query { id, .. } | OfferedTask::Nexus { id } => {
+            Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity })
+        }
         OfferedTask::StandaloneActivity { attempt, stamp } => {
             let key = StandaloneKey { kind: Kind::Activity, named: run.workflow.clone() };
             return Take::Standalone(

@@ -356,6 +356,7 @@ impl Router {
                 Err(reject) => InternalReply::Reject(reject),
             },
             Internal::Workers(asked) => InternalReply::Workers(workers::part_here(self, &asked)),
+            Internal::Nexus(dispatch) => InternalReply::Nexus(crate::nexus::here(self, dispatch).await),
             Internal::ClusterBarrier => match crate::cluster::barrier_here(self).await {
                 Ok(index) => InternalReply::Index(index),
                 Err(reject) => InternalReply::Reject(reject),

@@ -1,4 +1,5 @@
-//! What all nodes must agree on: members, slots, namespaces, search attributes, settings, also of task queues.
+//! What all nodes must agree on: members, slots, namespaces, search attributes, Nexus endpoints, settings, also of
+//! task queues.
 //!
 //! It is small, it changes rarely, and everyone needs all of it. So it is one state machine, kept by
 //! shard 0 like any other state: a [`Request`] is decided into [`Fact`]s, the facts go through the log, and
@@ -7,12 +8,13 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces, search attributes and task queues so far. Members, slots, settings, feature levels and
+//! The node asks for namespaces, search attributes, endpoints and task queues so far. Members, slots, settings, feature levels and
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
 pub mod batches;
 mod describe;
+mod endpoints;
 mod members;
 mod namespace;
 mod settings;
@@ -42,6 +44,7 @@ use crate::{
 pub use self::{
     attributes::{ValueType, predefined_attributes, system_attributes},
     describe::Features,
+    endpoints::{ENDPOINTS_MAX, Endpoint, EndpointSpec, EndpointTarget},
     members::{Member, MemberState, NodeId, NodeInfo},
     namespace::{BadBinary, Namespace, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_ID, SearchAttribute},
     slots::{SHARDS_MAX, SlotMap},
@@ -81,8 +84,11 @@ pub struct Cluster {
     pub batches: batches::Batches,
     /// When the runs of deleted namespaces may go, by id.
     pub purges: BTreeMap<String, Time>,
-    /// Name to id: an index, not stored.
+    /// Nexus endpoints, by id.
+    pub endpoints: BTreeMap<String, Arc<Endpoint>>,
+    /// Name to id: indexes, not stored.
     names: BTreeMap<String, String>,
+    endpoint_names: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +175,16 @@ pub enum Request {
     },
     /// A batch has come further.
     StepBatch(batches::Step),
+    CreateEndpoint(EndpointSpec),
+    /// The version is the one that was seen.
+    UpdateEndpoint {
+        id: String,
+        version: i64,
+        spec: EndpointSpec,
+    },
+    DeleteEndpoint {
+        id: String,
+    },
 }
 
 /// Variants are only ever appended, and their contents never change: entries of all releases stay readable.
@@ -210,6 +226,10 @@ pub enum Fact {
         id: String,
         at: Time,
     },
+    Endpoint(Endpoint),
+    EndpointDeleted {
+        id: String,
+    },
 }
 
 /// What the caller gets once the facts are committed.
@@ -218,6 +238,7 @@ pub enum Reply {
     Done,
     Namespace(Box<Namespace>),
     TaskQueue(Box<TaskQueueSettings>),
+    Endpoint(Box<Endpoint>),
 }
 
 /// Decides a request. The same request may come twice after a lost answer: where it asks for a state, the
@@ -257,6 +278,11 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         }
         Request::StopBatch { namespace_id, job_id } => batches::stop(cluster, namespace_id, job_id, stamp),
         Request::StepBatch(step) => batches::step(cluster, step, stamp),
+        Request::CreateEndpoint(spec) => endpoints::create(cluster, spec, stamp),
+        Request::UpdateEndpoint { id, version, spec } => {
+            endpoints::update(cluster, id, *version, spec, stamp)
+        }
+        Request::DeleteEndpoint { id } => endpoints::delete(cluster, id),
     }
 }
 
@@ -289,6 +315,8 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         Fact::NamespacePurgeDue { id, at } => {
             cluster.purges.insert(id.clone(), *at);
         }
+        Fact::Endpoint(endpoint) => cluster.put_endpoint(endpoint.clone()),
+        Fact::EndpointDeleted { id } => cluster.drop_endpoint(id),
     }
 }
 
@@ -398,6 +426,7 @@ struct ClusterV1 {
     task_queues: Vec<TaskQueueSettings>,
     batches: Vec<batches::Batch>,
     purges: BTreeMap<String, Time>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl ClusterV1 {
@@ -413,6 +442,7 @@ impl ClusterV1 {
             task_queues: cluster.task_queues.values().map(|settings| (**settings).clone()).collect(),
             batches: cluster.batches.values().map(|batch| (**batch).clone()).collect(),
             purges: cluster.purges.clone(),
+            endpoints: cluster.endpoints.values().map(|endpoint| (**endpoint).clone()).collect(),
         }
     }
 
@@ -435,6 +465,9 @@ impl ClusterV1 {
         }
         for batch in self.batches {
             batches::put(&mut cluster, batch);
+        }
+        for endpoint in self.endpoints {
+            cluster.put_endpoint(endpoint);
         }
         cluster
     }

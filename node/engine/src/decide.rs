@@ -4,6 +4,7 @@
 //! records. Nothing here waits, reads a clock or touches a disk.
 
 pub mod activity;
+pub mod callback;
 pub mod cancel;
 pub mod child;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod delete;
 pub mod deliver;
 pub mod external;
 pub mod options;
+pub mod nexus;
 pub mod query;
 pub mod reset;
 pub mod retry;

@@ -103,6 +103,17 @@ pub fn finished_child(event: &HistoryEvent) -> Option<i64> {
     }
 }
 
+/// The scheduled event id of the Nexus operation that this event ends, if it does.
+pub fn finished_operation(event: &HistoryEvent) -> Option<i64> {
+    match event.attributes.as_ref()? {
+        Attributes::NexusOperationCompletedEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::NexusOperationFailedEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::NexusOperationCanceledEventAttributes(a) => Some(a.scheduled_event_id),
+        Attributes::NexusOperationTimedOutEventAttributes(a) => Some(a.scheduled_event_id),
+        _ => None,
+    }
+}
+
 /// What a Started event began: the scheduled event id of an activity, the initiated event id of a child.
 pub fn started_of(event: &HistoryEvent) -> Option<i64> {
     match event.attributes.as_ref()? {
@@ -198,6 +209,15 @@ pub fn type_of(attributes: &Attributes) -> EventType {
         A::WorkflowExecutionUpdateAdmittedEventAttributes(_) => T::WorkflowExecutionUpdateAdmitted,
         A::WorkflowExecutionUpdateAcceptedEventAttributes(_) => T::WorkflowExecutionUpdateAccepted,
         A::WorkflowExecutionUpdateCompletedEventAttributes(_) => T::WorkflowExecutionUpdateCompleted,
+        A::NexusOperationScheduledEventAttributes(_) => T::NexusOperationScheduled,
+        A::NexusOperationStartedEventAttributes(_) => T::NexusOperationStarted,
+        A::NexusOperationCompletedEventAttributes(_) => T::NexusOperationCompleted,
+        A::NexusOperationFailedEventAttributes(_) => T::NexusOperationFailed,
+        A::NexusOperationCanceledEventAttributes(_) => T::NexusOperationCanceled,
+        A::NexusOperationTimedOutEventAttributes(_) => T::NexusOperationTimedOut,
+        A::NexusOperationCancelRequestedEventAttributes(_) => T::NexusOperationCancelRequested,
+        A::NexusOperationCancelRequestCompletedEventAttributes(_) => T::NexusOperationCancelRequestCompleted,
+        A::NexusOperationCancelRequestFailedEventAttributes(_) => T::NexusOperationCancelRequestFailed,
         _ => T::Unspecified,
     }
 }

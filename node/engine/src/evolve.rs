@@ -19,12 +19,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     codec::Proto,
-    event::{finished_child, is_close},
+    event::{finished_child, finished_operation, is_close},
     execution::{
         Activity, AdmittedUpdate, AttachedRequest, Child, Copied, Execution, ExternalCancel, ExternalSignal,
         Timer, WorkflowTask, event_type,
     },
     fact::{Change, Event, Fact, Record},
+    nexus::{Attempts, NexusCancel, NexusOperation, Settled, callback::Callback},
     shared::Shared,
     time::{Time, duration, set_duration},
 };
@@ -219,7 +220,61 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             execution.updates.accepted.remove(id);
             execution.updates.completed.insert(id.to_owned(), event.event_id);
         }
+        Attributes::NexusOperationScheduledEventAttributes(a) => {
+            let operation = NexusOperation {
+                scheduled: Proto(a.clone()),
+                scheduled_time: at,
+                start: Attempts::from(at),
+                ..NexusOperation::default()
+            };
+            execution.nexus_operations.insert(event.event_id, operation.into());
+        }
+        Attributes::NexusOperationStartedEventAttributes(a) => {
+            if let Some(operation) = execution.nexus_operations.get_mut(&a.scheduled_event_id) {
+                operation.start.succeed(at);
+                operation.started_time = Some(at);
+                operation.operation_token = a.operation_token.clone();
+                // What the start alone needed.
+                operation.scheduled.0.input = None;
+                if let Some(cancel) = &mut operation.cancel {
+                    cancel.attempts.next_time = at;
+                }
+            }
+        }
+        Attributes::NexusOperationCancelRequestedEventAttributes(a) => {
+            if let Some(operation) = execution.nexus_operations.get_mut(&a.scheduled_event_id) {
+                operation.cancel = Some(NexusCancel {
+                    requested_event_id: event.event_id,
+                    requested_time: at,
+                    attempts: Attempts::from(at),
+                    settled: None,
+                });
+            }
+        }
+        Attributes::NexusOperationCancelRequestCompletedEventAttributes(a) => {
+            if let Some(cancel) = cancel_of(execution, a.scheduled_event_id) {
+                cancel.attempts.succeed(at);
+                cancel.settled = Some(Settled::Succeeded);
+            }
+        }
+        Attributes::NexusOperationCancelRequestFailedEventAttributes(a) => {
+            if let Some(cancel) = cancel_of(execution, a.scheduled_event_id) {
+                cancel.attempts.fail(at, a.failure.clone().map(Proto), at);
+                cancel.settled = Some(Settled::Failed);
+            }
+        }
+        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+            let attached = a.attached_completion_callbacks.iter();
+            execution.callbacks.extend(attached.map(|callback| Callback::new(callback.clone(), at)));
+        }
         _ => {}
+    }
+    if let Some(scheduled_event_id) = finished_operation(event) {
+        let ended = execution.nexus_operations.remove(&scheduled_event_id);
+        let timed_out = event_type(event) == EventType::NexusOperationTimedOut;
+        if !timed_out && ended.is_some_and(|operation| operation.is_started()) {
+            execution.ended_operations.insert(scheduled_event_id);
+        }
     }
     if let Some(initiated_event_id) = finished_child(event) {
         execution.children.remove(&initiated_event_id);
@@ -227,6 +282,10 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
     if is_close(event_type(event)) {
         close(execution, event, at);
     }
+}
+
+fn cancel_of(execution: &mut Execution, scheduled_event_id: i64) -> Option<&mut NexusCancel> {
+    execution.nexus_operations.get_mut(&scheduled_event_id)?.cancel.as_mut()
 }
 
 /// The first task that a build of the worker completes is a point to reset to.
@@ -297,6 +356,8 @@ fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEvent
         .into();
     let points = kept.prev_auto_reset_points.take().into_iter().flat_map(|points| points.points);
     execution.reset_points = points.map(Proto).collect::<Vec<_>>().into();
+    let callbacks = std::mem::take(&mut kept.completion_callbacks).into_iter();
+    execution.callbacks = callbacks.map(|callback| Callback::new(callback, at)).collect::<Vec<_>>().into();
     execution.status = WorkflowExecutionStatus::Running as i32;
     execution.start_time = at;
     execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
@@ -397,6 +458,12 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     let goes_on = !execution.new_run_id.is_empty() || execution.is_ended_by_reset();
     if !goes_on && execution.start.parent_workflow_execution.is_some() {
         execution.report = Some(Proto(event.clone()).into());
+    }
+    if execution.new_run_id.is_empty() && !execution.callbacks.is_empty() {
+        execution.end = Some(Proto(event.clone()).into());
+        for callback in execution.callbacks.iter_mut() {
+            callback.attempts.next_time = at;
+        }
     }
 }
 
@@ -591,5 +658,27 @@ fn keep(execution: &mut Execution, record: &Record) {
             resets.made.push(made.clone());
         }
         Record::EndsByReset => execution.resets.get_or_insert_default().has_ended_it = true,
+        Record::NexusStartFailed { scheduled_event_id, at, failure, next_time } => {
+            if let Some(operation) = execution.nexus_operations.get_mut(scheduled_event_id) {
+                operation.start.fail(*at, failure.clone(), *next_time);
+            }
+        }
+        Record::NexusCancelFailed { scheduled_event_id, at, failure, next_time } => {
+            if let Some(cancel) = cancel_of(execution, *scheduled_event_id) {
+                cancel.attempts.fail(*at, failure.clone(), *next_time);
+            }
+        }
+        Record::CallbackTried { index, at, failure, next_time, settled } => {
+            if let Some(callback) = execution.callbacks.get_mut(*index as usize) {
+                match settled {
+                    Some(Settled::Succeeded) => callback.attempts.succeed(*at),
+                    _ => callback.attempts.fail(*at, failure.clone(), *next_time),
+                }
+                callback.settled = *settled;
+            }
+            if execution.callbacks.iter().all(|callback| callback.settled.is_some()) {
+                execution.end = None;
+            }
+        }
     }
 }

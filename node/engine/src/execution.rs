@@ -25,7 +25,14 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Proto, decide::json_string, key::RunKey, shared::Shared, time::Time};
+use crate::{
+    codec::Proto,
+    decide::json_string,
+    key::RunKey,
+    nexus::{NexusOperation, callback::Callback},
+    shared::Shared,
+    time::Time,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Execution {
@@ -108,6 +115,14 @@ pub struct Execution {
     pub updates: Shared<Updates>,
     /// What resets have to do with this run; for nearly all runs nothing.
     pub resets: Option<Shared<Resets>>,
+    /// Nexus operations, by scheduled event id.
+    pub nexus_operations: BTreeMap<i64, Shared<NexusOperation>>,
+    /// Operations that went on by themselves and have ended: who tells of it again is not refused.
+    pub ended_operations: Shared<BTreeSet<i64>>,
+    /// Who is to be told of the workflow's end.
+    pub callbacks: Shared<Vec<Callback>>,
+    /// The event that closed the run, if no other follows, until all callbacks have been told.
+    pub end: Option<Shared<Proto<HistoryEvent>>>,
 }
 
 /// The updates of a run, by their ids. One that was rejected is in none of these.
@@ -374,7 +389,18 @@ impl Execution {
         for signal in bare.external_signals.values_mut() {
             signal.initiated = Proto::default();
         }
-        bare.report = None;
+        (bare.report, bare.end) = (None, None);
+        for operation in bare.nexus_operations.values_mut() {
+            operation.scheduled = Proto::default();
+            operation.start.last_failure = None;
+            if let Some(cancel) = &mut operation.cancel {
+                cancel.attempts.last_failure = None;
+            }
+        }
+        for callback in bare.callbacks.iter_mut() {
+            callback.callback = Proto::default();
+            callback.attempts.last_failure = None;
+        }
         for update in bare.updates.admitted.values_mut() {
             update.request = None;
         }

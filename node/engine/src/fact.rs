@@ -18,6 +18,7 @@ use crate::{
     codec::{self, CodecError, Proto},
     execution::{ActivityPause, ActivityStart, Copied, Execution, MadeByReset, Sticky},
     key::RunKey,
+    nexus::Settled,
     schedule::fact::ScheduleChange,
     shared::Shared,
     standalone::fact::StandaloneChange,
@@ -47,6 +48,11 @@ impl Fact {
             Fact::Record(Record::ActivityRetry { failure: Some(failure), .. }) => {
                 RECORD_BYTES + failure.encoded_len()
             }
+            Fact::Record(
+                Record::NexusStartFailed { failure: Some(failure), .. }
+                | Record::NexusCancelFailed { failure: Some(failure), .. }
+                | Record::CallbackTried { failure: Some(failure), .. },
+            ) => RECORD_BYTES + failure.encoded_len(),
             Fact::Record(Record::ActivityHeartbeat { details: Some(details), .. }) => {
                 RECORD_BYTES + details.encoded_len()
             }
@@ -208,6 +214,28 @@ pub enum Record {
     Reset(MadeByReset),
     /// A reset is about to end this run.
     EndsByReset,
+    /// A call to start a Nexus operation has failed and will be made again.
+    NexusStartFailed {
+        scheduled_event_id: i64,
+        at: Time,
+        failure: Option<Proto<Failure>>,
+        next_time: Time,
+    },
+    /// The same for a call to cancel one.
+    NexusCancelFailed {
+        scheduled_event_id: i64,
+        at: Time,
+        failure: Option<Proto<Failure>>,
+        next_time: Time,
+    },
+    /// A callback of this closed run was tried.
+    CallbackTried {
+        index: u32,
+        at: Time,
+        failure: Option<Proto<Failure>>,
+        next_time: Time,
+        settled: Option<Settled>,
+    },
 }
 
 /// What happened to one run in one entry.

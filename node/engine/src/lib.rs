@@ -16,6 +16,7 @@ pub mod go_duration;
 pub mod key;
 pub mod limits;
 pub mod message;
+pub mod nexus;
 pub mod planted;
 pub mod queue;
 pub mod reject;

@@ -91,6 +91,12 @@ pub struct Limits {
     /// `history.maxTotalUpdates.suggestContinueAsNewThreshold`: which part of them may be used up before
     /// workers are advised to continue as new.
     pub suggest_continue_as_new_updates_part: f64,
+    /// `component.nexusoperations.limit.operation.concurrency`
+    pub pending_nexus_operations_max: usize,
+    /// `component.nexusoperations.limit.header.size`
+    pub nexus_header_bytes_max: usize,
+    /// `system.maxCallbacksPerWorkflow`
+    pub callbacks_max: usize,
 }
 
 impl Default for Limits {
@@ -139,6 +145,9 @@ impl Default for Limits {
             updates_in_flight_bytes_max: 20 * MIB,
             updates_total_max: 2000,
             suggest_continue_as_new_updates_part: 0.9,
+            pending_nexus_operations_max: 30,
+            nexus_header_bytes_max: 8 * KIB,
+            callbacks_max: 2000,
         }
     }
 }

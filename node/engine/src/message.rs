@@ -21,6 +21,10 @@ use crate::{
     decide::terminate::SERVER_IDENTITY,
     execution::{Child, Execution},
     key::{RunKey, WorkflowKey},
+    nexus::{
+        self,
+        callback::{self, Completion, Posted},
+    },
     time::Time,
 };
 
@@ -42,6 +46,20 @@ pub enum Subject {
     Parent,
     /// A child that was created and never released asks whether its parent knows of it.
     Release,
+    /// This Nexus operation is to be started, after so many attempts that failed.
+    NexusStart(i64, i32),
+    /// The handler of this one is to be asked to cancel it, after so many attempts that failed.
+    NexusCancel(i64, i32),
+    /// The run has closed and this callback is to be told, after so many attempts that failed.
+    Callback(u32, i32),
+}
+
+impl Subject {
+    /// Whether it goes to a handler, who may take as long as a call may take, and would begin twice: it is
+    /// repeated only when nothing can come of it any more.
+    pub fn is_call(self) -> bool {
+        matches!(self, Subject::NexusStart(..) | Subject::NexusCancel(..))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +106,12 @@ pub enum Body {
         child_only: bool,
         since: Time,
     },
+    /// For whoever is behind an endpoint; it never reaches another workflow.
+    NexusCall(Box<nexus::Call>),
+    /// An operation of the receiver has ended.
+    NexusCompletion(Box<Completion>),
+    /// The same for a stranger.
+    Post(Box<Posted>),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,6 +137,8 @@ pub enum Outcome {
     },
     /// The parent does not know the child that asks.
     Unknown,
+    /// What came of a Nexus call, a completion or a callback.
+    Nexus(Box<nexus::Outcome>),
 }
 
 /// The run that a message of this subject makes exist or be done: the same for every repetition.
@@ -169,6 +195,21 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
             let parent = parent_of(execution)?;
             Some(message(from, subject, parent.workflow, parent.run_id.to_string(), body))
         }
+        Subject::NexusStart(id, _) => nexus_call(from, subject, nexus::start_call(execution, id)?),
+        Subject::NexusCancel(id, _) => nexus_call(from, subject, nexus::cancel_call(execution, id)?),
+        Subject::Callback(index, _) => {
+            let callback = execution.callbacks.get(index as usize)?;
+            let completion = callback::completion(execution, callback)?;
+            let itself = execution.key().clone();
+            if callback.is_of_this_cluster() {
+                let to = completion.operation.as_ref().map_or(itself, |operation| operation.run.clone());
+                let body = Body::NexusCompletion(Box::new(completion));
+                return Some(message(from, subject, to.workflow, to.run_id.to_string(), body));
+            }
+            let posted = Posted::new(callback, completion);
+            let body = Body::Post(Box::new(posted));
+            Some(message(from, subject, itself.workflow, itself.run_id.to_string(), body))
+        }
     }
 }
 
@@ -187,6 +228,11 @@ pub fn child_run_id(execution: &Execution, initiated_event_id: i64) -> String {
 
 fn written_by(execution: &Execution, event_id: i64) -> RunKey {
     execution.key().workflow.run(execution.writer_of(event_id))
+}
+
+fn nexus_call(from: RunKey, subject: Subject, call: nexus::Call) -> Option<Message> {
+    let (to, to_run) = (from.workflow.clone(), from.run_id.to_string());
+    Some(message(from, subject, to, to_run, Body::NexusCall(Box::new(call))))
 }
 
 fn message(from: RunKey, subject: Subject, to: WorkflowKey, to_run: String, body: Body) -> Message {

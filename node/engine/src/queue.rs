@@ -83,6 +83,8 @@ pub enum QueueKind {
     /// The private queue of one worker, for workflow tasks whose state that worker has in its cache.
     Sticky,
     Activity,
+    /// Requests that are answered while their callers wait; they are kept nowhere.
+    Nexus,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +125,7 @@ pub enum Refusal {
     Full,
     /// The worker behind a sticky queue is gone. Offer the task to the normal queue.
     NoStickyPoller,
-    /// Nobody came for the task before its deadline. Only queries have one.
+    /// Nobody came for the task before its deadline. Only queries and Nexus requests have one.
     Expired,
 }
 

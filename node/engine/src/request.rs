@@ -158,6 +158,8 @@ pub struct Namespaces {
     pub ids: BTreeMap<String, String>,
     /// Why the search attributes of a command cannot be set, by the command's place.
     pub refused_attributes: BTreeMap<usize, String>,
+    /// The ids of Nexus endpoints that commands name, by name.
+    pub endpoints: BTreeMap<String, String>,
 }
 
 /// A point of a history that is found by what happened there.

@@ -214,6 +214,10 @@ pub enum OfferedTask {
         attempt: i32,
         stamp: u32,
     },
+    /// A Nexus request that somebody waits for at the queue's home. No run owes it and no shard offers it.
+    Nexus {
+        id: u64,
+    },
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use crate::{
     decide::{update, workflow_task},
     execution::{Activity, Execution},
     message::Subject,
+    nexus::{Attempts, Owed, callback},
     planted,
     queue::Fairness,
     time::{Time, set_duration},
@@ -91,6 +92,12 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
         subjects.extend(execution.external_signals.keys().map(|id| Subject::Signal(*id)));
         subjects.extend(execution.external_cancels.keys().map(|id| Subject::Cancel(*id)));
         subjects.extend(execution.held_by_parent.then_some(Subject::Release));
+        for (id, operation) in &execution.nexus_operations {
+            subjects.extend(operation.owed().map(|(owed, _)| match owed {
+                Owed::Start(made) => Subject::NexusStart(*id, made),
+                Owed::Cancel(made) => Subject::NexusCancel(*id, made),
+            }));
+        }
         return subjects;
     }
     if planted::is("messages_of_closed_run_forgotten") {
@@ -104,6 +111,31 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
     });
     subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
     subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));
+    if callback::are_triggered(execution) {
+        let left = execution.callbacks.iter().enumerate().filter(|(_, callback)| callback.settled.is_none());
+        subjects
+            .extend(left.map(|(index, callback)| Subject::Callback(index as u32, callback.attempts.made)));
+    }
+    subjects
+}
+
+/// What of it may be said now: what has failed before is put off for a while.
+pub fn due_messages(execution: &Execution, now: Time) -> Vec<Subject> {
+    let mut subjects = messages(execution);
+    subjects.retain(|subject| {
+        let attempts = match subject {
+            Subject::NexusStart(id, _) => execution.nexus_operations.get(id).map(|o| &o.start),
+            Subject::NexusCancel(id, _) => {
+                let operation = execution.nexus_operations.get(id);
+                operation.and_then(|operation| operation.cancel.as_ref()).map(|cancel| &cancel.attempts)
+            }
+            Subject::Callback(index, _) => {
+                execution.callbacks.get(*index as usize).map(|callback| &callback.attempts)
+            }
+            _ => None,
+        };
+        attempts.is_none_or(|attempts| attempts.next_time <= now)
+    });
     subjects
 }
 
@@ -165,8 +197,11 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
         return None;
     }
     if !execution.is_running() {
-        // What it still has to say keeps it, and wakes it by itself.
-        return execution.retain_until.filter(|_| messages(execution).is_empty());
+        // What it still has to say keeps it, and wakes it by itself, unless it is put off.
+        let kept = execution.retain_until.filter(|_| messages(execution).is_empty());
+        let unsettled = execution.callbacks.iter().filter(|callback| callback.settled.is_none());
+        let put_off = unsettled.filter_map(|callback| put_off(&callback.attempts, leader)).min();
+        return kept.or_else(|| put_off.filter(|_| callback::are_triggered(execution)));
     }
     let mut due: Vec<Option<Time>> = vec![execution.run_expiration, execution.expiration()];
     if execution.is_backing_off() {
@@ -187,7 +222,23 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
             due.push(Some(activity.scheduled_time));
         }
     }
+    for operation in execution.nexus_operations.values() {
+        due.push(operation.deadline().map(|(time, _)| time));
+        due.push(match operation.owed() {
+            Some((Owed::Start(_), _)) => put_off(&operation.start, leader),
+            Some((Owed::Cancel(_), _)) => {
+                operation.cancel.as_ref().and_then(|cancel| put_off(&cancel.attempts, leader))
+            }
+            None => None,
+        });
+    }
     due.into_iter().flatten().min()
+}
+
+/// When a call that has failed may be made again, unless its leader is making it.
+fn put_off(attempts: &Attempts, leader: Option<(&Volatile, Time)>) -> Option<Time> {
+    let pending = attempts.made > 0 && leader.is_none_or(|(_, now)| attempts.next_time > now);
+    pending.then_some(attempts.next_time)
 }
 
 /// The earliest time-out of an activity as it stands.

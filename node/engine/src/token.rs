@@ -48,6 +48,10 @@ pub enum TokenTask {
         /// Which count of attempts the attempt belongs to.
         generation: u32,
     },
+    /// A Nexus request; the token's run is none, its workflow id the name of the queue.
+    Nexus {
+        id: u64,
+    },
 }
 
 const TOKEN_KIND: u8 = b'T';

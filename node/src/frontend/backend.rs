@@ -23,19 +23,23 @@ use everlog_engine::{
 use everlog_proto::api::{
     activity::v1::ActivityExecutionListInfo,
     enums::v1::{IndexedValueType, NamespaceState},
+    nexus::v1::Endpoint,
     schedule::v1::ScheduleListEntry,
     taskqueue::v1::TaskQueueConfig,
     worker::v1::WorkerHeartbeat,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-        PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
+        PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, UpdateTaskQueueConfigRequest,
     },
 };
 use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
-use crate::workers::{Choice, WorkerPage};
+use crate::{
+    nexus::NexusAnswered,
+    workers::{Choice, WorkerPage},
+};
 
 /// The node behind the public API.
 #[tonic::async_trait]
@@ -96,6 +100,12 @@ pub trait Backend: Send + Sync + 'static {
         &self,
         poll: Poll,
     ) -> Result<Option<Box<PollActivityTaskQueueResponse>>, CallError>;
+
+    async fn poll_nexus_task(&self, poll: Poll)
+    -> Result<Option<Box<PollNexusTaskQueueResponse>>, CallError>;
+
+    /// A worker answers a Nexus request that waits here. False: nobody waits for it.
+    async fn answer_nexus_task(&self, id: u64, answered: NexusAnswered) -> Result<bool, CallError>;
 
     /// A worker stops: its polls at this queue, whose home is here, are answered empty, and a sticky
     /// queue is given up at once.
@@ -169,6 +179,14 @@ pub trait Backend: Send + Sync + 'static {
     async fn describe_worker(&self, namespace_id: &str, key: &str) -> Result<WorkerHeartbeat, CallError>;
 
     fn cluster(&self) -> ClusterView;
+
+    /// All Nexus endpoints, by id.
+    fn endpoints(&self) -> Vec<Endpoint>;
+
+    fn endpoint_by_name(&self, name: &str) -> Option<Endpoint>;
+
+    /// Creates, changes or deletes a Nexus endpoint. The answer is how it is now, if it is still there.
+    async fn change_endpoint(&self, change: cluster::Request) -> Result<Option<Endpoint>, CallError>;
 
     /// A namespace as this node knows it.
     fn namespace(&self, name: &str) -> Option<Arc<Namespace>>;

@@ -6,6 +6,7 @@ use everlog_engine::{
     decide::activity::pending_info,
     execution::{Child, Execution, WorkflowTask},
     key::WorkflowKey,
+    nexus::callback::are_triggered,
     reply::{Reply, StateReply},
     request::Request,
     time::{Time, proto_duration},
@@ -54,6 +55,16 @@ fn description(state: &StateReply, now: Time) -> DescribeWorkflowExecutionRespon
             .activities
             .values()
             .map(|activity| pending_info(activity, now))
+            .collect(),
+        callbacks: execution
+            .callbacks
+            .iter()
+            .map(|callback| callback.info(are_triggered(execution), now))
+            .collect(),
+        pending_nexus_operations: execution
+            .nexus_operations
+            .iter()
+            .map(|(id, operation)| operation.info(*id, now))
             .collect(),
         pending_children: execution.children.iter().map(|(id, child)| pending_child(*id, child)).collect(),
         pending_workflow_task: workflow_task.map(|task| pending_task(state, task)),

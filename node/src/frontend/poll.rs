@@ -10,8 +10,8 @@ use everlog_proto::api::{
     enums::v1::TaskQueueKind,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
-        PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, PollWorkflowTaskQueueRequest,
-        PollWorkflowTaskQueueResponse,
+        PollActivityTaskQueueRequest, PollActivityTaskQueueResponse, PollNexusTaskQueueRequest,
+        PollNexusTaskQueueResponse, PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse,
     },
 };
 use tokio::time::Instant;
@@ -70,6 +70,26 @@ pub(super) async fn activity_task(scope: Scope, mut request: PollActivityTaskQue
         let Some(mut task) = task else { return Ok(encode(&PollActivityTaskQueueResponse::default())) };
         task.workflow_namespace = scope.namespace.name.clone();
         Ok(encode(&*task))
+    })
+    .await
+}
+
+pub(super) async fn nexus_task(scope: Scope, mut request: PollNexusTaskQueueRequest) -> Answer {
+    check_timeout(&scope)?;
+    let queue = validate::task_queue(&mut request.task_queue, &scope.limits)?.clone();
+    validate::identity(&request.identity, &scope.limits)?;
+    #[allow(deprecated)]
+    let stamp = request.worker_version_capabilities.as_ref().map(version_stamp);
+    worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), Some(&queue))?;
+    if !scope.call.forwarded {
+        scope.call.shared.backend.hear_workers(scope.namespace_id(), &request.worker_heartbeat);
+    }
+    let build_id = stamp.map(|stamp| stamp.build_id).unwrap_or_default();
+    let poll = Poll { build_id, ..poll(&scope, &queue, &request.identity, &request.worker_instance_key) };
+    let (scope, poll) = (&scope, &poll);
+    to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
+        let task = scope.call.shared.backend.poll_nexus_task(poll.clone()).await?;
+        Ok(task.map_or_else(|| encode(&PollNexusTaskQueueResponse::default()), |task| encode(&*task)))
     })
     .await
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     call::{Answer, Scope, encode},
-    events, search_attributes, validate, workflow,
+    callbacks, events, search_attributes, validate, workflow,
 };
 use crate::route::{Repeat, to_home};
 
@@ -121,8 +121,12 @@ pub(super) fn prepare_start(
     }
     search_attributes::check(scope, request.search_attributes.as_mut())?;
     validate::priority(request.priority.as_ref())?;
-    validate::callbacks(&request.completion_callbacks)?;
+    callbacks::check(&mut request.completion_callbacks, limits)?;
     validate::links(&request.links, api)?;
+    // What a callback tells of is not told twice.
+    let told = request.completion_callbacks.iter().flat_map(|callback| &callback.links);
+    let told: Vec<_> = told.cloned().collect();
+    request.links.retain(|link| !told.contains(link));
     validate::blob(request.input.as_ref(), limits)?;
     validate::memo(request.memo.as_ref(), limits)?;
     if let Some(pinned) = &request.versioning_override

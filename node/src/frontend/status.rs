@@ -72,6 +72,7 @@ pub fn of_reject(reject: Reject) -> Status {
             let start = if started { Operation::Done } else { Operation::Aborted };
             operations([start, Operation::Refused(of_reject(*reject))])
         }
+        Reject::AlreadyExists(message) => Status::already_exists(message),
         Reject::StandaloneAlreadyStarted { kind, start_request_id, run_id } => {
             let message = format!("{} execution already started", kind.noun());
             let detail = match kind {
@@ -295,6 +296,7 @@ mod tests {
                 Code::NotFound,
                 Some("MultiOperationExecutionFailure"),
             ),
+            (Reject::AlreadyExists(text()), Code::AlreadyExists, None),
             (
                 Reject::StandaloneAlreadyStarted {
                     kind: Kind::Activity,

@@ -30,7 +30,7 @@ pub(super) async fn system_info(_: Call, _: GetSystemInfoRequest) -> Answer {
             eager_workflow_start: true,
             sdk_metadata: true,
             count_group_by_execution_status: true,
-            nexus: false,
+            nexus: true,
             ..Capabilities::default()
         }),
     }))

@@ -28,11 +28,12 @@ use everlog_proto::{
     api::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
+        nexus::v1::Endpoint,
         taskqueue::v1::TaskQueueConfig,
         worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-            PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
+            PollActivityTaskQueueResponse, PollNexusTaskQueueResponse, UpdateTaskQueueConfigRequest,
         },
     },
     prost::Message,
@@ -53,7 +54,10 @@ use super::{
     rate::RateLimits,
     service::{WORKFLOW_SERVICE, WorkflowApi},
 };
-use crate::workers::{Choice, WorkerPage};
+use crate::{
+    nexus::NexusAnswered,
+    workers::{Choice, WorkerPage},
+};
 
 pub(super) const NAMESPACE: &str = "default";
 pub(super) const NAMESPACE_ID: &str = "1d4e24a4-6d54-4b0f-8a54-4b3b1a9f0001";
@@ -331,6 +335,30 @@ impl Backend for Fake {
     ) -> Result<Option<Box<PollActivityTaskQueueResponse>>, CallError> {
         self.polls.lock().unwrap().push(poll);
         pending().await
+    }
+
+    async fn poll_nexus_task(
+        &self,
+        poll: Poll,
+    ) -> Result<Option<Box<PollNexusTaskQueueResponse>>, CallError> {
+        self.polls.lock().unwrap().push(poll);
+        pending().await
+    }
+
+    async fn answer_nexus_task(&self, _id: u64, _answered: NexusAnswered) -> Result<bool, CallError> {
+        Ok(false)
+    }
+
+    fn endpoints(&self) -> Vec<Endpoint> {
+        Vec::new()
+    }
+
+    fn endpoint_by_name(&self, _name: &str) -> Option<Endpoint> {
+        None
+    }
+
+    async fn change_endpoint(&self, _change: cluster::Request) -> Result<Option<Endpoint>, CallError> {
+        Ok(None)
     }
 
     async fn shutdown_worker(&self, _worker: WorkerShutdown) -> Result<(), CallError> {

@@ -11,7 +11,7 @@ use everlog_engine::{
     time::{is_negative, proto_duration, set_duration},
 };
 use everlog_proto::api::{
-    common::v1::{Callback, Link, Priority, RetryPolicy, WorkflowExecution, WorkflowType, callback, link},
+    common::v1::{Link, Priority, RetryPolicy, WorkflowExecution, WorkflowType, link},
     enums::v1::{
         EventType, TaskQueueKind, TimeoutType, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -104,6 +104,19 @@ pub(super) fn task_queue<'a>(queue: &'a mut Option<TaskQueue>, limits: &Limits) 
         return invalid(format!("task queue name cannot start with reserved prefix {QUEUE_RESERVED_PREFIX}"));
     }
     Ok(queue)
+}
+
+/// What is wrong with the name of a queue that an endpoint leads to.
+pub(super) fn queue_name_fault(name: &str, limits: &Limits) -> Option<String> {
+    if name.is_empty() {
+        Some("taskQueue is not set".into())
+    } else if name.len() > limits.id_bytes_max {
+        Some("taskQueue length exceeds limit".into())
+    } else if name.starts_with(QUEUE_RESERVED_PREFIX) {
+        Some(format!("task queue name cannot start with reserved prefix {QUEUE_RESERVED_PREFIX}"))
+    } else {
+        None
+    }
 }
 
 /// A task queue on which a user's workflow may run.
@@ -284,17 +297,6 @@ fn workflow_event_link(event: &link::WorkflowEvent) -> Check {
         );
     }
     Ok(())
-}
-
-/// No address is configured that a callback might go to, which is also the real server's default.
-pub(super) fn callbacks(callbacks: &[Callback]) -> Check {
-    match callbacks.first().map(|callback| &callback.variant) {
-        None => Ok(()),
-        Some(Some(callback::Variant::Nexus(nexus))) => {
-            invalid(format!("invalid url: url does not match any configured callback address: {}", nexus.url))
-        }
-        Some(_) => Err(Status::unimplemented("unknown callback variant")),
-    }
 }
 
 /// A payload-carrying part of a request.

@@ -105,7 +105,21 @@ fn namespaces(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> R
         let id = found.ok_or_else(|| status::namespace_not_found(name))?.id.clone();
         ids.insert(name.clone(), id);
     }
-    Ok(Namespaces { own: scope.namespace.name.clone(), ids, ..Namespaces::default() })
+    let endpoints = endpoints(scope, request);
+    Ok(Namespaces { own: scope.namespace.name.clone(), ids, endpoints, ..Namespaces::default() })
+}
+
+/// The endpoints that commands name, as far as this node knows them.
+fn endpoints(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> BTreeMap<String, String> {
+    let named = request.commands.iter().filter_map(|command| match &command.attributes {
+        Some(Attributes::ScheduleNexusOperationCommandAttributes(a)) => Some(&a.endpoint),
+        _ => None,
+    });
+    let known = named.filter_map(|name| {
+        let endpoint = scope.call.shared.backend.endpoint_by_name(name)?;
+        Some((name.clone(), endpoint.id))
+    });
+    known.collect()
 }
 
 fn search_attributes_of(command: &mut Command) -> Option<&mut SearchAttributes> {

@@ -33,7 +33,7 @@ MEASURES = {
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children", "messages"}
+UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations", "messages"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
@@ -42,6 +42,9 @@ OFFERS = {"capabilities", "supports_schedules", "versioning_info"}
 STORAGE = {"task_id_block"}
 # The API's RATE_LIMIT_SOURCE_SYSTEM.
 SOURCE_SYSTEM = 3
+# Headers with such durations, or with opaque tokens.
+MEASURED_HEADERS = {"request-timeout", "operation-timeout", "nexus-operation-timeout"}
+TOKEN_HEADERS = {"temporal-callback-token"}
 # Durations that contain how long something took.
 MEASURED_DURATIONS = {"first_workflow_task_backoff"}
 
@@ -96,7 +99,7 @@ class Renderer:
             return [
                 line
                 for key in sorted(value)
-                for line in self.one(of, f"{name}[{self.key(name, key)}]", value[key], depth)
+                for line in self.one(of, f"{name}[{self.key(name, key)}]", self.value(key, value[key]), depth)
             ]
         if is_repeated(field):
             items = [self.one(field, f"{name}[]", item, depth) for item in value]
@@ -107,6 +110,12 @@ class Renderer:
 
     def key(self, name, key) -> str:
         return "*" if name in NAMED_BY_SERVER else self.text(str(key))
+
+    def value(self, key, value):
+        """The value of a map, or what stands for it."""
+        if isinstance(value, str) and str(key).lower() in MEASURED_HEADERS:
+            return "<measure>"
+        return "<token>" if isinstance(value, str) and str(key).lower() in TOKEN_HEADERS else value
 
     def one(self, field, label, value, depth) -> list[str]:
         margin = INDENT * depth

@@ -180,7 +180,13 @@ pub enum Asker {
         life: u64,
         message: Box<everlog_engine::message::Message>,
     },
-    /// The same, when it has been told what became of the message.
+    /// A Nexus handler that has started a workflow for a call of this shard.
+    Handler {
+        node: usize,
+        life: u64,
+        message: Box<everlog_engine::message::Message>,
+    },
+    /// A shard that has been told what became of the message.
     Noted {
         node: usize,
         life: u64,

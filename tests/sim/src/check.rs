@@ -6,6 +6,7 @@ mod expected;
 mod histories;
 mod index;
 mod online;
+mod operations;
 mod reads;
 mod replicas;
 mod rest;
@@ -51,7 +52,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     replicas::check,
     histories::check,
     index::check,
@@ -59,6 +60,7 @@ const CHECKS: [Check; 15] = [
     timers::check,
     signals::check,
     children::check,
+    operations::check,
     starts::check,
     workflow_tasks::check,
     reads::check,

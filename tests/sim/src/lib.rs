@@ -9,6 +9,7 @@ pub mod agenda;
 pub mod check;
 pub mod coverage;
 pub mod faults;
+pub mod handler;
 pub mod log;
 pub mod machine;
 pub mod node;

@@ -16,8 +16,9 @@ use everlog_proto::api::{
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
         RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
-        SignalExternalWorkflowExecutionCommandAttributes, StartChildWorkflowExecutionCommandAttributes,
-        StartTimerCommandAttributes, command::Attributes as Attrs,
+        ScheduleNexusOperationCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+        StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes,
+        command::Attributes as Attrs,
     },
     common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{CommandType, EventType},
@@ -26,7 +27,10 @@ use everlog_proto::api::{
     taskqueue::v1::TaskQueue,
 };
 
-use crate::program::{ActivitySpec, Program, Step, activity_id};
+use crate::{
+    handler::{ENDPOINT, operation_name, step_of},
+    program::{ActivitySpec, Program, Step, activity_id},
+};
 
 /// All workers poll this queue for workflow tasks and for activities.
 pub const QUEUE: &str = "work";
@@ -104,6 +108,12 @@ struct Child {
     outcome: Option<String>,
 }
 
+#[derive(Clone, Debug, Default)]
+struct Operation {
+    scheduled_event_id: i64,
+    outcome: Option<String>,
+}
+
 /// One run of a program.
 #[derive(Clone, Debug)]
 pub struct Machine<'a> {
@@ -117,6 +127,7 @@ pub struct Machine<'a> {
     markers: BTreeSet<String>,
     /// By step.
     children: BTreeMap<usize, Child>,
+    operations: BTreeMap<usize, Operation>,
     /// Its workflow id and the beginning of its run id: what its children are named after.
     name: String,
     heartbeats: u32,
@@ -160,6 +171,7 @@ impl<'a> Machine<'a> {
             timers: BTreeMap::new(),
             markers: BTreeSet::new(),
             children: BTreeMap::new(),
+            operations: BTreeMap::new(),
             name: String::new(),
             heartbeats: 0,
             cancel_requested: false,
@@ -212,6 +224,22 @@ impl<'a> Machine<'a> {
             Attributes::ChildWorkflowExecutionTerminatedEventAttributes(a) => {
                 self.child_ended(a.initiated_event_id, "terminated".into());
             }
+            Attributes::NexusOperationScheduledEventAttributes(a) => {
+                let step = step_of(&a.operation);
+                if let Some(operation) = step.and_then(|step| self.operations.get_mut(&step)) {
+                    operation.scheduled_event_id = event.event_id;
+                }
+            }
+            Attributes::NexusOperationCompletedEventAttributes(a) => {
+                let result = a.result.as_ref().map(|r| String::from_utf8_lossy(&r.data).replace(';', ","));
+                self.operation_ended(a.scheduled_event_id, result.unwrap_or_default());
+            }
+            Attributes::NexusOperationFailedEventAttributes(a) => {
+                self.operation_ended(a.scheduled_event_id, "failed".into());
+            }
+            Attributes::NexusOperationCanceledEventAttributes(a) => {
+                self.operation_ended(a.scheduled_event_id, "canceled".into());
+            }
             Attributes::WorkflowExecutionSignaledEventAttributes(a) => {
                 self.signals_seen += 1;
                 self.input.signals.push_back(a.input.as_ref().map(text_of).unwrap_or_default());
@@ -249,6 +277,13 @@ impl<'a> Machine<'a> {
     fn child_ended(&mut self, initiated_event_id: i64, outcome: String) {
         if let Some(child) = self.child(initiated_event_id) {
             child.outcome.get_or_insert(outcome);
+        }
+    }
+
+    fn operation_ended(&mut self, scheduled_event_id: i64, outcome: String) {
+        let ended = self.operations.values_mut().find(|o| o.scheduled_event_id == scheduled_event_id);
+        if let Some(operation) = ended {
+            operation.outcome.get_or_insert(outcome);
         }
     }
 
@@ -390,6 +425,18 @@ impl<'a> Machine<'a> {
                 }
                 outcome.is_some()
             }
+            Step::Operation { program, failures } => {
+                let Some(operation) = self.operations.get(&index) else {
+                    self.operations.insert(index, Operation::default());
+                    schedule_operation(&operation_name(index, *program, *failures), out);
+                    return false;
+                };
+                let outcome = operation.outcome.clone();
+                if let Some(outcome) = &outcome {
+                    self.input.result.push(format!("o{index}={outcome}"));
+                }
+                outcome.is_some()
+            }
             Step::ContinueAsNew => {
                 let input = Input { step: index + 1, ..self.input.clone() };
                 let attributes = ContinueAsNewWorkflowExecutionCommandAttributes {
@@ -493,6 +540,17 @@ fn start_child(id: &str, program: usize, out: &mut Advance) {
     };
     let kind = CommandType::StartChildWorkflowExecution;
     push(out, kind, Attrs::StartChildWorkflowExecutionCommandAttributes(attributes));
+}
+
+fn schedule_operation(name: &str, out: &mut Advance) {
+    let attributes = ScheduleNexusOperationCommandAttributes {
+        endpoint: ENDPOINT.into(),
+        service: "service".into(),
+        operation: name.to_owned(),
+        ..Default::default()
+    };
+    let kind = CommandType::ScheduleNexusOperation;
+    push(out, kind, Attrs::ScheduleNexusOperationCommandAttributes(attributes));
 }
 
 fn signal_child(id: &str, text: &str, out: &mut Advance) {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::random::Random;
+use crate::{handler::AT_ONCE, random::Random};
 
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -39,6 +39,12 @@ pub enum Step {
     Child {
         program: usize,
         signals: usize,
+    },
+    /// A Nexus operation, carried out by a workflow or answered at once, by a handler that is unavailable so
+    /// often before.
+    Operation {
+        program: Option<usize>,
+        failures: i32,
     },
 }
 
@@ -74,7 +80,7 @@ impl Program {
 
     fn draw_child(random: &mut Random, signals: usize) -> Program {
         let mut program = Program { failing_runs: 0, ..Program::draw(random, true) };
-        program.steps.retain(|step| !matches!(step, Step::Child { .. }));
+        program.steps.retain(|step| !matches!(step, Step::Child { .. } | Step::Operation { .. }));
         if signals > 0 {
             program.steps.push(Step::Signals(signals));
         }
@@ -142,6 +148,19 @@ impl Program {
                     }
                 }
                 Step::ContinueAsNew => {}
+                Step::Operation { program, .. } => {
+                    let word = words.next().ok_or("the result ends too early")?;
+                    let result = word
+                        .strip_prefix(&format!("o{index}="))
+                        .ok_or_else(|| format!("expected the result of operation {index}, found {word}"))?;
+                    match program {
+                        Some(program) => {
+                            let handler = programs.get(*program).ok_or("no such program")?;
+                            handler.check_result(programs, &result.replace(',', ";"), &is_of_parent)?;
+                        }
+                        None => expect_word(Some(result), AT_ONCE)?,
+                    }
+                }
                 Step::Child { program, .. } => {
                     let word = words.next().ok_or("the result ends too early")?;
                     let result = word
@@ -174,6 +193,11 @@ pub fn add_children(programs: &mut Vec<Program>, random: &mut Random) {
             next += 1;
             children.push(Program::draw_child(random, *signals));
         }
+        if let Step::Operation { program: Some(program), .. } = step {
+            *program = next;
+            next += 1;
+            children.push(Program::draw_child(random, 0));
+        }
     }
     programs.extend(children);
 }
@@ -188,7 +212,7 @@ fn expect_word(found: Option<&str>, expected: &str) -> Result<(), String> {
 impl Step {
     fn draw(random: &mut Random, without_waits: bool) -> Step {
         loop {
-            return match random.below(16) {
+            return match random.below(18) {
                 0..=4 => {
                     let count = random.between(1, 3);
                     Step::Activities((0..count).map(|_| ActivitySpec::draw(random)).collect())
@@ -206,6 +230,10 @@ impl Step {
                     Step::CancelActivity(spec, random.millis(5, 2_000))
                 }
                 12 | 13 => Step::ContinueAsNew,
+                16 | 17 => Step::Operation {
+                    program: random.chance(0.7).then_some(0),
+                    failures: random.below(3) as i32,
+                },
                 14 | 15 => Step::Child { program: 0, signals: random.below(3) },
                 _ => continue,
             };

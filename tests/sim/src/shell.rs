@@ -123,6 +123,10 @@ impl Sim {
     /// A message between workflows leaves, for a node that may be this one.
     fn post(&mut self, node: usize, mut message: everlog_engine::message::Message) {
         message.from_namespace = crate::sim::NAMESPACE.into();
+        if matches!(message.body, everlog_engine::message::Body::NexusCall(_)) {
+            self.call_handler(node, message);
+            return;
+        }
         let (workflow, request) = (message.to.clone(), Request::Message(Box::new(message.clone())));
         let asker = Asker::Sender { node, life: self.nodes[node].life, message: Box::new(message) };
         let request = Message::Request { workflow, request: Box::new(request), asker, hops: 0 };
@@ -246,6 +250,7 @@ impl Sim {
             Asker::Nobody => return,
             Asker::Queue { node: home, .. }
             | Asker::Sender { node: home, .. }
+            | Asker::Handler { node: home, .. }
             | Asker::Noted { node: home, .. }
             | Asker::Schedule { node: home, .. } => {
                 let cut = *home != node && (self.nodes[*home].isolated || self.nodes[node].isolated);
@@ -414,6 +419,9 @@ impl Sim {
         match to {
             Asker::Nobody => {}
             Asker::Sender { node, life, message } => self.delivered(node, life, *message, answer.reply),
+            Asker::Handler { node, life, message } => {
+                self.handler_started(node, life, *message, answer.reply);
+            }
             Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
             Asker::Activity { activity, about } => self.activity_answered(activity, about, &answer.reply),
             Asker::Schedule { node, life, shard, ask, request } => {
@@ -474,6 +482,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
         OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
+        OfferedTask::Nexus { .. } => QueueKind::Nexus,
     };
     let namespace_id = offer.run.workflow.namespace_id.clone();
     let key = QueueKey { namespace_id, name: offer.queue.into(), kind };
@@ -519,7 +528,7 @@ fn take_request(matched: &Match) -> Option<(WorkflowKey, Request)> {
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
-        OfferedTask::StandaloneActivity { .. } => return None,
+        OfferedTask::StandaloneActivity { .. } | OfferedTask::Nexus { .. } => return None,
     };
     Some((run.workflow.clone(), request))
 }

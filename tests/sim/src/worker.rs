@@ -460,7 +460,8 @@ impl Sim {
             ended: None,
         });
         let told = Told::new(token.run.clone(), events);
-        let namespaces = Namespaces { own: NAMESPACE.into(), ..Namespaces::default() };
+        let endpoints = crate::handler::endpoints();
+        let namespaces = Namespaces { own: NAMESPACE.into(), endpoints, ..Namespaces::default() };
         let request =
             Request::CompleteWorkflowTask { token: token.clone(), request: Box::new(request), namespaces };
         let job = Job::Completing { completion, token: token.clone(), closes, told };

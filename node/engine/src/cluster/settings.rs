@@ -111,6 +111,13 @@ fn apply(limits: &mut Limits, key: &str, value: Option<&str>) -> Result<(), Stri
             setting.number(&mut limits.search_attributes_bytes_max, 0)
         }
         "system.enableEagerWorkflowStart" => setting.bool(&mut limits.eager_workflow_start),
+        "component.nexusoperations.limit.operation.concurrency" => {
+            setting.number(&mut limits.pending_nexus_operations_max, 0)
+        }
+        "component.nexusoperations.limit.header.size" => {
+            setting.number(&mut limits.nexus_header_bytes_max, 0)
+        }
+        "system.maxCallbacksPerWorkflow" => setting.number(&mut limits.callbacks_max, 0),
         "system.enableActivityEagerExecution" => setting.bool(&mut limits.eager_activities),
         _ => Err(format!("there is no setting {key:?}")),
     }

@@ -124,7 +124,7 @@ fn check(request: &UpdateTaskQueueConfigRequest) -> Result<(), Reject> {
         ),
     ];
     if request.task_queue_type == TaskQueueType::Workflow as i32 {
-        for (_, what, _) in rates.iter().filter(|(_, _, update)| update.is_some()) {
+        if let Some((_, what, _)) = rates.iter().find(|(_, _, update)| update.is_some()) {
             return Err(invalid(format!("Setting {what} on workflow task queues is not allowed.")));
         }
     }

@@ -20,7 +20,7 @@ use prost::Message;
 
 use crate::{
     decide::{
-        BadCommand, activity, child, continue_as_new, external,
+        BadCommand, activity, child, continue_as_new, external, nexus,
         retry::{self, Next},
         terminate, timer,
         update::Messages,
@@ -95,13 +95,14 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
             kind == T::RequestCancelExternalWorkflowExecution
         }
         Attrs::ProtocolMessageCommandAttributes(_) => kind == T::ProtocolMessage,
+        Attrs::ScheduleNexusOperationCommandAttributes(_) => kind == T::ScheduleNexusOperation,
+        Attrs::RequestCancelNexusOperationCommandAttributes(_) => kind == T::RequestCancelNexusOperation,
         Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
         Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
         Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
         Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(_) => {
             kind == T::ContinueAsNewWorkflowExecution
         }
-        _ => true,
     }
 }
 
@@ -175,6 +176,10 @@ pub fn run(
             Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(a) => {
                 external::cancel(turn, command, a, task, &started_children)?;
             }
+            Attrs::ScheduleNexusOperationCommandAttributes(a) => nexus::schedule(turn, command, a, task)?,
+            Attrs::RequestCancelNexusOperationCommandAttributes(a) => {
+                nexus::request_cancel(turn, command, a, task)?;
+            }
             Attrs::CompleteWorkflowExecutionCommandAttributes(a) => {
                 complete(turn, command, a, completed_event_id)?;
             }
@@ -190,12 +195,6 @@ pub fn run(
                 continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
             }
             Attrs::ProtocolMessageCommandAttributes(a) => messages.command(turn, a)?,
-            _ => {
-                return Err(BadCommand::new(
-                    Cause::FeatureDisabled,
-                    format!("{} is not supported by this server", go_name(kind)),
-                ));
-            }
         }
     }
     messages.rest(turn)?;
@@ -232,6 +231,8 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
         T::RequestCancelExternalWorkflowExecution => {
             Cause::BadRequestCancelExternalWorkflowExecutionAttributes
         }
+        T::ScheduleNexusOperation => Cause::BadScheduleNexusOperationAttributes,
+        T::RequestCancelNexusOperation => Cause::BadRequestCancelNexusOperationAttributes,
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
         T::ProtocolMessage => Cause::BadUpdateWorkflowExecutionMessage,
         _ => Cause::Unspecified,

@@ -154,7 +154,7 @@ fn inherited(turn: &Turn<'_>) -> WorkflowExecutionStartedEventAttributes {
         first_execution_run_id: old.start.first_execution_run_id.clone(),
         workflow_execution_timeout: old.start.workflow_execution_timeout,
         workflow_execution_expiration_time: old.start.workflow_execution_expiration_time,
-        completion_callbacks: old.start.completion_callbacks.clone(),
+        completion_callbacks: old.callbacks.iter().map(|callback| callback.callback.0.clone()).collect(),
         parent_workflow_namespace: old.start.parent_workflow_namespace.clone(),
         parent_workflow_namespace_id: old.start.parent_workflow_namespace_id.clone(),
         parent_workflow_execution: old.start.parent_workflow_execution.clone(),

@@ -10,8 +10,9 @@ use everlog_proto::api::{
 };
 
 use crate::{
+    codec::Proto,
     decide::{
-        Decided, cancel, child, external, signal,
+        Decided, callback, cancel, child, external, nexus, signal,
         terminate::{self, SERVER_IDENTITY},
         workflow_task,
     },
@@ -19,6 +20,7 @@ use crate::{
     fact::Record,
     key::RunKey,
     message::{self, Body, Message, Outcome, Subject},
+    nexus::{Outcome as Called, Owed, callback::refusal},
     reject::Reject,
     reply::Reply,
     turn::Turn,
@@ -59,6 +61,13 @@ pub fn deliver(turn: &mut Turn<'_>, message: &Message) -> Decided {
             parent_closed(turn, &message.from, first_run_id, policy)?;
             Ok(Outcome::Done)
         }
+        Body::NexusCompletion(completion) => {
+            let outcome = nexus::completed(turn, completion, &message.from_namespace);
+            Ok(Outcome::Nexus(Box::new(outcome)))
+        }
+        Body::NexusCall(_) | Body::Post(_) => {
+            return Err(Reject::Internal("a call to a stranger came to a workflow".into()));
+        }
         Body::StartChild(_) => return Err(Reject::Internal("a child is not started by a run".into())),
     };
     match outcome {
@@ -94,6 +103,10 @@ pub fn unreachable(message: &Message) -> Outcome {
             Outcome::Failed { cause: cause as i32 }
         }
         Body::IsChildKnown { .. } => Outcome::Unknown,
+        Body::NexusCompletion(_) => {
+            let failure = Box::new(Proto(refusal("NOT_FOUND", "workflow execution not found", false)));
+            Outcome::Nexus(Box::new(Called::Error { failure, retryable: false }))
+        }
         _ => Outcome::Done,
     }
 }
@@ -156,6 +169,15 @@ pub fn delivered(turn: &mut Turn<'_>, subject: Subject, outcome: &Outcome, names
             turn.record(Record::ChildTold { initiated_event_id: id });
         }
         (Subject::Parent, _) if turn.execution.report.is_some() => turn.record(Record::ParentTold),
+        (Subject::NexusStart(id, made), Outcome::Nexus(outcome)) => {
+            nexus::called(turn, id, Owed::Start(made), outcome);
+        }
+        (Subject::NexusCancel(id, made), Outcome::Nexus(outcome)) => {
+            nexus::called(turn, id, Owed::Cancel(made), outcome);
+        }
+        (Subject::Callback(index, made), Outcome::Nexus(outcome)) => {
+            callback::told(turn, index, made, outcome);
+        }
         (Subject::Release, Outcome::Unknown) if running => {
             terminate::end(turn, BY_PARENT_CLOSE_POLICY, None, SERVER_IDENTITY, Vec::new());
         }

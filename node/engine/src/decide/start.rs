@@ -74,7 +74,7 @@ pub fn start<'a>(
     }
     match conflict {
         Conflict::UseExisting => {
-            let attached = attach(&mut current, request);
+            let attached = attach(&mut current, request)?;
             let reply = Reply::Started(Started {
                 started: false,
                 attached_request_id: attached,
@@ -279,14 +279,20 @@ fn check_interval(current: &Turn<'_>) -> Result<(), Reject> {
 }
 
 /// What a start may leave with the running workflow that it is content to use.
-fn attach(current: &mut Turn<'_>, request: &StartWorkflowExecutionRequest) -> Option<String> {
-    let options = request.on_conflict_options.as_ref()?;
+fn attach(current: &mut Turn<'_>, request: &StartWorkflowExecutionRequest) -> Result<Option<String>, Reject> {
+    let Some(options) = &request.on_conflict_options else { return Ok(None) };
     if !options.attach_request_id && !options.attach_completion_callbacks && !options.attach_links {
-        return None;
+        return Ok(None);
     }
     let request_id = if options.attach_request_id { request.request_id.clone() } else { String::new() };
     let callbacks =
         if options.attach_completion_callbacks { request.completion_callbacks.clone() } else { Vec::new() };
+    let (there, most) = (current.execution.callbacks.len(), current.stamp.limits.callbacks_max);
+    if there + callbacks.len() > most {
+        return Err(Reject::FailedPrecondition(format!(
+            "cannot attach more than {most} callbacks to a workflow ({there} callbacks already attached)"
+        )));
+    }
     let links = if options.attach_links { request.links.clone() } else { Vec::new() };
     let attributes = Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(
         WorkflowExecutionOptionsUpdatedEventAttributes {
@@ -296,7 +302,7 @@ fn attach(current: &mut Turn<'_>, request: &StartWorkflowExecutionRequest) -> Op
         },
     );
     current.ignorable_event(attributes, links);
-    (!request_id.is_empty()).then_some(request_id)
+    Ok((!request_id.is_empty()).then_some(request_id))
 }
 
 fn create<'a>(

@@ -8,4 +8,5 @@ mod children;
 mod closed;
 mod core;
 mod resets;
+mod nexus;
 mod sticky;

@@ -8,7 +8,7 @@ use everlog_proto::api::{
 
 use crate::{
     decide::{
-        Decided, activity, continue_as_new, delete, query,
+        Decided, activity, continue_as_new, delete, nexus, query,
         retry::{self, Next},
         terminate::{self, SERVER_IDENTITY},
         timer, workflow_task,
@@ -41,7 +41,8 @@ pub fn wake(turn: &mut Turn<'_>) -> Decided {
     let task_ended = workflow_task::wake(turn);
     let fired = timer::wake(turn);
     let closed = activity::wake(turn);
-    if task_ended || fired || closed {
+    let timed_out = nexus::wake(turn);
+    if task_ended || fired || closed || timed_out {
         workflow_task::schedule_if_needed(turn);
     }
     Ok(Some(Reply::Done))

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{key::RunKey, shard::OfferedTask, time::Time};
+use crate::{
+    key::{RunKey, WorkflowKey},
+    shard::OfferedTask,
+    time::Time,
+};
 
 pub const PRIORITY_MIN: i32 = 1;
 pub const PRIORITY_MAX: i32 = 5;
@@ -26,7 +30,7 @@ pub struct Task {
     /// The API's priority key: 1 is served first, 0 means that none was given.
     pub priority_key: i32,
     pub fairness: Fairness,
-    /// When nobody waits for the task any more. Only queries have this.
+    /// When nobody waits for the task any more. Only queries and Nexus requests have this.
     pub deadline: Option<Time>,
 }
 
@@ -44,6 +48,13 @@ impl Fairness {
             key: priority.fairness_key.clone(),
             weight: priority.fairness_weight,
         })
+    }
+}
+
+impl TaskKey {
+    /// A Nexus request is known by its number alone.
+    pub fn nexus(namespace_id: &str, id: u64) -> TaskKey {
+        TaskKey { run: WorkflowKey::new(namespace_id, "").run(""), task: OfferedTask::Nexus { id } }
     }
 }
 

@@ -27,6 +27,8 @@ const OFFER_AFTER_REFUSAL_MIN: Duration = Duration::from_millis(200);
 const OFFER_AFTER_REFUSAL_MAX: Duration = Duration::from_secs(10);
 /// More doublings than any of these intervals needs.
 const DOUBLINGS_MAX: u32 = 10;
+/// A call that was not answered for so long was lost: its own time-outs are shorter.
+const CALL_LOST_AFTER: Duration = Duration::from_secs(30);
 /// How long a child waits for its release before it asks for it.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 
@@ -60,7 +62,7 @@ impl Run {
 
     /// Messages are repeated like offers: their receiver or its answer may have been lost.
     pub(super) fn messages(&mut self, now: Time) -> Vec<Message> {
-        let subjects = todo::messages(&self.execution);
+        let subjects = todo::due_messages(&self.execution, now);
         if subjects.is_empty() && self.sent.is_empty() {
             return Vec::new();
         }
@@ -73,7 +75,12 @@ impl Run {
                 Some(before) if before.again_at > now => *before,
                 before => {
                     messages.extend(message::compose(&self.execution, subject));
-                    Offered::again(now, before.map_or(0, |sent| sent.times))
+                    let times = before.map_or(0, |sent| sent.times);
+                    if subject.is_call() {
+                        Offered { again_at: now + CALL_LOST_AFTER, times: times + 1 }
+                    } else {
+                        Offered::again(now, times)
+                    }
                 }
             };
             sent.insert(subject, state);
@@ -151,14 +158,15 @@ impl Actor {
     /// A queue refused a task of this run.
     pub(super) fn offer_again(&mut self, now: Time, key: &RunKey) {
         if let Some(run) = self.runs.get_mut(&key.run_id) {
-            put_off(run.offered.values_mut().chain(run.sent.values_mut()), now);
+            let sent = run.sent.iter_mut().filter(|(subject, _)| !subject.is_call());
+            put_off(run.offered.values_mut().chain(sent.map(|(_, sent)| sent)), now);
         }
     }
 
     pub(super) fn forget_offers(&mut self) {
         for run in self.runs.values_mut() {
             run.offered.clear();
-            run.sent.clear();
+            run.sent.retain(|subject, _| subject.is_call());
         }
     }
 }

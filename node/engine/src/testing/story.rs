@@ -12,6 +12,7 @@
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
 mod resets;
+mod nexus;
 mod schedules;
 mod shown;
 mod updates;
@@ -79,6 +80,8 @@ pub struct Story {
     replies: BTreeMap<Call, Result<Reply, Reject>>,
     /// Messages on their way, and what was told to their senders.
     messages: BTreeMap<Call, Message>,
+    /// Calls to Nexus handlers, in the order in which they were made.
+    calls: Vec<Message>,
     noted: BTreeSet<Call>,
     /// Questions of schedules on their way.
     asks: BTreeMap<Call, (u64, Ask)>,
@@ -111,6 +114,7 @@ impl Story {
             next_call: 1,
             replies: BTreeMap::new(),
             messages: BTreeMap::new(),
+            calls: Vec::new(),
             noted: BTreeSet::new(),
             asks: BTreeMap::new(),
             mute: false,
@@ -209,7 +213,9 @@ impl Story {
                 self.commit_held();
                 Ok(Reply::Done)
             }
-            _ => self.tell_schedule(verb, id, &words, line),
+            _ => self
+                .tell_nexus(verb, id, &words)
+                .unwrap_or_else(|| self.tell_schedule(verb, id, &words, line)),
         };
         match outcome {
             Ok(Reply::TaskGone) => self.say(&format!("! {line}: task gone")),
@@ -344,7 +350,7 @@ impl Story {
     }
 
     fn send(&mut self, mut message: Message) {
-        if self.deaf {
+        if self.deaf || self.is_for_a_handler(&message) {
             return;
         }
         message.from_namespace = NAMESPACE.into();
@@ -484,7 +490,12 @@ impl Story {
                 word => request.commands.push(command(word)),
             }
         }
-        let namespaces = Namespaces { own: NAMESPACE.into(), ..Namespaces::default() };
+        let (endpoint, endpoint_id) = nexus::ENDPOINT;
+        let namespaces = Namespaces {
+            own: NAMESPACE.into(),
+            endpoints: [(endpoint.to_owned(), endpoint_id.to_owned())].into(),
+            ..Namespaces::default()
+        };
         let request = Request::CompleteWorkflowTask { token, request: Box::new(request), namespaces };
         let reply = self.request(id, request)?;
         if let Reply::Completed(completed) = &reply {
@@ -528,7 +539,9 @@ impl Story {
         let (scheduled_event_id, query) = match offer.task {
             OfferedTask::Workflow { scheduled_event_id, .. } => (scheduled_event_id, None),
             OfferedTask::Query { id, .. } => (0, Some(id)),
-            OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => unreachable!(),
+            OfferedTask::Activity { .. }
+            | OfferedTask::StandaloneActivity { .. }
+            | OfferedTask::Nexus { .. } => unreachable!(),
         };
         let run_id = offer.run.run_id.to_string();
         self.request(id, Request::StickyUnavailable { run_id, scheduled_event_id, query })

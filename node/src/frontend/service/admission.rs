@@ -159,6 +159,15 @@ requests! {
     PollActivityTaskQueueRequest {
         fn waits(&self) -> bool { true }
     }
+    PollNexusTaskQueueRequest {
+        fn waits(&self) -> bool { true }
+    }
+    RespondNexusTaskCompletedRequest {
+        fn task_token(&self) -> Option<&[u8]> { Some(&self.task_token) }
+    }
+    RespondNexusTaskFailedRequest {
+        fn task_token(&self) -> Option<&[u8]> { Some(&self.task_token) }
+    }
     RespondWorkflowTaskCompletedRequest {
         fn task_token(&self) -> Option<&[u8]> { Some(&self.task_token) }
     }

@@ -10,8 +10,8 @@ use super::{
 use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
-    describe, history, namespace, off, operator, poll, query, reset, schedule, start, system, task_queue,
-    update, update_with_start, visibility, wire, worker, workflow, workflow_task,
+    describe, history, namespace, nexus_endpoint, nexus_task, off, operator, poll, query, reset, schedule, start,
+    system, task_queue, update, update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -144,6 +144,9 @@ methods! {
         "ListSchedules" => scoped schedule::list,
         "CountSchedules" => scoped schedule::count,
         "ListScheduleMatchingTimes" => scoped schedule::matching_times,
+        "PollNexusTaskQueue" => scoped poll::nexus_task,
+        "RespondNexusTaskCompleted" => scoped nexus_task::completed,
+        "RespondNexusTaskFailed" => scoped nexus_task::failed,
         "GetSearchAttributes" => open operator::get_search_attributes,
     ;
     "temporal.api.operatorservice.v1.OperatorService":
@@ -154,6 +157,11 @@ methods! {
         "DeleteNamespace" => open namespace::delete,
         "AddOrUpdateRemoteCluster" => open off::add_remote_cluster,
         "RemoveRemoteCluster" => open off::remove_remote_cluster,
+        "CreateNexusEndpoint" => open nexus_endpoint::create,
+        "UpdateNexusEndpoint" => open nexus_endpoint::update,
+        "DeleteNexusEndpoint" => open nexus_endpoint::delete,
+        "GetNexusEndpoint" => open nexus_endpoint::get,
+        "ListNexusEndpoints" => open nexus_endpoint::list,
     ;
 }
 

@@ -68,6 +68,25 @@ def task_queue(t):
 
 
 @story
+def nexus_endpoints(t):
+    """Created, changed, listed, deleted; and what is refused."""
+    name = f"cli-{t.nonce}"
+    create = f"operator nexus endpoint create --name {name}"
+    t.run(f"{create} --target-namespace default --target-task-queue q --description 'about *it*'", json=False)
+    t.run(f"operator nexus endpoint get --name {name}", text=True)
+    t.run(f"operator nexus endpoint update --name {name} --target-task-queue other", json=False)
+    t.run(f"operator nexus endpoint update --name {name} --unset-description", json=False)
+    t.run(f"operator nexus endpoint get --name {name}", text=False)
+    t.run(f"{create} --target-namespace default --target-task-queue q", json=False)
+    t.run(f"operator nexus endpoint create --name {name}-url --target-url http://localhost:1/x", json=False)
+    t.run(f"operator nexus endpoint create --name {name}-bad --target-url ftp://localhost", json=False)
+    t.run(f"operator nexus endpoint create --name 1 --target-namespace default --target-task-queue q", json=False)
+    t.run(f"operator nexus endpoint delete --name {name}", json=False)
+    t.run(f"operator nexus endpoint delete --name {name}-url", json=False)
+    t.run(f"operator nexus endpoint get --name {name}", json=False)
+
+
+@story
 def clusters(t):
     """There is one."""
     t.keys("operator cluster list", "clusterName", "clusterId", "address", "historyShardCount")

@@ -120,6 +120,13 @@ fn check_event(run: &Run, event: &HistoryEvent) -> Result<(), String> {
             refers(a.initiated_event_id, &[T::StartChildWorkflowExecutionInitiated])?;
             refers(a.started_event_id, &[T::ChildWorkflowExecutionStarted])
         }
+        Attributes::NexusOperationScheduledEventAttributes(a) => command(a.workflow_task_completed_event_id),
+        Attributes::NexusOperationStartedEventAttributes(a) => {
+            refers(a.scheduled_event_id, &[T::NexusOperationScheduled])
+        }
+        Attributes::NexusOperationCompletedEventAttributes(a) => {
+            refers(a.scheduled_event_id, &[T::NexusOperationScheduled])
+        }
         Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a) => {
             command(a.workflow_task_completed_event_id)
         }

@@ -97,6 +97,8 @@ fn count_event(sim: &mut Sim, event: &HistoryEvent) {
         EventType::MarkerRecorded => sim.coverage.hit("a marker was recorded"),
         EventType::ChildWorkflowExecutionStarted => sim.coverage.hit("a child was started"),
         EventType::ChildWorkflowExecutionCompleted => sim.coverage.hit("a child ended"),
+        EventType::NexusOperationStarted => sim.coverage.hit("an operation was started"),
+        EventType::NexusOperationCompleted => sim.coverage.hit("an operation was completed"),
         EventType::ExternalWorkflowExecutionSignaled => sim.coverage.hit("a signal reached another workflow"),
         EventType::WorkflowExecutionCompleted => sim.coverage.hit("a workflow completed"),
         EventType::WorkflowExecutionCanceled => sim.coverage.hit("a workflow was cancelled"),

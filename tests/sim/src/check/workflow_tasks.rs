@@ -104,6 +104,9 @@ fn is_of_command(event: &HistoryEvent, completed: i64) -> bool {
         Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
+        Some(Attributes::NexusOperationScheduledEventAttributes(a)) => {
+            a.workflow_task_completed_event_id == completed
+        }
         Some(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
@@ -140,6 +143,7 @@ fn effect(event: &HistoryEvent) -> Option<String> {
         Some(Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(a)) => {
             format!("child {}", a.workflow_id)
         }
+        Some(Attributes::NexusOperationScheduledEventAttributes(a)) => format!("operation {}", a.operation),
         Some(Attributes::SignalExternalWorkflowExecutionInitiatedEventAttributes(a)) => {
             format!("signal {}", a.input.as_ref().map(machine::text_of).unwrap_or_default())
         }
@@ -163,6 +167,7 @@ fn intent(command: &Command) -> String {
         Some(Attrs::CancelTimerCommandAttributes(a)) => format!("cancel timer {}", a.timer_id),
         Some(Attrs::RecordMarkerCommandAttributes(a)) => format!("marker {}", a.marker_name),
         Some(Attrs::StartChildWorkflowExecutionCommandAttributes(a)) => format!("child {}", a.workflow_id),
+        Some(Attrs::ScheduleNexusOperationCommandAttributes(a)) => format!("operation {}", a.operation),
         Some(Attrs::SignalExternalWorkflowExecutionCommandAttributes(a)) => {
             format!("signal {}", a.input.as_ref().map(machine::text_of).unwrap_or_default())
         }

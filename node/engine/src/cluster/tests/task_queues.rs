@@ -25,7 +25,7 @@ fn rate(requests_per_second: Option<f32>) -> Option<RateLimitUpdate> {
     Some(RateLimitUpdate { rate_limit, reason: "why not".into() })
 }
 
-fn weights(of: &[(&str, f32)]) -> std::collections::HashMap<String, f32> {
+fn weights<Map: FromIterator<(String, f32)>>(of: &[(&str, f32)]) -> Map {
     of.iter().map(|(key, weight)| ((*key).to_owned(), *weight)).collect()
 }
 

@@ -1,6 +1,9 @@
 //! Events and refusals as lines of text.
 
-use everlog_proto::api::history::v1::{HistoryEvent, history_event::Attributes};
+use everlog_proto::api::{
+    failure::v1::Failure,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
 
 use crate::{execution::event_type, reject::Reject};
 
@@ -80,6 +83,28 @@ pub(super) fn shown(event: &HistoryEvent) -> String {
         Some(A::ChildWorkflowExecutionTerminatedEventAttributes(a)) => {
             format!(" {} started {}", a.initiated_event_id, a.started_event_id)
         }
+        Some(A::NexusOperationScheduledEventAttributes(a)) => format!(" {}", a.operation),
+        Some(A::NexusOperationStartedEventAttributes(a)) => {
+            format!(" {} {:?}", a.scheduled_event_id, a.operation_token)
+        }
+        Some(A::NexusOperationCompletedEventAttributes(a)) => {
+            let result = a.result.as_ref().map(|r| String::from_utf8_lossy(&r.data).into_owned());
+            format!(" {} {:?}", a.scheduled_event_id, result.unwrap_or_default())
+        }
+        Some(A::NexusOperationFailedEventAttributes(a)) => {
+            format!(" {} {:?}", a.scheduled_event_id, cause(a.failure.as_ref()))
+        }
+        Some(A::NexusOperationCanceledEventAttributes(a)) => {
+            format!(" {} {:?}", a.scheduled_event_id, cause(a.failure.as_ref()))
+        }
+        Some(A::NexusOperationTimedOutEventAttributes(a)) => format!(" {}", a.scheduled_event_id),
+        Some(A::NexusOperationCancelRequestedEventAttributes(a)) => format!(" {}", a.scheduled_event_id),
+        Some(A::NexusOperationCancelRequestCompletedEventAttributes(a)) => {
+            format!(" {} of {}", a.requested_event_id, a.scheduled_event_id)
+        }
+        Some(A::NexusOperationCancelRequestFailedEventAttributes(a)) => {
+            format!(" {} of {}", a.requested_event_id, a.scheduled_event_id)
+        }
         Some(A::SignalExternalWorkflowExecutionFailedEventAttributes(a)) => {
             format!(" {} {:?}", a.initiated_event_id, a.cause())
         }
@@ -101,6 +126,11 @@ pub(super) fn shown(event: &HistoryEvent) -> String {
         _ => String::new(),
     };
     format!("{} {}{about}", event.event_id, name(event))
+}
+
+/// The message of what is behind a failure.
+fn cause(failure: Option<&Failure>) -> &str {
+    failure.and_then(|failure| failure.cause.as_ref()).map_or("", |cause| &cause.message)
 }
 
 pub(super) fn shown_reject(reject: &Reject) -> String {

@@ -8,7 +8,8 @@ use everlog_proto::api::{
         CompleteWorkflowExecutionCommandAttributes, ContinueAsNewWorkflowExecutionCommandAttributes,
         FailWorkflowExecutionCommandAttributes, RecordMarkerCommandAttributes,
         RequestCancelActivityTaskCommandAttributes, RequestCancelExternalWorkflowExecutionCommandAttributes,
-        ScheduleActivityTaskCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
+        RequestCancelNexusOperationCommandAttributes, ScheduleActivityTaskCommandAttributes,
+        ScheduleNexusOperationCommandAttributes, SignalExternalWorkflowExecutionCommandAttributes,
         StartChildWorkflowExecutionCommandAttributes, StartTimerCommandAttributes,
         command::Attributes as Attrs,
     },
@@ -22,6 +23,7 @@ use everlog_proto::api::{
     },
 };
 
+use super::nexus::ENDPOINT;
 use crate::time::proto_duration;
 
 pub(super) fn word<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
@@ -113,7 +115,7 @@ pub(super) fn sticky(queue: &str) -> StickyExecutionAttributes {
 }
 
 /// `timer=id,5s` `cancel-timer=id` `activity=id,stc=5s` `cancel-activity=5` `marker=name` `complete`
-/// `fail=why` `canceled` `again` `child=id,policy:abandon` `signal-external=id,name` `cancel-external=id` and,
+/// `fail=why` `canceled` `again` `operation=name,s2c:5s` `cancel-operation=5` `child=id,policy:abandon` `signal-external=id,name` `cancel-external=id` and,
 /// to be refused, `unknown`.
 pub(super) fn command(word: &str) -> Command {
     let (verb, rest) = word.split_once('=').unwrap_or((word, ""));
@@ -224,6 +226,26 @@ pub(super) fn command(word: &str) -> Command {
                     workflow_id: parts[0].to_owned(),
                     child_workflow_only: rest.contains("child-only"),
                     ..Default::default()
+                },
+            ),
+        ),
+        "operation" => (
+            CommandType::ScheduleNexusOperation,
+            Attrs::ScheduleNexusOperationCommandAttributes(ScheduleNexusOperationCommandAttributes {
+                endpoint: part("endpoint").unwrap_or(ENDPOINT.0).to_owned(),
+                service: "service".into(),
+                operation: parts[0].to_owned(),
+                schedule_to_close_timeout: seconds("s2c"),
+                schedule_to_start_timeout: seconds("s2s"),
+                start_to_close_timeout: seconds("stc"),
+                ..Default::default()
+            }),
+        ),
+        "cancel-operation" => (
+            CommandType::RequestCancelNexusOperation,
+            Attrs::RequestCancelNexusOperationCommandAttributes(
+                RequestCancelNexusOperationCommandAttributes {
+                    scheduled_event_id: rest.parse().unwrap_or_default(),
                 },
             ),
         ),
