@@ -124,10 +124,10 @@ async fn a_refusal_has_its_code_and_its_details() {
 
 #[tokio::test]
 async fn a_method_that_is_not_served_is_said_to_be_unknown() {
-    let path = "/api/v1/namespaces/default/archived-workflows";
+    let path = "/api/v1/namespaces/default/nexus-operations";
     let (status, body, _) = Caller(Fake::default()).ask(Request::get(path), "").await;
     assert_eq!(status, StatusCode::NOT_IMPLEMENTED, "{body}");
-    assert!(body.contains("unknown method ListArchivedWorkflowExecutions"), "{body}");
+    assert!(body.contains("unknown method ListNexusOperationExecutions"), "{body}");
 }
 
 #[tokio::test]

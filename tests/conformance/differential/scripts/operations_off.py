@@ -49,9 +49,6 @@ def archive(t):
 @script
 def remote_clusters(t):
     """Other clusters."""
-    t.call("AddOrUpdateRemoteCluster", frontend_address="127.0.0.1:1", enable_remote_cluster_connection=True)
-    t.call("AddOrUpdateRemoteCluster")
     t.call("RemoveRemoteCluster", cluster_name="x")
     t.call("RemoveRemoteCluster")
     t.call("RemoveRemoteCluster", cluster_name="active")
-    t.call("ListClusters")

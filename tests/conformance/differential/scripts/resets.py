@@ -8,6 +8,7 @@ from ..commands import (
     payloads,
     record_marker,
     schedule_activity,
+    schedule_apart,
     seconds,
     signal_external,
     start_child,
@@ -154,7 +155,7 @@ def before_the_task_is_started(t):
 def activities(t):
     """An activity that nobody has started is handed out again; one that had started has failed."""
     t.start()
-    t.step(schedule_activity(t, "a"), schedule_activity(t, "b", schedule_to_close_timeout=seconds(30)))
+    t.step(schedule_activity(t, "a"), schedule_apart(t, "b", schedule_to_close_timeout=seconds(30)))
     first = t.poll_activity()
     t.signal("go")
     task = t.poll()
