@@ -173,7 +173,7 @@ fn query(batch: &Batch, after: Vec<u8>, most: usize) -> ListQuery {
 }
 
 async fn count(router: &Router, batch: &Batch) -> Result<i64, Reject> {
-    Ok(list::of_cluster(router, query(batch, Vec::new(), usize::MAX)).await?.len() as i64)
+    Ok(list::count_of_cluster(router, query(batch, Vec::new(), 0)).await?.total)
 }
 
 type Targets = Vec<(String, String)>;
@@ -189,10 +189,10 @@ async fn next_targets(router: &Router, batch: &Batch) -> Result<(Targets, Vec<u8
         let ends = targets.len() < PAGE_TARGETS_MAX;
         return Ok((targets, (to as u64).to_be_bytes().to_vec(), ends));
     }
-    let rows = list::of_cluster(router, query(batch, batch.cursor.clone(), PAGE_TARGETS_MAX)).await?;
-    let ends = rows.len() < PAGE_TARGETS_MAX;
-    let to = rows.last().map_or_else(|| batch.cursor.clone(), |row| row.sort_key.clone());
-    let targets = rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| {
+    let part = list::of_cluster(router, query(batch, batch.cursor.clone(), PAGE_TARGETS_MAX)).await?;
+    let ends = part.read_to.is_none();
+    let to = part.read_to.unwrap_or_else(|| batch.cursor.clone());
+    let targets = part.rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| {
         let execution = row.info().execution.unwrap_or_default();
         (execution.workflow_id, execution.run_id)
     });
@@ -292,19 +292,22 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
         of,
     };
     let schedules = list::of_cluster(router, every(Listed::Schedules)).await?;
-    for row in schedules.iter().filter_map(|row| Row::decode(&row.row).ok()) {
+    for row in schedules.rows.iter().filter_map(|row| Row::decode(&row.row).ok()) {
         let id = schedule::list::entry(&row).schedule_id;
         delete(router, Leftover::Schedule(ScheduleKey::new(namespace_id, &id))).await?;
     }
     let activities = list::of_cluster(router, every(Listed::Activities)).await?;
-    for row in activities.iter().filter_map(|row| Row::decode(&row.row).ok()) {
+    for row in activities.rows.iter().filter_map(|row| Row::decode(&row.row).ok()) {
         let entry = standalone::list::activity_entry(&row);
         let key = StandaloneKey::new(standalone::Kind::Activity, namespace_id, &entry.activity_id);
         delete(router, Leftover::Activity { key, run_id: entry.run_id }).await?;
     }
-    let rows = list::of_cluster(router, every(Listed::Workflows)).await?;
-    let is_empty = rows.is_empty() && schedules.is_empty() && activities.is_empty();
-    let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
+    let workflows = list::of_cluster(router, every(Listed::Workflows)).await?;
+    // A list that was cut short by time may have more, even if it has found nothing yet.
+    let is_empty = [&schedules, &activities, &workflows]
+        .iter()
+        .all(|part| part.rows.is_empty() && part.read_to.is_none());
+    let rows = workflows.rows.iter().filter_map(|row| Row::decode(&row.row).ok());
     let targets: Vec<RunKey> = rows
         .map(|row| {
             let execution = row.info().execution.unwrap_or_default();

@@ -198,6 +198,8 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             if a.priority.is_some() {
                 execution.start.0.priority = a.priority.clone();
             }
+            let attached = a.attached_completion_callbacks.iter();
+            execution.callbacks.extend(attached.map(|callback| Callback::new(callback.clone(), at)));
         }
         Attributes::WorkflowPropertiesModifiedEventAttributes(a) => {
             for (name, payload) in a.upserted_memo.iter().flat_map(|m| &m.fields) {
@@ -262,10 +264,6 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
                 cancel.attempts.fail(at, a.failure.clone().map(Proto), at);
                 cancel.settled = Some(Settled::Failed);
             }
-        }
-        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
-            let attached = a.attached_completion_callbacks.iter();
-            execution.callbacks.extend(attached.map(|callback| Callback::new(callback.clone(), at)));
         }
         _ => {}
     }

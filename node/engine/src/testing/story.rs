@@ -11,8 +11,8 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
-mod resets;
 mod nexus;
+mod resets;
 mod schedules;
 mod shown;
 mod updates;

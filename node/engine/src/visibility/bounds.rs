@@ -110,7 +110,9 @@ fn search<'a>(filter: &'a Filter, blocks: &'a [u16]) -> Search<'a> {
 
 #[test]
 fn a_page_reads_few_rows_among_thousands() {
-    check(5_000, expect![[r#"
+    check(
+        5_000,
+        expect![[r#"
         5000 runs, 15100 rows
           163 read for     100 of: 
           263 read for     100 of: ExecutionStatus = 'Running'
@@ -127,8 +129,11 @@ fn a_page_reads_few_rows_among_thousands() {
           100 read for    5000 of: the count of 
           100 read for    5000 of: the count of GROUP BY ExecutionStatus
           100 read for      50 of: the count of WorkflowType = 'Refund' AND ExecutionStatus != 'Running'
-    "#]]);
-    check(20_000, expect![[r#"
+    "#]],
+    );
+    check(
+        20_000,
+        expect![[r#"
         20000 runs, 60125 rows
           163 read for     100 of: 
           288 read for     100 of: ExecutionStatus = 'Running'
@@ -145,7 +150,8 @@ fn a_page_reads_few_rows_among_thousands() {
           125 read for   20000 of: the count of 
           125 read for   20000 of: the count of GROUP BY ExecutionStatus
           125 read for     200 of: the count of WorkflowType = 'Refund' AND ExecutionStatus != 'Running'
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
