@@ -6,6 +6,11 @@ use bytes::Bytes;
 use everlog_engine::{
     cluster as engine_cluster,
     codec::Proto,
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     key::{RunKey, WorkflowKey},
     queue::{Poller, QueueKey, QueueKind},
     reject::Reject,
@@ -34,6 +39,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
     cluster,
+    deployments::{self, QueueSeen},
     frontend::backend::{
         Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, SchedulePage,
         SearchAttributesChange, WorkerShutdown, WorkflowPage,
@@ -56,6 +62,13 @@ pub struct NodeBackend {
 impl NodeBackend {
     async fn poll(&self, poll: Poll, kind: QueueKind) -> Result<Option<HandedOut>, CallError> {
         let key = queue_key(&poll.namespace_id, &poll.queue, kind);
+        let version = WorkerVersion::of_worker(poll.deployment.as_ref());
+        if let Some(version) = &version {
+            let name = if kind == QueueKind::Sticky { &poll.normal_queue } else { &poll.queue };
+            let queue = deployments::polled_queue(name, kind);
+            deployments::register(&self.router, &poll.namespace_id, version, queue).await?;
+        }
+        let key = key.of_version(version);
         let patience = poll.deadline.saturating_duration_since(Instant::now());
         let poller = Poller {
             identity: poll.identity,
@@ -67,6 +80,7 @@ impl NodeBackend {
                 build_id: poll.build_id,
                 ..WorkerVersionCapabilities::default()
             }),
+            deployment_options: poll.deployment.filter(|_| key.version.is_some()),
             ..Poller::default()
         };
         match self.queues.poll(key, poller).await {
@@ -89,7 +103,7 @@ impl NodeBackend {
 }
 
 fn queue_key(namespace_id: &str, name: &str, kind: QueueKind) -> QueueKey {
-    QueueKey { namespace_id: namespace_id.into(), name: name.into(), kind }
+    QueueKey::unversioned(namespace_id, name, kind)
 }
 
 #[tonic::async_trait]
@@ -135,6 +149,43 @@ impl Backend for NodeBackend {
             Ok(Err(reject)) => Err(reject.into()),
             Err(_) => Err(CallError::Lost),
         }
+    }
+
+    async fn call_deployment(
+        &self,
+        shard: u64,
+        key: DeploymentKey,
+        request: DeploymentRequest,
+        deadline: Instant,
+    ) -> Result<DeploymentReply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_deployment(key, request)).await {
+            Ok(Ok(Reply::Deployment(reply))) => Ok(reply),
+            Ok(Ok(_)) => Err(Reject::Internal("unexpected answer of a deployment".to_owned()).into()),
+            Ok(Err(reject)) => Err(reject.into()),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        self.router.deployments().read().get(key).cloned()
+    }
+
+    fn deployments(&self, namespace_id: &str) -> usize {
+        self.router.deployments().read().count(namespace_id)
+    }
+
+    async fn list_deployments(&self, namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError> {
+        Ok(deployments::list(&self.router, namespace_id).await?)
+    }
+
+    async fn queue_seen(
+        &self,
+        namespace_id: &str,
+        version: &WorkerVersion,
+        queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError> {
+        Ok(deployments::seen(&self.router, namespace_id, version, queue).await?)
     }
 
     async fn forward(
@@ -195,8 +246,14 @@ impl Backend for NodeBackend {
             _ => QueueKind::Workflow,
         };
         let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
-        let described = self.queues.describe(queue_key(namespace_id, name, kind)).await.unwrap_or_default();
-        let mut response = DescribeTaskQueueResponse { pollers: described.pollers, ..Default::default() };
+        let key = queue_key(namespace_id, name, kind);
+        let described = self.queues.describe(key, true).await.unwrap_or_default();
+        let versioning_info = deployments::versioning_info(&self.router, namespace_id, name, kind);
+        let mut response = DescribeTaskQueueResponse {
+            pollers: described.pollers,
+            versioning_info: Some(versioning_info),
+            ..Default::default()
+        };
         if request.report_stats {
             response.stats_by_priority_key = described.stats_by_priority.into_iter().collect();
             response.stats = Some(described.stats);

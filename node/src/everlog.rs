@@ -11,6 +11,7 @@ use crate::{
     backend::NodeBackend,
     cluster,
     config::Config,
+    deployments,
     frontend::{Frontend, dynamic_config::DynamicConfig, metrics::ApiMetrics},
     internal::{Internal, InternalReply},
     machine::Folding,
@@ -51,6 +52,7 @@ impl Application for Everlog {
             node.peers.clone(),
             tables.clone(),
             view.clone(),
+            machine.deployments(),
             node.clock,
         );
         let queues = queue::start(router.clone(), node.clock);
@@ -77,6 +79,7 @@ impl Application for Everlog {
             tokio::spawn(follow_leaders(group.leadership(), shards.clone(), queues.clone()));
         }
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
+        tokio::spawn(deployments::watch_drainage(router.clone(), dynamic.drainage()));
         let backend =
             Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
         let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(ApiMetrics::new(&node.metrics)));

@@ -16,15 +16,18 @@ pub mod rate;
 pub mod service;
 pub mod status;
 pub mod version;
+mod versioning;
 pub mod wire;
 
 mod activity;
 mod activity_operations;
+mod deployment;
 mod describe;
 mod events;
 mod gzip;
 mod history;
 mod namespace;
+mod older_versioning;
 mod operator;
 mod poll;
 mod query;

@@ -3,12 +3,11 @@
 //! Both ends run neighbouring versions of the same binary, so messages carry a kind and a version like
 //! everything that is stored.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use everlog_engine::{
     cluster,
     codec::{self, CodecError, Proto},
+    deployment::{DeploymentKey, DeploymentState, Placement, WorkerVersion, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
     queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
@@ -27,6 +26,7 @@ use everlog_proto::api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    deployments::QueueSeen,
     list::{ListQuery, ListedRow},
     workers::WorkersAsked,
 };
@@ -84,6 +84,21 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    /// For a deployment of a shard that the other node leads.
+    Deployment {
+        key: DeploymentKey,
+        request: DeploymentRequest,
+    },
+    /// A shard's deployments of a namespace.
+    Deployments {
+        shard: u16,
+        namespace_id: String,
+    },
+    /// What a queue has seen of the workers of a version.
+    QueueSeen {
+        queue: WireQueue,
+        version: WorkerVersion,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +114,8 @@ pub enum InternalReply {
     Message(Outcome),
     Reject(Reject),
     Workers(worker::Part),
+    Deployments(Vec<DeploymentState>),
+    QueueSeen(QueueSeen),
 }
 
 /// A task on its way to a worker.
@@ -163,6 +180,7 @@ pub struct WireTask {
     pub shard: u16,
     pub queued_at: Time,
     pub priority_key: i32,
+    pub placement: Placement,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -197,6 +215,7 @@ impl Internal {
             shard: task.shard,
             queued_at: task.queued_at,
             priority_key: task.priority_key,
+            placement: task.placement.clone(),
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
     }
@@ -242,7 +261,7 @@ impl WireQueue {
             1 => QueueKind::Sticky,
             _ => QueueKind::Activity,
         };
-        QueueKey { namespace_id: Arc::from(&*self.namespace_id), name: Arc::from(&*self.name), kind }
+        QueueKey::unversioned(&self.namespace_id, &self.name, kind)
     }
 }
 
@@ -263,6 +282,7 @@ impl WireTask {
             queued_at: self.queued_at,
             priority_key: self.priority_key,
             deadline: None,
+            placement: self.placement,
         }
     }
 }

@@ -8,11 +8,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_engine::{
+    deployment::{Directory, WorkerVersion},
     key::{RunKey, WorkflowKey},
     queue::{
         Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
     },
-    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
     time::Time,
 };
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
     clock::Clock,
+    deployments::polled_queue,
     internal::{HandedOut, Internal},
     router::Router,
 };
@@ -72,6 +74,7 @@ enum Message {
     },
     Describe {
         key: QueueKey,
+        all_versions: bool,
         reply: oneshot::Sender<Option<Description>>,
     },
     /// Queues whose home is no longer here are closed.
@@ -153,9 +156,10 @@ impl QueuesHandle {
         let _ = self.inbox.try_send(Message::ShutDownWorker { key, worker_instance_key });
     }
 
-    pub async fn describe(&self, key: QueueKey) -> Option<Description> {
+    /// All versions of a queue together, or only the key's.
+    pub async fn describe(&self, key: QueueKey, all_versions: bool) -> Option<Description> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Describe { key, reply }).await.ok()?;
+        self.inbox.send(Message::Describe { key, all_versions, reply }).await.ok()?;
         answer.await.ok().flatten()
     }
 
@@ -203,14 +207,14 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
         OfferedTask::Activity { .. } => QueueKind::Activity,
     };
-    let key =
-        QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
+    let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
         key: TaskKey { run: offer.run, task: offer.task },
         shard,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
         deadline: None,
+        placement: offer.placement,
     };
     (key, task)
 }
@@ -225,6 +229,7 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut deployments = self.router.deployments().changes();
         loop {
             let wake = match self.queues.wake_at() {
                 Time::NEVER => IDLE_WAKE,
@@ -235,6 +240,7 @@ impl Shell {
                     Some(message) => self.handle(message),
                     None => return,
                 },
+                Ok(()) = deployments.changed() => self.place_anew(),
                 () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
             }
             while let Ok(message) = inbox.try_recv() {
@@ -249,7 +255,10 @@ impl Shell {
     fn handle(&mut self, message: Message) {
         let now = self.clock.time();
         match message {
-            Message::Offer { key, task } => self.queues.offer(now, &key, task),
+            Message::Offer { key, task } => match self.place(&key, &task) {
+                Some(version) => self.queues.offer(now, &QueueKey { version, ..key }, task),
+                None => self.refuse(task, Refusal::NoStickyPoller),
+            },
             Message::Poll { key, poller, reply } => {
                 self.polls.insert(poller.id, reply);
                 self.queues.poll(now, &key, poller);
@@ -272,8 +281,8 @@ impl Shell {
             Message::ShutDownWorker { key, worker_instance_key } => {
                 self.queues.shut_down_worker(now, &key, &worker_instance_key);
             }
-            Message::Describe { key, reply } => {
-                let _ = reply.send(self.queues.describe(now, &key));
+            Message::Describe { key, all_versions, reply } => {
+                let _ = reply.send(self.queues.describe(now, &key, all_versions));
             }
             Message::Moved => {
                 let router = self.router.clone();
@@ -281,6 +290,19 @@ impl Shell {
             }
             Message::Drain => self.queues.close_where(now, |_| true),
         }
+    }
+
+    /// The version whose workers may have a task; nothing if it belongs into no sticky queue any more.
+    fn place(&self, key: &QueueKey, task: &Task) -> Option<Option<Arc<WorkerVersion>>> {
+        let directory = self.router.deployments().read();
+        place(&directory, key, task)
+    }
+
+    /// Tasks wait where they belonged when they were offered: they go where they belong now.
+    fn place_anew(&mut self) {
+        let router = self.router.clone();
+        let directory = router.deployments().read();
+        self.queues.place_anew(self.clock.time(), |key, task| place(&directory, key, task));
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -303,7 +325,7 @@ impl Shell {
         let router = self.router.clone();
         let back = self.back.clone();
         tokio::spawn(async move {
-            let (workflow, request) = take_request(&matched);
+            let (workflow, request) = take_request(&router, &matched);
             let message = match router.take(&workflow, request).await {
                 Ok(Some(task)) => Message::Taken {
                     id: matched.poller.id,
@@ -323,8 +345,43 @@ impl Shell {
     }
 }
 
+fn place(directory: &Directory, key: &QueueKey, task: &Task) -> Option<Option<Arc<WorkerVersion>>> {
+    let placement = &task.placement;
+    let is_sticky = key.kind == QueueKind::Sticky;
+    let name = if is_sticky { &placement.normal_queue } else { &*key.name };
+    let queue = polled_queue(name, key.kind);
+    let is_activity = key.kind == QueueKind::Activity;
+    let workflow_id = &task.key.run.workflow.workflow_id;
+    let lane = directory.lane(&key.namespace_id, &queue, workflow_id, is_activity, placement);
+    // A worker's own queue holds runs that are on its version: those that move on leave it.
+    let stays = !is_sticky || lane == placement.version;
+    stays.then(|| lane.map(Arc::new))
+}
+
+/// What is known of versions when a worker takes a task.
+fn routed(router: &Router, matched: &Match) -> Routed {
+    let Match { queue: key, task, .. } = matched;
+    let placement = &task.placement;
+    let is_sticky = key.kind == QueueKind::Sticky;
+    let name = if is_sticky { &placement.normal_queue } else { &*key.name };
+    let queue = polled_queue(name, key.kind);
+    let directory = router.deployments().read();
+    let target = directory.target(&key.namespace_id, &queue, &task.key.run.workflow.workflow_id);
+    let independent = placement
+        .version
+        .as_ref()
+        .is_some_and(|version| !directory.has_queue(&key.namespace_id, version, &queue));
+    Routed {
+        version: key.version.as_deref().cloned(),
+        revision: target.revision.max(placement.revision),
+        target: target.version,
+        independent,
+    }
+}
+
 /// What a match asks of the task's shard.
-fn take_request(matched: &Match) -> (WorkflowKey, Request) {
+fn take_request(router: &Router, matched: &Match) -> (WorkflowKey, Request) {
+    let routed = routed(router, matched);
     let run: &RunKey = &matched.task.key.run;
     let run_id = run.run_id.to_string();
     let identity = matched.poller.identity.clone();
@@ -342,6 +399,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 identity,
                 request_id,
                 build_id,
+                routed,
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
@@ -353,6 +411,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 identity,
                 request_id,
                 build_id,
+                routed,
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

@@ -81,6 +81,12 @@ pub struct Limits {
     pub eager_workflow_start: bool,
     /// `system.enableActivityEagerExecution`
     pub eager_activities: bool,
+    /// `matching.maxDeployments`, of one namespace
+    pub deployments_max: usize,
+    /// `matching.maxVersionsInDeployment`
+    pub versions_in_deployment_max: usize,
+    /// `matching.maxTaskQueuesInDeploymentVersion`
+    pub queues_in_version_max: usize,
 }
 
 impl Default for Limits {
@@ -125,6 +131,9 @@ impl Default for Limits {
             retention: Duration::from_secs(24 * 60 * 60),
             eager_workflow_start: true,
             eager_activities: true,
+            deployments_max: 100,
+            versions_in_deployment_max: 100,
+            queues_in_version_max: 100,
         }
     }
 }

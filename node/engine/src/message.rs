@@ -22,6 +22,7 @@ use crate::{
     execution::{Child, Execution},
     key::{RunKey, WorkflowKey},
     time::Time,
+    versioning::Inherited,
 };
 
 /// The real server's count of changes between data centres, of which there are none here.
@@ -97,6 +98,8 @@ pub struct StartChild {
     pub initiated_event_id: i64,
     pub root: Proto<WorkflowExecution>,
     pub request: Proto<StartWorkflowExecutionRequest>,
+    /// What it takes over from its parent.
+    pub inherited: Inherited,
 }
 
 /// What became of a message.
@@ -227,6 +230,7 @@ fn start_child(execution: &Execution, id: i64, child: &Child) -> StartChild {
         initiated_event_id: id,
         root: Proto(execution.start.root_workflow_execution.clone().unwrap_or_else(|| itself(execution))),
         request: Proto(request),
+        inherited: if child.is_elsewhere { Inherited::default() } else { execution.versioning.inherited() },
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Reject {
     Unimplemented(String),
     /// A transition failed its own check. The request is refused, the log stays clean.
     Internal(String),
+    /// Something of this name is there.
+    AlreadyExists(String),
 }
 
 /// The texts of the real server that more than one verb needs.

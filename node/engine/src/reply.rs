@@ -14,6 +14,7 @@ use everlog_proto::api::{
 };
 
 use crate::{
+    deployment::request::DeploymentReply,
     execution::Execution,
     key::RunKey,
     message::{Message, Outcome},
@@ -58,6 +59,7 @@ pub enum Reply {
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
+    Deployment(DeploymentReply),
 }
 
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! What can be asked of a workflow. Public requests are the API's own messages; the rest are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everlog_proto::api::{
     enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Proto,
+    deployment::WorkerVersion,
     message::{Message, Outcome, Subject},
     token::TaskToken,
 };
@@ -128,6 +129,8 @@ pub struct Namespaces {
     pub ids: BTreeMap<String, String>,
     /// Why the search attributes of a command cannot be set, by the command's place.
     pub refused_attributes: BTreeMap<usize, String>,
+    /// The queues that the version of the worker has.
+    pub queues: BTreeSet<String>,
 }
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
@@ -150,6 +153,18 @@ pub struct TakeWorkflowTask {
     pub request_id: String,
     /// The build of the worker that takes it, if it says so.
     pub build_id: String,
+    pub routed: Routed,
+}
+
+/// The version of a worker that takes a task, and what its queue knows of versions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Routed {
+    pub version: Option<WorkerVersion>,
+    /// Where a task that is free to go anywhere would go, and the revision of that routing.
+    pub target: Option<WorkerVersion>,
+    pub revision: i64,
+    /// The queue is not one of the version that the run is on: whoever polls there may have the task.
+    pub independent: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,6 +177,7 @@ pub struct TakeActivityTask {
     pub request_id: String,
     /// The build of the worker that takes it, if it says so.
     pub build_id: String,
+    pub routed: Routed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ use prost::Message;
 
 use crate::{
     codec::{self, CodecError},
+    deployment::DeploymentKey,
     evolve::evolve_change,
     execution::Execution,
     fact::{Change, Event, Fact},
@@ -30,6 +31,8 @@ const EXECUTION_VERSION: u8 = 1;
 pub enum Kind {
     /// Workflow id to its latest run.
     Current = b'C',
+    /// The state of a worker deployment.
+    Deployment = b'D',
     /// The state of a run.
     Execution = b'X',
     /// Events of a run, one row a change.
@@ -66,6 +69,8 @@ pub enum ApplyError {
     Version { run: RunKey, expected: u64, found: u64 },
     #[error("change of {key:?} follows version {expected}, the schedule is at {found}")]
     ScheduleVersion { key: ScheduleKey, expected: u64, found: u64 },
+    #[error("change of {key:?} follows version {expected}, the deployment is at {found}")]
+    DeploymentVersion { key: DeploymentKey, expected: u64, found: u64 },
     #[error(transparent)]
     Codec(#[from] CodecError),
 }

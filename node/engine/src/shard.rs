@@ -8,6 +8,7 @@
 
 mod actor;
 mod decide;
+mod deployments;
 mod offers;
 mod parked;
 mod schedules;
@@ -24,6 +25,7 @@ use actor::Actor;
 use parked::Parking;
 
 use crate::{
+    deployment::{DeploymentKey, DeploymentState, Placement, request::DeploymentRequest},
     execution::Execution,
     fact::Entry,
     key::{RunKey, WorkflowKey},
@@ -76,6 +78,7 @@ pub trait World {
     fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time>;
     /// Schedules of a slot whose wake-up lies before or at a moment.
     fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey>;
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>>;
 }
 
 #[derive(Debug)]
@@ -95,6 +98,11 @@ pub enum Input {
         call: Call,
         key: ScheduleKey,
         request: ScheduleRequest,
+    },
+    Deployment {
+        call: Call,
+        key: DeploymentKey,
+        request: DeploymentRequest,
     },
     /// What a workflow answered to [`Output::Ask`].
     Answered {
@@ -163,6 +171,7 @@ pub struct Offer {
     pub task: OfferedTask,
     pub scheduled_time: Time,
     pub priority: i32,
+    pub placement: Placement,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,6 +206,7 @@ pub struct Shard {
     next_read: u64,
     outputs: VecDeque<Output>,
     schedules: schedules::Schedules,
+    deployments: deployments::Deployments,
 }
 
 impl Shard {
@@ -219,6 +229,7 @@ impl Shard {
             next_read: 1,
             outputs: VecDeque::new(),
             schedules: schedules::Schedules::default(),
+            deployments: deployments::Deployments::default(),
         }
     }
 
@@ -253,13 +264,18 @@ impl Shard {
             Input::Schedule { call, key, request } => {
                 self.schedule_request(now, call, key, request, world);
             }
+            Input::Deployment { call, key, request } => {
+                self.deployment_request(call, key, request, world);
+            }
             Input::Answered { ask, answer } => self.schedule_answered(now, ask, answer),
             Input::Committed { proposal } => {
                 self.committed(now, proposal);
                 self.schedules_committed(now, proposal);
+                self.deployments_committed(proposal);
             }
             Input::Lost { proposal } => {
-                if self.in_flight.contains_key(&proposal) || self.awaits_schedules(proposal) {
+                let awaited = self.awaits_schedules(proposal) || self.awaits_deployments(proposal);
+                if awaited || self.in_flight.contains_key(&proposal) {
                     self.follow();
                 }
             }
@@ -301,6 +317,7 @@ impl Shard {
         self.wake_due(now, world);
         self.decide_ready(now, world);
         self.end_schedules_turn(now, world);
+        self.decide_deployments(now, world);
         if !self.reads_of_turn.is_empty() {
             let read = self.next_read;
             self.next_read += 1;
@@ -344,6 +361,7 @@ impl Shard {
     fn follow(&mut self) {
         self.term = None;
         let mut calls: Vec<Call> = self.follow_schedules();
+        calls.extend(self.follow_deployments());
         for actor in std::mem::take(&mut self.actors).into_values() {
             calls.extend(actor.into_calls());
         }

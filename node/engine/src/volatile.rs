@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use everlog_proto::api::query::v1::WorkflowQuery;
 
-use crate::time::Time;
+use crate::{deployment::WorkerVersion, time::Time};
 
 #[derive(Clone, Debug, Default)]
 pub struct Volatile {
@@ -30,6 +30,11 @@ pub struct StartedTask {
     pub identity: String,
     pub request_id: String,
     pub build_id: String,
+    /// Of the worker, and the revision of the routing that led to it.
+    pub version: Option<WorkerVersion>,
+    pub revision: i64,
+    /// Tasks that are free to go anywhere go elsewhere now.
+    pub target_changed: bool,
     /// Values that the worker was told, to be written exactly so.
     pub history_bytes: i64,
     pub suggest_continue_as_new: bool,

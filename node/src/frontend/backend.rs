@@ -7,6 +7,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_engine::{
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     key::{RunKey, WorkflowKey},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
@@ -18,6 +23,7 @@ use everlog_engine::{
     time::Time,
 };
 use everlog_proto::api::{
+    deployment::v1::WorkerDeploymentOptions,
     enums::v1::{IndexedValueType, NamespaceState},
     schedule::v1::ScheduleListEntry,
     worker::v1::WorkerHeartbeat,
@@ -30,7 +36,10 @@ use everlog_proto::api::{
 use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
-use crate::workers::{Choice, WorkerPage};
+use crate::{
+    deployments::QueueSeen,
+    workers::{Choice, WorkerPage},
+};
 
 /// The node behind the public API.
 #[tonic::async_trait]
@@ -58,6 +67,32 @@ pub trait Backend: Send + Sync + 'static {
         request: ScheduleRequest,
         deadline: Instant,
     ) -> Result<ScheduleReply, CallError>;
+
+    /// Asks a deployment of a shard that this node leads.
+    async fn call_deployment(
+        &self,
+        shard: u64,
+        key: DeploymentKey,
+        request: DeploymentRequest,
+        deadline: Instant,
+    ) -> Result<DeploymentReply, CallError>;
+
+    /// A deployment as this node knows it.
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>>;
+
+    /// How many deployments of a namespace this node knows.
+    fn deployments(&self, namespace_id: &str) -> usize;
+
+    /// All deployments of a namespace, newest first.
+    async fn list_deployments(&self, namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError>;
+
+    /// What the home of a queue has seen of a version's workers.
+    async fn queue_seen(
+        &self,
+        namespace_id: &str,
+        version: &WorkerVersion,
+        queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError>;
 
     /// Sends a call of the public API to another node as it came, and returns the encoded answer. An
     /// error that is known to have changed nothing carries [`crate::peer::NOT_APPLIED`].
@@ -233,6 +268,8 @@ pub struct Poll {
     pub request_id: String,
     /// The worker's build, if it says so.
     pub build_id: String,
+    /// Of which deployment and version it is.
+    pub deployment: Option<WorkerDeploymentOptions>,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
     /// When the caller gives up. The queue answers a moment before, because an answer that crosses with

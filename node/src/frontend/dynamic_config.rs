@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use everlog_engine::limits::Limits;
+use everlog_engine::{deployment::request::DrainageTimes, limits::Limits};
 use serde_json::Value;
 
 use super::{backend::Namespace, rate::Rate};
@@ -55,6 +55,11 @@ pub struct ApiLimits {
     pub list_by_filter_disabled: bool,
     /// `system.namespaceMinRetentionLocal`: the shortest retention that a namespace may have.
     pub retention_min: Duration,
+    /// `matching.wv.VersionDrainageStatusVisibilityGracePeriod`: how long after it got its last new workflow a
+    /// version is looked at for the first time. The same for all namespaces.
+    pub drainage_grace: Duration,
+    /// `matching.wv.VersionDrainageStatusRefreshInterval`: how often after that.
+    pub drainage_refresh: Duration,
 }
 
 impl Default for ApiLimits {
@@ -74,6 +79,8 @@ impl Default for ApiLimits {
             token_namespace_enforced: true,
             list_by_filter_disabled: false,
             retention_min: Duration::from_secs(60 * 60),
+            drainage_grace: Duration::from_secs(3 * 60),
+            drainage_refresh: Duration::from_secs(3 * 60),
         }
     }
 }
@@ -150,6 +157,10 @@ impl DynamicConfig {
     /// The settings for a namespace, by its name.
     pub fn settings(&self, namespace: &str) -> &Arc<Settings> {
         self.namespaces.get(namespace).unwrap_or(&self.everyone)
+    }
+
+    pub fn drainage(&self) -> DrainageTimes {
+        DrainageTimes { grace: self.everyone.api.drainage_grace, refresh: self.everyone.api.drainage_refresh }
     }
 
     pub fn api(&self, namespace: &str) -> &ApiLimits {
@@ -258,6 +269,11 @@ settings! {
     "history.longPollExpirationInterval" => api.history_poll_timeout: duration,
     "system.enableTokenNamespaceEnforcement" => api.token_namespace_enforced: switch,
     "system.namespaceMinRetentionLocal" => api.retention_min: duration,
+    "matching.maxDeployments" => limits.deployments_max: count,
+    "matching.maxVersionsInDeployment" => limits.versions_in_deployment_max: count,
+    "matching.maxTaskQueuesInDeploymentVersion" => limits.queues_in_version_max: count,
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod" => api.drainage_grace: duration,
+    "matching.wv.VersionDrainageStatusRefreshInterval" => api.drainage_refresh: duration,
 }
 
 fn number(value: &Value) -> Result<f64, &'static str> {

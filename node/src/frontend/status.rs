@@ -57,6 +57,7 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::Unavailable(message) => Status::unavailable(message),
         Reject::Unimplemented(message) => Status::unimplemented(message),
         Reject::Internal(message) => Status::internal(message),
+        Reject::AlreadyExists(message) => Status::already_exists(message),
     }
 }
 

@@ -9,6 +9,11 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use everlog_engine::{
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     execution::{Execution, WorkflowTask},
     key::{RunKey, WorkflowKey},
     reject::Reject,
@@ -49,7 +54,10 @@ use super::{
     rate::RateLimits,
     service::{WORKFLOW_SERVICE, WorkflowApi},
 };
-use crate::workers::{Choice, WorkerPage};
+use crate::{
+    deployments::QueueSeen,
+    workers::{Choice, WorkerPage},
+};
 
 pub(super) const NAMESPACE: &str = "default";
 pub(super) const NAMESPACE_ID: &str = "1d4e24a4-6d54-4b0f-8a54-4b3b1a9f0001";
@@ -270,6 +278,37 @@ impl Backend for Fake {
     ) -> Result<Reply, CallError> {
         self.asked.lock().unwrap().push(request.clone());
         (self.answers)(&request)
+    }
+
+    async fn call_deployment(
+        &self,
+        _shard: u64,
+        _key: DeploymentKey,
+        _request: DeploymentRequest,
+        _deadline: Instant,
+    ) -> Result<DeploymentReply, CallError> {
+        Err(CallError::NotHere)
+    }
+
+    fn deployment(&self, _key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        None
+    }
+
+    fn deployments(&self, _namespace_id: &str) -> usize {
+        0
+    }
+
+    async fn list_deployments(&self, _namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError> {
+        Ok(Vec::new())
+    }
+
+    async fn queue_seen(
+        &self,
+        _namespace_id: &str,
+        _version: &WorkerVersion,
+        _queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError> {
+        Ok(QueueSeen::default())
     }
 
     async fn forward(

@@ -19,17 +19,17 @@ TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 RUN_OF_ONE = re.compile(r"([^ ])\1{39,}")
 
 # Opaque bytes: a server may put into them what it likes.
-TOKENS = {"task_token", "next_page_token", "token", "run_id_token"}
+TOKENS = {"task_token", "next_page_token", "token", "run_id_token", "conflict_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
 MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execution_duration"}
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children"}
+UNORDERED = {"pending_activities", "pending_children", "task_queue_infos", "version_task_queues"}
 # Advice about load: it depends on how long a poll happened to wait.
 HINTS = {"backlog_count_hint", "poller_scaling_decision"}
 # What a server may offer or not: it shall say only what is true of itself.
-OFFERS = {"capabilities", "supports_schedules", "versioning_info", "effective_rate_limit"}
+OFFERS = {"capabilities", "supports_schedules", "effective_rate_limit"}
 # Durations that contain how long something took.
 MEASURED_DURATIONS = {"first_workflow_task_backoff"}
 

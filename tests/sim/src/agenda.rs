@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use everlog_engine::{
+    deployment::{DeploymentKey, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
     queue::{Match, Poller, QueueKey, Task, TaskKey},
     reject::Reject,
@@ -21,6 +22,8 @@ pub enum Event {
     WantSchedule {
         schedule: usize,
     },
+    /// The client of the deployment asks for its next change.
+    ChangeDeployment,
     /// A shell takes what is in its inbox, or finds that something is due.
     Turn {
         node: usize,
@@ -131,6 +134,7 @@ pub enum Message {
     Offer { key: QueueKey, task: Task },
     OfferRefused { run: RunKey },
     Schedule { key: ScheduleKey, request: Box<ScheduleRequest>, asker: Asker, hops: u32 },
+    Deployment { key: DeploymentKey, request: Box<DeploymentRequest>, asker: Asker, hops: u32 },
     Poll { key: QueueKey, poller: Box<Poller>, by: PollBy, hops: u32 },
     CancelPoll { by: PollBy },
     TaskRefused { key: TaskKey, request: Box<Request> },
@@ -173,6 +177,10 @@ pub enum Asker {
     /// A client that wants a schedule.
     ScheduleClient {
         schedule: usize,
+    },
+    /// The client that changes a deployment, when so many changes were answered.
+    DeploymentClient {
+        made: usize,
     },
     /// A schedule that has asked a workflow.
     Schedule {

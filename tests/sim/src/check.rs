@@ -2,6 +2,7 @@
 
 mod activities;
 mod children;
+mod deployments;
 mod expected;
 mod histories;
 mod index;
@@ -62,6 +63,7 @@ const CHECKS: [Check; 13] = [
     reads::check,
     expected::check,
     schedules::check,
+    deployments::check,
     rest::check,
 ];
 

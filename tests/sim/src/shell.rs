@@ -8,7 +8,7 @@ use everlog_engine::{
     queue::{self, Match, Poller, QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, Reply},
-    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Input, Offer, OfferedTask, Output, World},
     time::Time,
 };
@@ -184,6 +184,9 @@ impl Sim {
             Message::Schedule { key, request, asker, hops } => {
                 self.route_schedule(node, key, request, asker, hops);
             }
+            Message::Deployment { key, request, asker, hops } => {
+                self.route_deployment(node, key, request, asker, hops);
+            }
             Message::Poll { key, poller, by, hops } => self.poll_arrives(node, key, *poller, by, hops),
             Message::CancelPoll { by } => {
                 let found = self.nodes[node].polls.iter().find(|(_, poll)| **poll == by).map(|(id, _)| *id);
@@ -249,11 +252,11 @@ impl Sim {
                     return;
                 }
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } if lost => {
+            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::DeploymentClient { .. } if lost => {
                 self.coverage.hit("an answer was lost");
                 return;
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } => {}
+            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::DeploymentClient { .. } => {}
         }
         self.agenda.plan(self.now + delay, Event::Answer { to: asker, answer });
     }
@@ -404,6 +407,7 @@ impl Sim {
             Asker::Nobody => {}
             Asker::Sender { node, life, message } => self.delivered(node, life, *message, answer.reply),
             Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
+            Asker::DeploymentClient { made } => self.deployment_answered(made, &answer.reply),
             Asker::Schedule { node, life, shard, ask, request } => {
                 self.asked(node, life, shard, ask, &request, answer);
             }
@@ -463,14 +467,14 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
         OfferedTask::Activity { .. } => QueueKind::Activity,
     };
-    let namespace_id = offer.run.workflow.namespace_id.clone();
-    let key = QueueKey { namespace_id, name: offer.queue.into(), kind };
+    let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
         key: TaskKey { run: offer.run, task: offer.task },
         shard: shard as u16,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
         deadline: None,
+        placement: offer.placement,
     };
     (key, task)
 }
@@ -491,6 +495,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 identity,
                 request_id,
                 build_id: String::new(),
+                routed: Routed::default(),
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
@@ -502,6 +507,7 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
                 identity,
                 request_id,
                 build_id: String::new(),
+                routed: Routed::default(),
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

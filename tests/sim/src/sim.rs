@@ -16,6 +16,7 @@ use everlog_engine::{
 use crate::{
     agenda::{Agenda, Asker, Event, Message, Recovery},
     coverage::Coverage,
+    deployments::Changes,
     log::Log,
     node::Node,
     program::{self, Program},
@@ -71,6 +72,7 @@ pub struct Sim {
     pub next_rpc: u64,
     pub sessions: Vec<Session>,
     pub schedules: Vec<Wanted>,
+    pub deployment: Changes,
     pub records: Records,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -99,6 +101,7 @@ impl Sim {
             next_rpc: 1,
             sessions: Vec::new(),
             schedules: Vec::new(),
+            deployment: Changes::draw(&mut Random::of(settings.seed, 6)),
             records: Records::default(),
             coverage: Coverage::default(),
             trace,
@@ -140,6 +143,9 @@ impl Sim {
         for schedule in 0..self.schedules.len() {
             let at = self.now + draw.millis(500, 10_000);
             self.agenda.plan(at, Event::WantSchedule { schedule });
+        }
+        if !self.deployment_is_done() {
+            self.agenda.plan(self.now + draw.millis(500, 5_000), Event::ChangeDeployment);
         }
         let first_fault = self.now + self.random.millis(500, 4_000);
         self.agenda.plan(first_fault, Event::Fault);
@@ -196,6 +202,7 @@ impl Sim {
             Event::RpcRetry { rpc } => self.rpc_attempt(rpc),
             Event::Session { session } => self.session_acts(session),
             Event::WantSchedule { schedule } => self.want_schedule(schedule),
+            Event::ChangeDeployment => self.change_deployment(),
             Event::Poll { worker, life, slot } => self.poll(worker, life, slot),
             Event::Polled { worker, life, slot, poll, task } => self.polled(worker, life, slot, poll, task),
             Event::PollTimeout { worker, life, slot, poll } => self.poll_timed_out(worker, life, slot, poll),
@@ -227,6 +234,7 @@ impl Sim {
     fn is_done(&self) -> bool {
         self.sessions.iter().all(Session::is_done)
             && self.schedules_are_done()
+            && self.deployment_is_done()
             && self.logs.iter().all(|log| log.open_runs == 0)
     }
 
@@ -307,6 +315,7 @@ fn doubled(message: &Message) -> Option<Message> {
         Message::Offer { .. } | Message::OfferRefused { .. } | Message::TaskRefused { .. } => {
             Some(message.clone())
         }
-        Message::Poll { .. } | Message::CancelPoll { .. } | Message::Schedule { .. } => None,
+        Message::Poll { .. } | Message::CancelPoll { .. } => None,
+        Message::Schedule { .. } | Message::Deployment { .. } => None,
     }
 }

@@ -25,6 +25,7 @@ use crate::{
         terminate, timer,
         workflow_task::Outcome,
     },
+    deployment::WorkerVersion,
     limits::Limits,
     planted,
     reject::Reject,
@@ -117,6 +118,8 @@ pub struct Task<'a> {
     pub identity: &'a str,
     /// Empty if the worker does not say.
     pub build_id: &'a str,
+    /// Of the same worker.
+    pub version: Option<&'a WorkerVersion>,
     pub namespaces: &'a Namespaces,
 }
 
@@ -180,7 +183,8 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
                 close(turn, command, Attributes::WorkflowExecutionCanceledEventAttributes(attributes));
             }
             Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
-                continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
+                let has_queue = |queue: &str| task.namespaces.queues.contains(queue);
+                continue_as_new::by_command(turn, command, a, completed_event_id, refused, has_queue)?;
             }
             _ => {
                 return Err(BadCommand::new(
@@ -199,6 +203,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
                 identity,
                 &request_id,
                 task.build_id,
+                task.version,
             ));
         }
     }

@@ -8,3 +8,4 @@ mod children;
 mod closed;
 mod core;
 mod sticky;
+mod versions;

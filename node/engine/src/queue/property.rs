@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{key::WorkflowKey, shard::OfferedTask, stamp::Stamp};
+use crate::{deployment::Placement, key::WorkflowKey, shard::OfferedTask, stamp::Stamp};
 
 const SEEDS: u64 = 300;
 const CALLS: usize = 400;
@@ -30,7 +30,7 @@ fn run(seed: u64) -> usize {
     let limits = crate::limits::Limits::default();
     let stamp = Stamp::new(Time(0), seed, &limits);
     let below = |bound: u64| stamp.chance() % bound;
-    let key = QueueKey { namespace_id: "n".into(), name: "q".into(), kind: QueueKind::Workflow };
+    let key = QueueKey::unversioned("n", "q", QueueKind::Workflow);
     let (mut queues, mut model) = (Queues::new(), Model::default());
     let mut now = Time(1_000_000_000_000);
     let mut matches = 0;
@@ -115,5 +115,12 @@ impl Model {
 fn task(number: u64, queued_at: Time, priority_key: i32) -> Task {
     let run = WorkflowKey::new("n", &number.to_string()).run("r");
     let task = OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky: false };
-    Task { key: TaskKey { run, task }, shard: 0, queued_at, priority_key, deadline: None }
+    Task {
+        key: TaskKey { run, task },
+        shard: 0,
+        queued_at,
+        priority_key,
+        deadline: None,
+        placement: Placement::default(),
+    }
 }

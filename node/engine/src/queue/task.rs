@@ -1,6 +1,6 @@
 //! What waits in a queue: the name of a task, not the task itself.
 
-use crate::{key::RunKey, shard::OfferedTask, time::Time};
+use crate::{deployment::Placement, key::RunKey, shard::OfferedTask, time::Time};
 
 pub const PRIORITY_MIN: i32 = 1;
 pub const PRIORITY_MAX: i32 = 5;
@@ -25,6 +25,8 @@ pub struct Task {
     pub priority_key: i32,
     /// When nobody waits for the task any more. Only queries have this.
     pub deadline: Option<Time>,
+    /// What its run says about the workers that may have it.
+    pub placement: Placement,
 }
 
 impl Task {

@@ -10,8 +10,8 @@ use super::{
 use crate::frontend::{
     activity, activity_operations,
     call::{Answer, Call, Scope},
-    describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, visibility,
-    wire, worker, workflow, workflow_task,
+    deployment, describe, history, namespace, older_versioning, operator, poll, query, schedule, start,
+    system, task_queue, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -116,6 +116,29 @@ methods! {
         "CountSchedules" => scoped schedule::count,
         "ListScheduleMatchingTimes" => scoped schedule::matching_times,
         "GetSearchAttributes" => open operator::get_search_attributes,
+        "CreateWorkerDeployment" => scoped deployment::create,
+        "DescribeWorkerDeployment" => scoped deployment::describe,
+        "ListWorkerDeployments" => scoped deployment::list,
+        "DeleteWorkerDeployment" => scoped deployment::delete,
+        "SetWorkerDeploymentManager" => scoped deployment::set_manager,
+        "SetWorkerDeploymentCurrentVersion" => scoped deployment::set_current,
+        "SetWorkerDeploymentRampingVersion" => scoped deployment::set_ramping,
+        "CreateWorkerDeploymentVersion" => scoped deployment::create_version,
+        "DescribeWorkerDeploymentVersion" => scoped deployment::describe_version,
+        "DeleteWorkerDeploymentVersion" => scoped deployment::delete_version,
+        "UpdateWorkerDeploymentVersionMetadata" => scoped deployment::update_metadata,
+        "UpdateWorkerDeploymentVersionComputeConfig" => scoped deployment::update_compute,
+        "ValidateWorkerDeploymentVersionComputeConfig" => scoped deployment::validate_compute,
+        "UpdateWorkerBuildIdCompatibility" => scoped older_versioning::update_sets,
+        "GetWorkerBuildIdCompatibility" => scoped older_versioning::get_sets,
+        "UpdateWorkerVersioningRules" => scoped older_versioning::update_rules,
+        "GetWorkerVersioningRules" => scoped older_versioning::get_rules,
+        "GetWorkerTaskReachability" => scoped older_versioning::task_reachability,
+        "DescribeDeployment" => scoped older_versioning::describe_deployment,
+        "ListDeployments" => scoped older_versioning::list_deployments,
+        "GetDeploymentReachability" => scoped older_versioning::deployment_reachability,
+        "GetCurrentDeployment" => scoped older_versioning::current_deployment,
+        "SetCurrentDeployment" => scoped older_versioning::set_current_deployment,
     ;
     "temporal.api.operatorservice.v1.OperatorService":
         "ListSearchAttributes" => open operator::list_search_attributes,

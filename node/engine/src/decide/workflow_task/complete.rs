@@ -18,6 +18,7 @@ use crate::{
         BadCommand, Decided, command, query,
         terminate::{self, SERVER_IDENTITY},
     },
+    deployment::WorkerVersion,
     execution::Sticky,
     fact::Record,
     planted,
@@ -77,6 +78,8 @@ fn carry_out(
 ) -> Result<Outcome, BadCommand> {
     let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
     turn.holding = true;
+    let deployment = request.deployment_options.as_ref();
+    let version = WorkerVersion::of_worker(deployment);
     #[allow(deprecated, reason = "older workers still send these fields and expect to read them back")]
     let completed = WorkflowTaskCompletedEventAttributes {
         scheduled_event_id: started.scheduled_event_id,
@@ -87,14 +90,20 @@ fn carry_out(
         sdk_metadata: request.sdk_metadata.clone(),
         metering_metadata: request.metering_metadata,
         versioning_behavior: request.versioning_behavior,
+        worker_deployment_name: deployment.map(|options| options.deployment_name.clone()).unwrap_or_default(),
+        deployment_version: version.as_ref().map(WorkerVersion::api),
         ..Default::default()
     };
     let completed_event_id = turn.event(Attributes::WorkflowTaskCompletedEventAttributes(completed));
+    if turn.execution.versioning.revision != started.revision {
+        turn.record(Record::RoutedBy(started.revision));
+    }
     set_sticky(turn, request);
     let task = command::Task {
         completed_event_id,
         identity: &request.identity,
         build_id: build_of(request),
+        version: version.as_ref(),
         namespaces,
     };
     command::run(turn, &request.commands, task)
@@ -145,7 +154,9 @@ fn finish(
                 turn.record(Record::OriginalSchedule(task.original_scheduled_time));
             }
             if request.return_new_workflow_task {
-                reply.workflow_task = Some(super::take_inline(turn, &request.identity, build_of(request)));
+                let version = WorkerVersion::of_worker(request.deployment_options.as_ref());
+                let (identity, build_id) = (&request.identity, build_of(request));
+                reply.workflow_task = Some(super::take_inline(turn, identity, build_id, version.as_ref()));
             }
         }
     }
