@@ -20,6 +20,7 @@ use everlog_engine::{
         self, ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{self, StandaloneKey, request::StandaloneRequest},
     time::Time,
     visibility::{Counts, Row},
 };
@@ -41,8 +42,8 @@ use crate::{
     cluster,
     deployments::{self, QueueSeen},
     frontend::backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll, SchedulePage,
-        SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
+        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -76,6 +77,8 @@ impl NodeBackend {
             request_id: poll.request_id,
             deadline: Some(self.node.clock.time() + patience),
             max_tasks_per_second: poll.tasks_per_second_max,
+            sdk_name: poll.sdk_name,
+            sdk_version: poll.sdk_version,
             version_capabilities: (!poll.build_id.is_empty()).then(|| WorkerVersionCapabilities {
                 build_id: poll.build_id,
                 ..WorkerVersionCapabilities::default()
@@ -99,6 +102,49 @@ impl NodeBackend {
             Polled::Empty => Ok(None),
             Polled::Refused => Err(Reject::Overloaded("too many polls wait at this node".into()).into()),
         }
+    }
+}
+
+impl NodeBackend {
+    /// A page of a list, and the token of the next one if there is one.
+    async fn page_of(
+        &self,
+        of: Listed,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: token.to_vec(),
+            most: page_size + 1,
+            of,
+        };
+        let mut rows = list::of_cluster(&self.router, query).await?;
+        let more = rows.len() > page_size;
+        rows.truncate(page_size);
+        let next = rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
+        Ok((rows.iter().filter_map(|row| Row::decode(&row.row).ok()).collect(), next))
+    }
+
+    async fn counted(&self, of: Listed, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: usize::MAX,
+            of,
+        };
+        let filter = list::parse(&self.router, &query)?;
+        let mut counts = Counts::default();
+        for row in list::of_cluster(&self.router, query).await? {
+            if let Ok(row) = Row::decode(&row.row) {
+                counts.add(&filter, &row);
+            }
+        }
+        Ok(counts)
     }
 }
 
@@ -163,6 +209,19 @@ impl Backend for NodeBackend {
             Ok(Ok(Reply::Deployment(reply))) => Ok(reply),
             Ok(Ok(_)) => Err(Reject::Internal("unexpected answer of a deployment".to_owned()).into()),
             Ok(Err(reject)) => Err(reject.into()),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
+    async fn call_standalone(
+        &self,
+        shard: u64,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+        deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_standalone(key, request)).await {
+            Ok(answer) => answer.map_err(CallError::from),
             Err(_) => Err(CallError::Lost),
         }
     }
@@ -276,21 +335,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<WorkflowPage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Workflows,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let executions =
-            rows.iter().filter_map(|row| Row::decode(&row.row).ok()).map(|row| row.info()).collect();
-        Ok(WorkflowPage { executions, next_page_token })
+        let (rows, next_page_token) =
+            self.page_of(Listed::Workflows, namespace_id, query, page_size, token).await?;
+        Ok(WorkflowPage { executions: rows.iter().map(Row::info).collect(), next_page_token })
     }
 
     async fn count(
@@ -298,21 +345,7 @@ impl Backend for NodeBackend {
         namespace_id: &str,
         query: &str,
     ) -> Result<CountWorkflowExecutionsResponse, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: Vec::new(),
-            most: usize::MAX,
-            of: Listed::Workflows,
-        };
-        let filter = list::parse(&self.router, &query)?;
-        let mut counts = Counts::default();
-        for row in list::of_cluster(&self.router, query).await? {
-            if let Ok(row) = Row::decode(&row.row) {
-                counts.add(&filter, &row);
-            }
-        }
-        Ok(counts.response())
+        Ok(self.counted(Listed::Workflows, namespace_id, query).await?.response())
     }
 
     async fn list_schedules(
@@ -322,20 +355,9 @@ impl Backend for NodeBackend {
         page_size: usize,
         token: &[u8],
     ) -> Result<SchedulePage, CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: token.to_vec(),
-            most: page_size + 1,
-            of: Listed::Schedules,
-        };
-        let mut rows = list::of_cluster(&self.router, query).await?;
-        let more = rows.len() > page_size;
-        rows.truncate(page_size);
-        let next_page_token =
-            rows.last().filter(|_| more).map(|row| row.sort_key.clone()).unwrap_or_default();
-        let rows = rows.iter().filter_map(|row| Row::decode(&row.row).ok());
-        Ok(SchedulePage { schedules: rows.map(|row| schedule::list::entry(&row)).collect(), next_page_token })
+        let (rows, next_page_token) =
+            self.page_of(Listed::Schedules, namespace_id, query, page_size, token).await?;
+        Ok(SchedulePage { schedules: rows.iter().map(schedule::list::entry).collect(), next_page_token })
     }
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError> {
@@ -347,6 +369,23 @@ impl Backend for NodeBackend {
             of: Listed::Schedules,
         };
         Ok(list::of_cluster(&self.router, query).await?.len() as i64)
+    }
+
+    async fn list_activities(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<ActivityPage, CallError> {
+        let (rows, next_page_token) =
+            self.page_of(Listed::Activities, namespace_id, query, page_size, token).await?;
+        let executions = rows.iter().map(standalone::list::activity_entry).collect();
+        Ok(ActivityPage { executions, next_page_token })
+    }
+
+    async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        self.counted(Listed::Activities, namespace_id, query).await
     }
 
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {

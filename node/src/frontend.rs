@@ -20,6 +20,7 @@ mod versioning;
 pub mod wire;
 
 mod activity;
+mod activity_execution;
 mod activity_operations;
 mod deployment;
 mod describe;
@@ -33,6 +34,7 @@ mod poll;
 mod query;
 mod schedule;
 mod search_attributes;
+mod standalone;
 mod start;
 mod system;
 mod task_queue;

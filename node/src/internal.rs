@@ -16,6 +16,7 @@ use everlog_engine::{
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     schedule::ask::{Ask, Asked},
     shard::OfferedTask,
+    standalone::{StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
     worker,
 };
@@ -98,6 +99,10 @@ pub enum Internal {
     QueueSeen {
         queue: WireQueue,
         version: WorkerVersion,
+    },
+    TakeStandaloneActivity {
+        key: StandaloneKey,
+        take: TakeStandaloneActivity,
     },
 }
 
@@ -188,6 +193,7 @@ pub enum WireOffered {
     Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
+    StandaloneActivity { attempt: i32, stamp: u32 },
 }
 
 impl Internal {
@@ -208,6 +214,9 @@ impl Internal {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
             }
             OfferedTask::Query { id, sticky } => WireOffered::Query { id, sticky },
+            OfferedTask::StandaloneActivity { attempt, stamp } => {
+                WireOffered::StandaloneActivity { attempt, stamp }
+            }
         };
         let task = WireTask {
             run: task.key.run.clone(),
@@ -275,6 +284,9 @@ impl WireTask {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }
             }
             WireOffered::Query { id, sticky } => OfferedTask::Query { id, sticky },
+            WireOffered::StandaloneActivity { attempt, stamp } => {
+                OfferedTask::StandaloneActivity { attempt, stamp }
+            }
         };
         Task {
             key: TaskKey { run: self.run, task },

@@ -7,7 +7,8 @@ use everlog_engine::{
     reject::Reject,
     rows::{self, Kind},
     schedule,
-    visibility::{Filter, Row},
+    standalone::{self, Kind as StandaloneKind},
+    visibility::{Filter, Row, Subject},
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,7 @@ pub struct ListQuery {
 pub enum Listed {
     Workflows,
     Schedules,
+    Activities,
 }
 
 /// A row on its way to whoever merges.
@@ -58,6 +60,11 @@ pub async fn of_shard(router: &Router, shard: u16, query: &ListQuery) -> Result<
                 Listed::Workflows => (rows::visibility_start(slot, &query.namespace_id), Kind::Visibility),
                 Listed::Schedules => {
                     (schedule::rows::list_start(slot, &query.namespace_id), Kind::ScheduleList)
+                }
+                Listed::Activities => {
+                    let kind = StandaloneKind::Activity;
+                    let prefix = standalone::rows::list_start(slot, kind, &query.namespace_id);
+                    (prefix, Kind::StandaloneList)
                 }
             };
             let mut from = [&prefix[..], &query.after].concat();
@@ -113,6 +120,7 @@ pub fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
     match query.of {
         Listed::Workflows => Ok(Filter::parse(&query.query, &attributes)?),
         Listed::Schedules => Filter::parse_for_schedules(&query.query, &attributes),
+        Listed::Activities => Ok(Filter::parse_of(Subject::Activities, &query.query, &attributes)?),
     }
 }
 

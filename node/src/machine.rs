@@ -19,6 +19,7 @@ use everlog_engine::{
     key::{RunKey, WorkflowKey},
     rows::{self, Rows},
     schedule,
+    standalone::{self, Standalone, StandaloneRun},
 };
 use everlog_raft_store::{Batch, Deferred, KeyRange, Machine, Payload, Tables, Value};
 use tokio::sync::watch;
@@ -90,6 +91,11 @@ impl Machine for Folding {
 
     /// Maps inside protobuf messages have no order of their own; what they say is in the history, which has.
     fn comparable(&self, key: &[u8], value: Value) -> Bytes {
+        if standalone::rows::is_state(key)
+            && let Ok(state) = standalone_of(value.clone())
+        {
+            return state.comparable().encode().into();
+        }
         if !rows::is_execution(key) {
             return value.to_bytes();
         }
@@ -144,6 +150,9 @@ impl Folding {
             let state = deployment::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
             self.deployments.put(&state);
         }
+        for change in &entry.standalone {
+            standalone::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+        }
         Ok(())
     }
 }
@@ -168,6 +177,24 @@ impl Deferred for StoredExecution {
     }
 }
 
+/// The same for what runs on its own.
+struct StoredStandalone(Arc<Standalone>);
+
+impl Deferred for StoredStandalone {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.0.encode()
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+
+    fn approximate_bytes(&self) -> usize {
+        const STANDALONE_BYTES: usize = 2 << 10;
+        STANDALONE_BYTES + self.0.payload_bytes()
+    }
+}
+
 struct BatchRows<'a> {
     batch: &'a mut Batch,
 }
@@ -187,6 +214,14 @@ impl Rows for BatchRows<'_> {
 
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>) {
         self.batch.put(key, Value::Deferred(Arc::new(StoredExecution(execution))));
+    }
+
+    fn standalone(&self, run: &StandaloneRun) -> Result<Option<Arc<Standalone>>, CodecError> {
+        self.batch.get(&standalone::rows::state_key(run)).map(standalone_of).transpose()
+    }
+
+    fn put_standalone(&mut self, key: Vec<u8>, state: Arc<Standalone>) {
+        self.batch.put(key, Value::Deferred(Arc::new(StoredStandalone(state))));
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -209,6 +244,16 @@ pub fn execution_of(value: Value) -> Result<Arc<Execution>, CodecError> {
             Err(_) => Execution::decode(&deferred.to_bytes()).map(Arc::new),
         },
         Value::Bytes(bytes) => Execution::decode(&bytes).map(Arc::new),
+    }
+}
+
+pub fn standalone_of(value: Value) -> Result<Arc<Standalone>, CodecError> {
+    match value {
+        Value::Deferred(deferred) => match deferred.clone().as_any().downcast::<StoredStandalone>() {
+            Ok(stored) => Ok(stored.0.clone()),
+            Err(_) => Standalone::decode(&deferred.to_bytes()).map(Arc::new),
+        },
+        Value::Bytes(bytes) => Standalone::decode(&bytes).map(Arc::new),
     }
 }
 

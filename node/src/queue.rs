@@ -15,6 +15,7 @@ use everlog_engine::{
     },
     request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
+    standalone::{Kind, StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -205,7 +206,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
             QueueKind::Sticky
         }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
-        OfferedTask::Activity { .. } => QueueKind::Activity,
+        OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
     };
     let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
@@ -325,8 +326,7 @@ impl Shell {
         let router = self.router.clone();
         let back = self.back.clone();
         tokio::spawn(async move {
-            let (workflow, request) = take_request(&router, &matched);
-            let message = match router.take(&workflow, request).await {
+            let message = match router.take(take_request(&router, &matched)).await {
                 Ok(Some(task)) => Message::Taken {
                     id: matched.poller.id,
                     task: Box::new(task),
@@ -380,7 +380,13 @@ fn routed(router: &Router, matched: &Match) -> Routed {
 }
 
 /// What a match asks of the task's shard.
-fn take_request(router: &Router, matched: &Match) -> (WorkflowKey, Request) {
+#[derive(Debug)]
+pub enum Take {
+    Workflow(WorkflowKey, Request),
+    Standalone(StandaloneKey, TakeStandaloneActivity),
+}
+
+fn take_request(router: &Router, matched: &Match) -> Take {
     let routed = routed(router, matched);
     let run: &RunKey = &matched.task.key.run;
     let run_id = run.run_id.to_string();
@@ -415,8 +421,24 @@ fn take_request(router: &Router, matched: &Match) -> (WorkflowKey, Request) {
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
+        OfferedTask::StandaloneActivity { attempt, stamp } => {
+            let key = StandaloneKey { kind: Kind::Activity, named: run.workflow.clone() };
+            return Take::Standalone(
+                key,
+                TakeStandaloneActivity {
+                    run_id,
+                    attempt,
+                    stamp,
+                    identity,
+                    request_id,
+                    build_id,
+                    sdk_name: matched.poller.sdk_name.clone(),
+                    sdk_version: matched.poller.sdk_version.clone(),
+                },
+            );
+        }
     };
-    (run.workflow.clone(), request)
+    Take::Workflow(run.workflow.clone(), request)
 }
 
 /// What a shard is told of a task that a queue will not keep.

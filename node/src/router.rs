@@ -14,6 +14,10 @@ use everlog_engine::{
     reject::Reject,
     reply::Reply,
     request::Request,
+    standalone::{
+        StandaloneKey,
+        request::{StandaloneRequest, TakeStandaloneActivity},
+    },
 };
 use everlog_raft_store::Tables;
 
@@ -23,7 +27,7 @@ use crate::{
     internal::{self, HandedOut, Internal, InternalReply},
     machine::ClusterView,
     peer::Peers,
-    queue::{self, QueuesHandle},
+    queue::{self, QueuesHandle, Take},
     raft::Groups,
     shard::ShardHandle,
     workers::{self, Heard},
@@ -180,6 +184,18 @@ impl Router {
         }
     }
 
+    async fn call_standalone(
+        &self,
+        key: StandaloneKey,
+        take: TakeStandaloneActivity,
+    ) -> Result<Reply, Reject> {
+        let shard = self.shard_of(key.namespace_id(), key.id());
+        match self.shard(shard) {
+            Some(handle) => handle.call_standalone(key, StandaloneRequest::TakeActivity(take)).await,
+            None => Err(Reject::Unavailable("this node is starting".into())),
+        }
+    }
+
     pub async fn internal(&self, node: u64, request: &Internal) -> Result<InternalReply, Reject> {
         let lost = |why: String| Reject::Unavailable(why);
         let bytes = self
@@ -204,11 +220,19 @@ impl Router {
     }
 
     /// Asks the shard of a matched task, here or elsewhere, to hand it out. None: it is no longer owed.
-    pub async fn take(&self, workflow: &WorkflowKey, request: Request) -> Result<Option<HandedOut>, Reject> {
-        match self.locate(&workflow.namespace_id, &workflow.workflow_id) {
-            Place::Here { .. } => self.take_here(workflow, request).await,
+    pub async fn take(&self, take: Take) -> Result<Option<HandedOut>, Reject> {
+        let named = match &take {
+            Take::Workflow(workflow, _) => workflow,
+            Take::Standalone(key, _) => &key.named,
+        };
+        match self.locate(&named.namespace_id, &named.workflow_id) {
+            Place::Here { .. } => self.take_here(take).await,
             Place::There { node, .. } => {
-                let Some(internal) = Internal::take(workflow, request) else { return Ok(None) };
+                let internal = match take {
+                    Take::Workflow(workflow, request) => Internal::take(&workflow, request),
+                    Take::Standalone(key, take) => Some(Internal::TakeStandaloneActivity { key, take }),
+                };
+                let Some(internal) = internal else { return Ok(None) };
                 match self.internal(node, &internal).await? {
                     InternalReply::Task(task) => Ok(Some(task.into())),
                     InternalReply::Reject(reject) => Err(reject),
@@ -219,8 +243,12 @@ impl Router {
         }
     }
 
-    async fn take_here(&self, workflow: &WorkflowKey, request: Request) -> Result<Option<HandedOut>, Reject> {
-        match self.call(workflow.clone(), request).await? {
+    async fn take_here(&self, take: Take) -> Result<Option<HandedOut>, Reject> {
+        let reply = match take {
+            Take::Workflow(workflow, request) => self.call(workflow, request).await?,
+            Take::Standalone(key, take) => self.call_standalone(key, take).await?,
+        };
+        match reply {
             Reply::WorkflowTask(task) => Ok(Some(HandedOut::Workflow(task))),
             Reply::ActivityTask(task) => Ok(Some(HandedOut::Activity(task))),
             _ => Ok(None),
@@ -270,13 +298,16 @@ impl Router {
                 if taken { InternalReply::Done } else { overloaded() }
             }
             Internal::TakeWorkflowTask { workflow, take } => {
-                self.answer_take(workflow, Request::TakeWorkflowTask(take)).await
+                self.answer_take(Take::Workflow(workflow, Request::TakeWorkflowTask(take))).await
             }
             Internal::TakeActivityTask { workflow, take } => {
-                self.answer_take(workflow, Request::TakeActivityTask(take)).await
+                self.answer_take(Take::Workflow(workflow, Request::TakeActivityTask(take))).await
             }
             Internal::TakeQuery { workflow, take } => {
-                self.answer_take(workflow, Request::TakeQuery(take)).await
+                self.answer_take(Take::Workflow(workflow, Request::TakeQuery(take))).await
+            }
+            Internal::TakeStandaloneActivity { key, take } => {
+                self.answer_take(Take::Standalone(key, take)).await
             }
             Internal::StickyUnavailable { workflow, run_id, scheduled_event_id, query } => {
                 let request = Request::StickyUnavailable { run_id, scheduled_event_id, query };
@@ -331,8 +362,8 @@ impl Router {
         }
     }
 
-    async fn answer_take(&self, workflow: WorkflowKey, request: Request) -> InternalReply {
-        match self.take_here(&workflow, request).await {
+    async fn answer_take(&self, take: Take) -> InternalReply {
+        match self.take_here(take).await {
             Ok(Some(task)) => InternalReply::Task(task.into()),
             Ok(None) => InternalReply::Gone,
             Err(reject) => InternalReply::Reject(reject),

@@ -27,6 +27,7 @@ use everlog_engine::{
     request::Request,
     schedule::{ScheduleKey, ask::Asked, request::ScheduleRequest},
     shard::{Call, Input, Offer, Output, Shard},
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
 };
 use everlog_raft_store::Payload;
@@ -74,6 +75,12 @@ enum Message {
         call: Call,
         key: DeploymentKey,
         request: DeploymentRequest,
+        reply: oneshot::Sender<Result<Reply, Reject>>,
+    },
+    Standalone {
+        call: Call,
+        key: StandaloneKey,
+        request: StandaloneRequest,
         reply: oneshot::Sender<Result<Reply, Reject>>,
     },
     OfferRefused {
@@ -128,9 +135,26 @@ impl ShardHandle {
 
     /// Asks a schedule of this shard. Refused with Unavailable if another node leads the shard.
     pub async fn call_schedule(&self, key: ScheduleKey, request: ScheduleRequest) -> Result<Reply, Reject> {
+        self.ask(|call, reply| Message::Schedule { call, key, request, reply }).await
+    }
+
+    /// Asks something that runs on its own in this shard. Refused with Unavailable if another node leads it.
+    pub async fn call_standalone(
+        &self,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+    ) -> Result<Reply, Reject> {
+        self.ask(|call, reply| Message::Standalone { call, key, request, reply }).await
+    }
+
+    /// Asks and waits for the answer. Whoever stops waiting is answered all the same.
+    async fn ask(
+        &self,
+        message: impl FnOnce(Call, oneshot::Sender<Result<Reply, Reject>>) -> Message,
+    ) -> Result<Reply, Reject> {
         let (reply, answer) = oneshot::channel();
         let call = self.next_call.fetch_add(1, Ordering::Relaxed);
-        match self.inbox.try_send(Message::Schedule { call, key, request, reply }) {
+        match self.inbox.try_send(message(call, reply)) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(Reject::Overloaded("too many requests wait for this shard".into()))
@@ -296,6 +320,10 @@ impl Shell {
                     Message::Deployment { call, key, request, reply } => {
                         self.calls.insert(call, reply);
                         Input::Deployment { call, key, request }
+                    }
+                    Message::Standalone { call, key, request, reply } => {
+                        self.calls.insert(call, reply);
+                        Input::Standalone { call, key, request }
                     }
                     Message::OfferRefused { run } => Input::OfferRefused { run },
                     Message::QueuesMoved => Input::QueuesMoved,

@@ -315,14 +315,6 @@ fn finish_activity(execution: &mut Execution, scheduled_event_id: i64) {
 }
 
 /// Nobody holds an attempt any more, and what was to be said to its holder goes unsaid.
-fn forget_attempt(activity: &mut Activity) {
-    activity.started = None;
-    activity.is_reset = false;
-    if std::mem::take(&mut activity.drops_heartbeat) {
-        (activity.heartbeat_time, activity.heartbeat_details) = (None, None);
-    }
-}
-
 fn set_options(activity: &mut Activity, options: &Proto<ActivityOptions>) {
     if activity.original_options.is_none() {
         activity.original_options = Some(Proto(activity.options()));
@@ -459,10 +451,7 @@ fn keep(execution: &mut Execution, record: &Record) {
             if let Some(activity) = execution.activities.get_mut(scheduled_event_id)
                 && activity.attempt == *attempt
             {
-                activity.last_version = start.version.clone();
-                activity.last_identity = start.identity.clone();
-                activity.last_started_time = Some(start.time);
-                activity.started = Some(start.clone());
+                activity.start(start);
             }
         }
         Record::ActivityRetry { scheduled_event_id, attempt, scheduled_time, interval, failure, at } => {
@@ -472,7 +461,7 @@ fn keep(execution: &mut Execution, record: &Record) {
                 activity.retry_interval = Some(*interval);
                 activity.last_failure = failure.clone();
                 activity.last_attempt_complete_time = Some(*at);
-                forget_attempt(activity);
+                activity.forget_attempt();
             }
         }
         Record::ActivityHeartbeat { scheduled_event_id, time, details } => {
@@ -533,7 +522,7 @@ fn keep(execution: &mut Execution, record: &Record) {
                     activity.last_attempt_complete_time.map(|ended| scheduled_time.since(ended));
                 activity.last_failure = None;
                 activity.stamp += 1;
-                forget_attempt(activity);
+                activity.forget_attempt();
             }
         }
         Record::ChildElsewhere { initiated_event_id } => {

@@ -374,6 +374,23 @@ impl Activity {
         self.pause.is_some()
     }
 
+    /// A worker takes the current attempt.
+    pub(crate) fn start(&mut self, start: &ActivityStart) {
+        self.last_version = start.version.clone();
+        self.last_identity = start.identity.clone();
+        self.last_started_time = Some(start.time);
+        self.started = Some(start.clone());
+    }
+
+    /// Nobody holds an attempt any more.
+    pub(crate) fn forget_attempt(&mut self) {
+        self.started = None;
+        self.is_reset = false;
+        if std::mem::take(&mut self.drops_heartbeat) {
+            (self.heartbeat_time, self.heartbeat_details) = (None, None);
+        }
+    }
+
     pub fn kind(&self) -> &str {
         self.scheduled.activity_type.as_ref().map_or("", |kind| &kind.name)
     }

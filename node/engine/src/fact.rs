@@ -21,6 +21,7 @@ use crate::{
     key::RunKey,
     schedule::fact::ScheduleChange,
     shared::Shared,
+    standalone::fact::StandaloneChange,
     time::Time,
 };
 
@@ -210,6 +211,7 @@ pub struct Entry {
     pub changes: Vec<Change>,
     pub schedules: Vec<ScheduleChange>,
     pub deployments: Vec<DeploymentChange>,
+    pub standalone: Vec<StandaloneChange>,
 }
 
 pub const ENTRY_KIND: u8 = b'E';

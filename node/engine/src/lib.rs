@@ -27,6 +27,7 @@ pub mod schedule;
 pub mod shard;
 pub mod shared;
 pub mod stamp;
+pub mod standalone;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod time;

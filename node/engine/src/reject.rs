@@ -4,7 +4,7 @@
 use everlog_proto::api::{enums::v1::WorkflowExecutionStatus, failure::v1::Failure};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Proto;
+use crate::{codec::Proto, standalone::Kind};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reject {
@@ -41,6 +41,12 @@ pub enum Reject {
     Internal(String),
     /// Something of this name is there.
     AlreadyExists(String),
+    /// The id is taken by something that runs, or has run, on its own.
+    StandaloneAlreadyStarted {
+        kind: Kind,
+        start_request_id: String,
+        run_id: String,
+    },
 }
 
 /// The texts of the real server that more than one verb needs.

@@ -20,6 +20,7 @@ use crate::{
     message::{Message, Outcome},
     reject::Reject,
     schedule::request::ScheduleReply,
+    standalone::Standalone,
     volatile::StartedTask,
 };
 
@@ -60,6 +61,13 @@ pub enum Reply {
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
     Deployment(DeploymentReply),
+    /// A start of something that runs on its own; `started` is false if a run was used that was there.
+    StandaloneStarted {
+        run_id: String,
+        started: bool,
+    },
+    /// None: time is up for who waited.
+    Standalone(Option<Arc<Standalone>>),
 }
 
 #[derive(Clone, Debug)]

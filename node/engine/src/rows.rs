@@ -17,9 +17,10 @@ use crate::{
     key::{RunKey, WorkflowKey},
     planted,
     schedule::state::ScheduleKey,
+    standalone::{Standalone, StandaloneRun},
     time::Time,
     todo,
-    visibility::Row,
+    visibility::Row as ListRow,
 };
 
 pub const EXECUTION_KIND: u8 = b'X';
@@ -49,6 +50,15 @@ pub enum Kind {
     Visibility = b'V',
     /// Runs by the time at which something falls due.
     Wake = b'W',
+    // In lower case the same of what runs on its own.
+    /// Id to its latest run.
+    StandaloneCurrent = b'c',
+    /// Rows in lists, in list order.
+    StandaloneList = b'v',
+    /// By the time at which something falls due.
+    StandaloneWake = b'w',
+    /// States.
+    Standalone = b'x',
 }
 
 /// Tables as an apply sees them: reads include its own writes.
@@ -58,6 +68,8 @@ pub trait Rows {
     /// Any other row.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>>;
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>);
+    fn standalone(&self, run: &StandaloneRun) -> Result<Option<Arc<Standalone>>, CodecError>;
+    fn put_standalone(&mut self, key: Vec<u8>, state: Arc<Standalone>);
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>);
     fn delete(&mut self, key: Vec<u8>);
     fn delete_range(&mut self, from: Vec<u8>, to: Vec<u8>);
@@ -71,8 +83,28 @@ pub enum ApplyError {
     ScheduleVersion { key: ScheduleKey, expected: u64, found: u64 },
     #[error("change of {key:?} follows version {expected}, the deployment is at {found}")]
     DeploymentVersion { key: DeploymentKey, expected: u64, found: u64 },
+    #[error("change of {run:?} follows version {expected}, it is at {found}")]
+    StandaloneVersion { run: StandaloneRun, expected: u64, found: u64 },
     #[error(transparent)]
     Codec(#[from] CodecError),
+}
+
+/// Key and value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// A row in the place of another.
+pub(crate) fn replace(rows: &mut impl Rows, old: Option<Row>, new: Option<Row>) {
+    if old == new {
+        return;
+    }
+    if let Some((old, _)) = old
+        && new.as_ref().map(|(new, _)| new) != Some(&old)
+    {
+        rows.delete(old);
+    }
+    if let Some((new, value)) = new {
+        rows.put(new, value);
+    }
 }
 
 /// Applies one committed change. A wrong version is a bug, and the caller must stop the shard.
@@ -127,10 +159,10 @@ fn write(rows: &mut impl Rows, before: Option<&Execution>, after: &Arc<Execution
             rows.put(wake_key(new, run), Vec::new());
         }
     }
-    if !before.is_some_and(|before| Row::is_same(before, after)) {
-        let row = Row::of(after);
+    if !before.is_some_and(|before| ListRow::is_same(before, after)) {
+        let row = ListRow::of(after);
         let key = visibility_key(run, &row);
-        if let Some(old) = before.map(|before| visibility_key(run, &Row::of(before)))
+        if let Some(old) = before.map(|before| visibility_key(run, &ListRow::of(before)))
             && old != key
         {
             rows.delete(old);
@@ -152,7 +184,7 @@ fn delete(rows: &mut impl Rows, before: Option<&Execution>, after: &Execution) {
         if let Some(wake) = todo::wake_at(before) {
             rows.delete(wake_key(wake, run));
         }
-        rows.delete(visibility_key(run, &Row::of(before)));
+        rows.delete(visibility_key(run, &ListRow::of(before)));
     }
 }
 
@@ -267,7 +299,7 @@ pub fn visibility_start(slot: u16, namespace_id: &str) -> Vec<u8> {
     key
 }
 
-fn visibility_key(run: &RunKey, row: &Row) -> Vec<u8> {
+fn visibility_key(run: &RunKey, row: &ListRow) -> Vec<u8> {
     let mut key = visibility_start(run.workflow.slot(), &run.workflow.namespace_id);
     key.extend(row.sort_key());
     key

@@ -12,6 +12,7 @@ mod deployments;
 mod offers;
 mod parked;
 mod schedules;
+mod standalone;
 #[cfg(test)]
 mod stories;
 
@@ -39,6 +40,7 @@ use crate::{
         request::ScheduleRequest,
         state::{ScheduleKey, ScheduleState},
     },
+    standalone::{Standalone, StandaloneKey, StandaloneRun, request::StandaloneRequest},
     time::Time,
 };
 
@@ -79,6 +81,19 @@ pub trait World {
     /// Schedules of a slot whose wake-up lies before or at a moment.
     fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey>;
     fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>>;
+    fn standalone_current(&self, key: &StandaloneKey) -> Option<String>;
+    fn standalone(&self, run: &StandaloneRun) -> Option<Arc<Standalone>>;
+    /// The earliest wake-up of what runs on its own in a slot at or after a moment.
+    fn first_standalone_wake(&self, slot: u16, from: Time) -> Option<Time>;
+    /// What runs on its own in a slot and is to wake before or at a moment, in the order of wake-ups, behind
+    /// the one that is given.
+    fn due_standalone(
+        &self,
+        slot: u16,
+        after: Option<&(Time, StandaloneRun)>,
+        until: Time,
+        most: usize,
+    ) -> Vec<(Time, StandaloneRun)>;
 }
 
 #[derive(Debug)]
@@ -103,6 +118,11 @@ pub enum Input {
         call: Call,
         key: DeploymentKey,
         request: DeploymentRequest,
+    },
+    Standalone {
+        call: Call,
+        key: StandaloneKey,
+        request: StandaloneRequest,
     },
     /// What a workflow answered to [`Output::Ask`].
     Answered {
@@ -176,9 +196,25 @@ pub struct Offer {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OfferedTask {
-    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
-    Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
-    Query { id: u64, sticky: bool },
+    Workflow {
+        scheduled_event_id: i64,
+        attempt: i32,
+        sticky: bool,
+    },
+    Activity {
+        scheduled_event_id: i64,
+        attempt: i32,
+        stamp: u32,
+    },
+    Query {
+        id: u64,
+        sticky: bool,
+    },
+    /// An attempt of an activity that runs on its own, which `run` names.
+    StandaloneActivity {
+        attempt: i32,
+        stamp: u32,
+    },
 }
 
 #[derive(Debug)]
@@ -207,6 +243,7 @@ pub struct Shard {
     outputs: VecDeque<Output>,
     schedules: schedules::Schedules,
     deployments: deployments::Deployments,
+    standalones: standalone::Standalones,
 }
 
 impl Shard {
@@ -230,6 +267,7 @@ impl Shard {
             outputs: VecDeque::new(),
             schedules: schedules::Schedules::default(),
             deployments: deployments::Deployments::default(),
+            standalones: standalone::Standalones::default(),
         }
     }
 
@@ -267,15 +305,22 @@ impl Shard {
             Input::Deployment { call, key, request } => {
                 self.deployment_request(call, key, request, world);
             }
+            Input::Standalone { call, key, request } => {
+                self.standalone_request(now, call, key, request, world);
+            }
             Input::Answered { ask, answer } => self.schedule_answered(now, ask, answer),
             Input::Committed { proposal } => {
                 self.committed(now, proposal);
                 self.schedules_committed(now, proposal);
                 self.deployments_committed(proposal);
+                self.standalones_committed(now, proposal);
             }
             Input::Lost { proposal } => {
-                let awaited = self.awaits_schedules(proposal) || self.awaits_deployments(proposal);
-                if awaited || self.in_flight.contains_key(&proposal) {
+                let awaited = self.in_flight.contains_key(&proposal)
+                    || self.awaits_schedules(proposal)
+                    || self.awaits_deployments(proposal)
+                    || self.standalones.awaits(proposal);
+                if awaited {
                     self.follow();
                 }
             }
@@ -295,9 +340,11 @@ impl Shard {
                     self.touch(now, &run.workflow);
                 }
                 self.parked.offer_again(now, &run, &mut self.wakes);
+                self.standalones.offer_refused(now, &run);
             }
             Input::QueuesMoved => {
                 self.parked.forget_offers(now, &mut self.wakes);
+                self.standalones.forget_offers(now);
                 let keys: Vec<WorkflowKey> = self.actors.keys().cloned().collect();
                 for key in keys {
                     if let Some(actor) = self.actors.get_mut(&key) {
@@ -318,6 +365,7 @@ impl Shard {
         self.decide_ready(now, world);
         self.end_schedules_turn(now, world);
         self.decide_deployments(now, world);
+        self.end_standalones_turn(now, world);
         if !self.reads_of_turn.is_empty() {
             let read = self.next_read;
             self.next_read += 1;
@@ -337,7 +385,8 @@ impl Shard {
         let active = self.wakes.first().map(|(time, _)| *time);
         let sleeping = self.sleeping.values().min().copied();
         let idle = self.idle.first().map(|(since, _)| *since + ACTOR_IDLE_KEPT);
-        [active, sleeping, idle, self.schedule_wake_at()].into_iter().flatten().min()
+        let others = [self.schedule_wake_at(), self.standalones.wake_at()];
+        [active, sleeping, idle].into_iter().chain(others).flatten().min()
     }
 
     fn lead(&mut self, now: Time, term: u64, seed: u64, world: &dyn World) {
@@ -345,6 +394,7 @@ impl Shard {
         self.term = Some(term);
         self.seed = seed;
         self.lead_schedules(world);
+        self.lead_standalones(world);
         for slot in self.slots.clone() {
             if let Some(time) = world.first_wake(slot, Time(i64::MIN)) {
                 self.sleeping.insert(slot, time);
@@ -362,6 +412,7 @@ impl Shard {
         self.term = None;
         let mut calls: Vec<Call> = self.follow_schedules();
         calls.extend(self.follow_deployments());
+        calls.extend(self.follow_standalones());
         for actor in std::mem::take(&mut self.actors).into_values() {
             calls.extend(actor.into_calls());
         }

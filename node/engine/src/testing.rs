@@ -23,6 +23,7 @@ use crate::{
         state::{ScheduleKey, ScheduleState},
     },
     shard::World,
+    standalone::{self, Standalone, StandaloneKey, StandaloneRun},
     time::Time,
 };
 
@@ -54,6 +55,12 @@ impl MemoryTables {
             let folded = deployment::rows::apply(self, ours)?;
             if let Some(prepared) = &theirs.prepared {
                 assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.key);
+            }
+        }
+        for (ours, theirs) in replica.standalone.iter().zip(&entry.standalone) {
+            let folded = standalone::rows::apply(self, ours)?;
+            if let Some(prepared) = &theirs.prepared {
+                assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.run);
             }
         }
         Ok(())
@@ -106,6 +113,15 @@ impl Rows for MemoryTables {
 
     fn put_execution(&mut self, key: Vec<u8>, execution: Arc<Execution>) {
         self.rows.insert(key, execution.encode());
+    }
+
+    fn standalone(&self, run: &StandaloneRun) -> Result<Option<Arc<Standalone>>, CodecError> {
+        let bytes = self.rows.get(&standalone::rows::state_key(run));
+        bytes.map(|bytes| Standalone::decode(bytes).map(Arc::new)).transpose()
+    }
+
+    fn put_standalone(&mut self, key: Vec<u8>, state: Arc<Standalone>) {
+        self.rows.insert(key, state.encode());
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
@@ -173,5 +189,34 @@ impl World for MemoryTables {
     fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
         let bytes = self.rows.get(&deployment::rows::state_key(key))?;
         Some(Arc::new(DeploymentState::decode(bytes).expect("a deployment is readable")))
+    }
+    fn standalone_current(&self, key: &StandaloneKey) -> Option<String> {
+        let bytes = self.rows.get(&standalone::rows::current_key(key))?;
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    fn standalone(&self, run: &StandaloneRun) -> Option<Arc<Standalone>> {
+        Rows::standalone(self, run).ok().flatten()
+    }
+
+    fn first_standalone_wake(&self, slot: u16, from: Time) -> Option<Time> {
+        let from = standalone::rows::wake_time_key(slot, from);
+        let mut keys = self.range(from, rows::kind_end(slot, Kind::StandaloneWake));
+        keys.next().and_then(|key| standalone::rows::parse_wake(key)).map(|(time, _)| time)
+    }
+
+    fn due_standalone(
+        &self,
+        slot: u16,
+        after: Option<&(Time, StandaloneRun)>,
+        until: Time,
+        most: usize,
+    ) -> Vec<(Time, StandaloneRun)> {
+        let from = standalone::rows::due_from(slot, after);
+        let to = standalone::rows::wake_time_key(slot, Time(until.0.saturating_add(1)));
+        if from >= to {
+            return Vec::new();
+        }
+        self.range(from, to).take(most).filter_map(|key| standalone::rows::parse_wake(key)).collect()
     }
 }

@@ -40,6 +40,14 @@ pub enum TokenTask {
         id: u64,
         nonce: u64,
     },
+    /// An attempt of an activity that runs on its own; `run` names that activity.
+    StandaloneActivity {
+        attempt: i32,
+        started: Time,
+        request_id: String,
+        /// Which count of attempts the attempt belongs to.
+        generation: u32,
+    },
 }
 
 const TOKEN_KIND: u8 = b'T';

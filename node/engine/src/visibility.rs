@@ -23,9 +23,9 @@ mod property;
 #[cfg(test)]
 mod stories;
 
-pub(crate) use self::datetime::parse as parse_datetime;
+pub(crate) use self::{datetime::parse as parse_datetime, fields::NAMESPACE_DIVISION};
 pub use self::{
-    filter::{Filter, FilterError, GroupBy},
+    filter::{Filter, FilterError, GroupBy, Subject},
     page::{Counts, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, PageToken, merge, scan},
     row::{Closed, Parent, Row, payload_bytes},
 };

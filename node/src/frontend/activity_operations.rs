@@ -1,10 +1,19 @@
 //! What operators do to the activities of a workflow: pause, unpause, reset, set other options.
 //!
 //! Each operation has two methods. The older names a workflow, and its activities by id, by type or all. The
-//! newer names one activity, and will also serve activities that run on their own; it is turned into the
-//! older here, so that the engine knows one of each.
+//! newer names one activity: of a workflow, then it is turned into the older here, so that the engine knows
+//! one of each; or, without a workflow's id, one that runs on its own.
 
-use everlog_engine::{key::WorkflowKey, reply::Reply, request::Request};
+use std::collections::BTreeSet;
+
+use everlog_engine::{
+    decide::activity::{camel_case, check_options},
+    key::WorkflowKey,
+    reply::Reply,
+    request::Request,
+    standalone::request::StandaloneRequest,
+    time,
+};
 use everlog_proto::api::{
     activity::v1::ActivityOptions,
     common::v1::WorkflowExecution,
@@ -22,7 +31,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
+    activity_execution::key,
     call::{Answer, Scope, encode},
+    standalone::{self, check_length, check_named, check_reason, check_run_id, name_request},
     workflow::{ask, unexpected},
 };
 use crate::route::{Repeat, to_home};
@@ -53,7 +64,19 @@ pub(super) async fn update_options(scope: Scope, request: UpdateActivityOptionsR
     .await
 }
 
-pub(super) async fn pause_execution(scope: Scope, request: PauseActivityExecutionRequest) -> Answer {
+pub(super) async fn pause_execution(mut scope: Scope, mut request: PauseActivityExecutionRequest) -> Answer {
+    if request.workflow_id.is_empty() {
+        if name_request(&mut request.request_id) {
+            scope.call.rewrite(&request);
+        }
+        let names = Names::of(&request.request_id, &request.activity_id, &request.identity, &request.run_id);
+        names.check(&scope)?;
+        check_reason(&scope, &request.reason)?;
+        let key = key(&scope, &request.activity_id);
+        let pause = StandaloneRequest::PauseActivity(Box::new(request));
+        let answer = encode(&PauseActivityExecutionResponse {});
+        return standalone::tell(&scope, &key, Repeat::Safe, pause, answer).await;
+    }
     let execution = of_workflow(&request.workflow_id, &request.run_id, &request.activity_id)?;
     let pause = PauseActivityRequest {
         namespace: request.namespace,
@@ -69,6 +92,15 @@ pub(super) async fn pause_execution(scope: Scope, request: PauseActivityExecutio
 }
 
 pub(super) async fn unpause_execution(scope: Scope, request: UnpauseActivityExecutionRequest) -> Answer {
+    if request.workflow_id.is_empty() {
+        let names = Names::of(&request.request_id, &request.activity_id, &request.identity, &request.run_id);
+        names.check(&scope)?;
+        check_jitter(request.jitter.as_ref())?;
+        let key = key(&scope, &request.activity_id);
+        let unpause = StandaloneRequest::UnpauseActivity(Box::new(request));
+        let answer = encode(&UnpauseActivityExecutionResponse {});
+        return standalone::tell(&scope, &key, Repeat::Unsafe, unpause, answer).await;
+    }
     let execution = of_workflow(&request.workflow_id, &request.run_id, &request.activity_id)?;
     let unpause = UnpauseActivityRequest {
         namespace: request.namespace,
@@ -83,6 +115,15 @@ pub(super) async fn unpause_execution(scope: Scope, request: UnpauseActivityExec
 }
 
 pub(super) async fn reset_execution(scope: Scope, request: ResetActivityExecutionRequest) -> Answer {
+    if request.workflow_id.is_empty() {
+        let names = Names::of(&request.request_id, &request.activity_id, &request.identity, &request.run_id);
+        names.check(&scope)?;
+        check_jitter(request.jitter.as_ref())?;
+        let key = key(&scope, &request.activity_id);
+        let reset = StandaloneRequest::ResetActivity(Box::new(request));
+        let answer = encode(&ResetActivityExecutionResponse {});
+        return standalone::tell(&scope, &key, Repeat::Unsafe, reset, answer).await;
+    }
     let execution = of_workflow(&request.workflow_id, &request.run_id, &request.activity_id)?;
     let reset = ResetActivityRequest {
         namespace: request.namespace,
@@ -100,8 +141,22 @@ pub(super) async fn reset_execution(scope: Scope, request: ResetActivityExecutio
 
 pub(super) async fn update_execution_options(
     scope: Scope,
-    request: UpdateActivityExecutionOptionsRequest,
+    mut request: UpdateActivityExecutionOptionsRequest,
 ) -> Answer {
+    if request.workflow_id.is_empty() {
+        let names = Names::of(&request.request_id, &request.activity_id, &request.identity, &request.run_id);
+        names.check(&scope)?;
+        check_update(&scope, &mut request)?;
+        let key = key(&scope, &request.activity_id);
+        let update = StandaloneRequest::UpdateActivityOptions(Box::new(request));
+        return standalone::ask_at_home(&scope, &key, Repeat::Safe, update, |reply| match reply {
+            Reply::ActivityOptions(options) => {
+                Some(encode(&UpdateActivityExecutionOptionsResponse { activity_options: Some(*options) }))
+            }
+            _ => None,
+        })
+        .await;
+    }
     let execution = of_workflow(&request.workflow_id, &request.run_id, &request.activity_id)?;
     let update = UpdateActivityOptionsRequest {
         namespace: request.namespace,
@@ -116,6 +171,76 @@ pub(super) async fn update_execution_options(
         encode(&UpdateActivityExecutionOptionsResponse { activity_options: Some(activity_options) })
     })
     .await
+}
+
+/// How a request names an activity that runs on its own, and itself. None of the texts is checked yet.
+struct Names<'r> {
+    request_id: &'r str,
+    activity_id: &'r str,
+    identity: &'r str,
+    run_id: &'r str,
+}
+
+impl<'r> Names<'r> {
+    fn of(request_id: &'r str, activity_id: &'r str, identity: &'r str, run_id: &'r str) -> Names<'r> {
+        Names { request_id, activity_id, identity, run_id }
+    }
+
+    fn check(&self, scope: &Scope) -> Result<(), Status> {
+        check_length(scope, "request ID", self.request_id)?;
+        check_named(scope, "activity", self.activity_id)?;
+        check_length(scope, "identity", self.identity)?;
+        check_run_id(self.run_id)
+    }
+}
+
+fn check_jitter(jitter: Option<&prost_types::Duration>) -> Result<(), Status> {
+    match time::fault(jitter) {
+        Some(fault) => Err(Status::invalid_argument(format!("invalid jitter: {fault}"))),
+        None => Ok(()),
+    }
+}
+
+/// Options of an activity that can be changed while it runs on its own.
+const CHANGEABLE: [&str; 15] = [
+    "taskQueue.name",
+    "scheduleToCloseTimeout",
+    "scheduleToStartTimeout",
+    "startToCloseTimeout",
+    "heartbeatTimeout",
+    "priority",
+    "priority.priorityKey",
+    "priority.fairnessKey",
+    "priority.fairnessWeight",
+    "retryPolicy",
+    "retryPolicy.initialInterval",
+    "retryPolicy.backoffCoefficient",
+    "retryPolicy.maximumInterval",
+    "retryPolicy.maximumAttempts",
+    "startDelay",
+];
+
+fn check_update(scope: &Scope, request: &mut UpdateActivityExecutionOptionsRequest) -> Result<(), Status> {
+    let invalid = |message: &str| Err(Status::invalid_argument(message));
+    let paths = request.update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
+    if request.restore_original {
+        let both = "Both UpdateMask and RestoreOriginal are provided";
+        return if paths.is_empty() { Ok(()) } else { invalid(both) };
+    }
+    let Some(options) = &mut request.activity_options else {
+        return invalid("ActivityOptions are not provided");
+    };
+    if request.update_mask.is_none() {
+        return invalid("UpdateMask is not provided");
+    }
+    if paths.is_empty() {
+        return invalid("UpdateMask must specify at least one path");
+    }
+    if let Some(path) = paths.iter().find(|path| !CHANGEABLE.contains(&camel_case(path).as_str())) {
+        return invalid(&format!("unsupported update_mask path: {path:?}"));
+    }
+    let fields: BTreeSet<String> = paths.iter().map(|path| camel_case(path)).collect();
+    check_options(options, &fields, &scope.limits).map_err(Status::invalid_argument)
 }
 
 fn or_new(request_id: String) -> String {
@@ -145,9 +270,6 @@ fn of_workflow(workflow_id: &str, run_id: &str, activity_id: &str) -> Result<Wor
     }
     if !run_id.is_empty() && Uuid::parse_str(run_id).is_err() {
         return Err(Status::invalid_argument("invalid run id: must be a valid UUID"));
-    }
-    if workflow_id.is_empty() {
-        return Err(Status::unimplemented("activities outside of workflows are not served"));
     }
     Ok(WorkflowExecution { workflow_id: workflow_id.to_owned(), run_id: run_id.to_owned() })
 }

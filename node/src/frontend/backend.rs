@@ -20,9 +20,12 @@ use everlog_engine::{
         ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
+    visibility::Counts,
 };
 use everlog_proto::api::{
+    activity::v1::ActivityExecutionListInfo,
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{IndexedValueType, NamespaceState},
     schedule::v1::ScheduleListEntry,
@@ -93,6 +96,14 @@ pub trait Backend: Send + Sync + 'static {
         version: &WorkerVersion,
         queue: &PolledQueue,
     ) -> Result<QueueSeen, CallError>;
+    /// Asks something that runs on its own in a shard that this node leads.
+    async fn call_standalone(
+        &self,
+        shard: u64,
+        key: StandaloneKey,
+        request: StandaloneRequest,
+        deadline: Instant,
+    ) -> Result<Reply, CallError>;
 
     /// Sends a call of the public API to another node as it came, and returns the encoded answer. An
     /// error that is known to have changed nothing carries [`crate::peer::NOT_APPLIED`].
@@ -154,6 +165,17 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<SchedulePage, CallError>;
 
     async fn count_schedules(&self, namespace_id: &str, query: &str) -> Result<i64, CallError>;
+
+    /// One page of a namespace's activities that run on their own, over all shards, newest first.
+    async fn list_activities(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<ActivityPage, CallError>;
+
+    async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError>;
 
     /// Workers describe themselves. It is kept in memory, here.
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]);
@@ -270,6 +292,9 @@ pub struct Poll {
     pub build_id: String,
     /// Of which deployment and version it is.
     pub deployment: Option<WorkerDeploymentOptions>,
+    /// The worker's client, as the call names it.
+    pub sdk_name: String,
+    pub sdk_version: String,
     /// Tasks a second that the worker wants at most, for activities.
     pub tasks_per_second_max: Option<f64>,
     /// When the caller gives up. The queue answers a moment before, because an answer that crosses with
@@ -289,6 +314,12 @@ pub struct WorkerShutdown {
 #[derive(Clone, Debug, Default)]
 pub struct WorkflowPage {
     pub executions: Vec<WorkflowExecutionInfo>,
+    pub next_page_token: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ActivityPage {
+    pub executions: Vec<ActivityExecutionListInfo>,
     pub next_page_token: Vec<u8>,
 }
 

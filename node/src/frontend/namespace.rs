@@ -213,6 +213,9 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
                 eager_workflow_start: settings.limits.eager_workflow_start,
                 worker_heartbeats: true,
                 poller_autoscaling: true,
+                standalone_activities: true,
+                standalone_activity_start_delay: true,
+                standalone_activity_operator_commands: true,
                 ..Capabilities::default()
             }),
             limits: Some(ShownLimits {

@@ -103,6 +103,8 @@ fn poll(scope: &Scope, queue: &TaskQueue, identity: &str, worker_instance_key: &
         request_id: Uuid::new_v4().to_string(),
         build_id: String::new(),
         deployment: None,
+        sdk_name: scope.call.client.name.clone(),
+        sdk_version: scope.call.client.version.clone(),
         tasks_per_second_max: None,
         deadline,
     }

@@ -3,15 +3,16 @@
 //! Clients decide by the detail, which travels as a `google.rpc.Status` in `grpc-status-details-bin`.
 //! This is the only place that knows the codes; the engine knows only the reasons.
 
-use everlog_engine::{codec::Proto, reject::Reject};
+use everlog_engine::{codec::Proto, reject::Reject, standalone::Kind};
 use everlog_proto::{
     api::{
         enums::v1::{NamespaceState, ResourceExhaustedCause, ResourceExhaustedScope},
         errordetails::v1::{
-            ClientVersionNotSupportedFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
-            NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure,
-            ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
-            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+            ActivityExecutionAlreadyStartedFailure, ClientVersionNotSupportedFailure,
+            NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure,
+            NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
+            ServerVersionNotSupportedFailure, WorkflowExecutionAlreadyStartedFailure,
+            WorkflowNotReadyFailure,
         },
     },
     prost::{Message, Name},
@@ -58,6 +59,13 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::Unimplemented(message) => Status::unimplemented(message),
         Reject::Internal(message) => Status::internal(message),
         Reject::AlreadyExists(message) => Status::already_exists(message),
+        Reject::StandaloneAlreadyStarted { kind, start_request_id, run_id } => {
+            let message = format!("{} execution already started", kind.noun());
+            let detail = match kind {
+                Kind::Activity => ActivityExecutionAlreadyStartedFailure { start_request_id, run_id },
+            };
+            detailed(Code::AlreadyExists, message, &detail)
+        }
     }
 }
 
@@ -217,6 +225,15 @@ mod tests {
             (Reject::Unavailable(text()), Code::Unavailable, None),
             (Reject::Unimplemented(text()), Code::Unimplemented, None),
             (Reject::Internal(text()), Code::Internal, None),
+            (
+                Reject::StandaloneAlreadyStarted {
+                    kind: Kind::Activity,
+                    start_request_id: text(),
+                    run_id: text(),
+                },
+                Code::AlreadyExists,
+                Some("ActivityExecutionAlreadyStartedFailure"),
+            ),
         ];
         for (reject, code, name) in cases {
             let status = of_reject(reject.clone());

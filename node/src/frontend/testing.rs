@@ -23,7 +23,9 @@ use everlog_engine::{
         ScheduleKey,
         request::{ScheduleReply, ScheduleRequest},
     },
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
+    visibility::Counts,
     volatile::StartedTask,
 };
 use everlog_proto::{
@@ -47,8 +49,8 @@ use tower::Service;
 use super::{
     NoObserver, Shared,
     backend::{
-        Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place, Poll,
-        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place,
+        Poll, SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     dynamic_config::DynamicConfig,
     rate::RateLimits,
@@ -399,6 +401,30 @@ impl Backend for Fake {
         _deadline: Instant,
     ) -> Result<ScheduleReply, CallError> {
         Err(CallError::NotHere)
+    }
+
+    async fn call_standalone(
+        &self,
+        _shard: u64,
+        _key: StandaloneKey,
+        _request: StandaloneRequest,
+        _deadline: Instant,
+    ) -> Result<Reply, CallError> {
+        Err(CallError::NotHere)
+    }
+
+    async fn list_activities(
+        &self,
+        _namespace_id: &str,
+        _query: &str,
+        _page_size: usize,
+        _token: &[u8],
+    ) -> Result<ActivityPage, CallError> {
+        Ok(ActivityPage::default())
+    }
+
+    async fn count_activities(&self, _namespace_id: &str, _query: &str) -> Result<Counts, CallError> {
+        Ok(Counts::default())
     }
 
     async fn list_schedules(

@@ -13,6 +13,7 @@ use everlog_engine::{
         state::{ScheduleKey, ScheduleState},
     },
     shard::World,
+    standalone::{self, Standalone, StandaloneKey, StandaloneRun},
     time::Time,
 };
 use everlog_raft_store::Tables;
@@ -80,5 +81,37 @@ impl World for NodeWorld {
         let to = schedule::rows::wake_time_key(slot, Time(until.0.saturating_add(1)));
         let rows = self.tables.scan(rows::kind_start(slot, Kind::ScheduleWake), to);
         rows.take(most).filter_map(|(key, _)| schedule::rows::parse_wake(&key)).map(|(_, key)| key).collect()
+    }
+
+    fn standalone_current(&self, key: &StandaloneKey) -> Option<String> {
+        machine::text_of(self.tables.get(&standalone::rows::current_key(key))?)
+    }
+
+    fn standalone(&self, run: &StandaloneRun) -> Option<Arc<Standalone>> {
+        let value = self.tables.get(&standalone::rows::state_key(run))?;
+        let state = machine::standalone_of(value);
+        state.inspect_err(|error| tracing::error!(?run, %error, "unreadable state")).ok()
+    }
+
+    fn first_standalone_wake(&self, slot: u16, from: Time) -> Option<Time> {
+        let from = standalone::rows::wake_time_key(slot, from);
+        let mut rows = self.tables.scan(from, rows::kind_end(slot, Kind::StandaloneWake));
+        rows.next().and_then(|(key, _)| standalone::rows::parse_wake(&key)).map(|(time, _)| time)
+    }
+
+    fn due_standalone(
+        &self,
+        slot: u16,
+        after: Option<&(Time, StandaloneRun)>,
+        until: Time,
+        most: usize,
+    ) -> Vec<(Time, StandaloneRun)> {
+        let from = standalone::rows::due_from(slot, after);
+        let to = standalone::rows::wake_time_key(slot, Time(until.0.saturating_add(1)));
+        if from >= to {
+            return Vec::new();
+        }
+        let rows = self.tables.scan(from, to);
+        rows.take(most).filter_map(|(key, _)| standalone::rows::parse_wake(&key)).collect()
     }
 }

@@ -18,6 +18,8 @@ MEASURES = {
     "taskId",
     "historySizeBytes",
     "stateTransitionCount",
+    "stateSizeBytes",
+    "longPollToken",
     "executionDuration",
     "durationMillis",
     "historyShardCount",

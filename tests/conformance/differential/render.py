@@ -19,9 +19,15 @@ TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 RUN_OF_ONE = re.compile(r"([^ ])\1{39,}")
 
 # Opaque bytes: a server may put into them what it likes.
-TOKENS = {"task_token", "next_page_token", "token", "run_id_token", "conflict_token"}
+TOKENS = {"task_token", "next_page_token", "token", "run_id_token", "long_poll_token", "conflict_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
-MEASURES = {"history_size_bytes", "state_transition_count", "size_bytes", "execution_duration"}
+MEASURES = {
+    "history_size_bytes",
+    "state_transition_count",
+    "size_bytes",
+    "state_size_bytes",
+    "execution_duration",
+}
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.

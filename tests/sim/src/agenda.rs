@@ -10,6 +10,7 @@ use everlog_engine::{
     reply::Reply,
     request::Request,
     schedule::{ScheduleKey, request::ScheduleRequest},
+    standalone::{StandaloneKey, request::StandaloneRequest},
     time::Time,
 };
 use everlog_proto::api::history::v1::HistoryEvent;
@@ -24,6 +25,19 @@ pub enum Event {
     },
     /// The client of the deployment asks for its next change.
     ChangeDeployment,
+    /// A client asks for its activity, or how it ended.
+    WantActivity {
+        activity: usize,
+    },
+    /// A client wants its activity to be cancelled.
+    CancelActivity {
+        activity: usize,
+    },
+    /// A worker has something to say about an attempt of such an activity.
+    AttemptActs {
+        activity: usize,
+        attempt: usize,
+    },
     /// A shell takes what is in its inbox, or finds that something is due.
     Turn {
         node: usize,
@@ -135,6 +149,7 @@ pub enum Message {
     OfferRefused { run: RunKey },
     Schedule { key: ScheduleKey, request: Box<ScheduleRequest>, asker: Asker, hops: u32 },
     Deployment { key: DeploymentKey, request: Box<DeploymentRequest>, asker: Asker, hops: u32 },
+    Standalone { key: StandaloneKey, request: Box<StandaloneRequest>, asker: Asker, hops: u32 },
     Poll { key: QueueKey, poller: Box<Poller>, by: PollBy, hops: u32 },
     CancelPoll { by: PollBy },
     TaskRefused { key: TaskKey, request: Box<Request> },
@@ -182,6 +197,11 @@ pub enum Asker {
     DeploymentClient {
         made: usize,
     },
+    /// Whoever has to do with an activity that runs on its own.
+    Activity {
+        activity: usize,
+        about: About,
+    },
     /// A schedule that has asked a workflow.
     Schedule {
         node: usize,
@@ -191,6 +211,16 @@ pub enum Asker {
         request: Box<everlog_engine::schedule::ask::Ask>,
     },
     Nobody,
+}
+
+/// What was asked of an activity that runs on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    Start,
+    End,
+    Cancel,
+    /// The result, or the failure, of an attempt.
+    Attempt(usize),
 }
 
 /// A reply with the events that belong to it.

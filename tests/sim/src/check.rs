@@ -12,6 +12,7 @@ mod replicas;
 mod rest;
 mod schedules;
 mod signals;
+mod standalone;
 mod starts;
 mod timers;
 mod workflow_tasks;
@@ -50,7 +51,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     replicas::check,
     histories::check,
     index::check,
@@ -64,6 +65,7 @@ const CHECKS: [Check; 13] = [
     expected::check,
     schedules::check,
     deployments::check,
+    standalone::check,
     rest::check,
 ];
 
@@ -81,6 +83,7 @@ pub fn unfinished(sim: &mut Sim) {
     let text = match &open {
         Some(workflow) => format!("{workflow} is still open"),
         None if !sim.schedules_are_done() => sim.schedules_not_done(),
+        None if !sim.activities_are_done() => sim.activities_not_done(),
         None => {
             let waits = sim.records.ops.iter().find(|op| op.ended.is_none());
             format!("a client still waits: {waits:?}")

@@ -24,6 +24,7 @@ pub mod session;
 pub mod settings;
 pub mod shell;
 pub mod sim;
+pub mod standalone;
 pub mod story;
 pub mod trace;
 pub mod worker;

@@ -13,6 +13,7 @@ use everlog_engine::{
     rows::{self, ApplyError},
     schedule,
     shard::Input,
+    standalone::{self, Standalone},
     testing::MemoryTables,
 };
 use xxhash_rust::xxh3::Xxh3;
@@ -369,6 +370,16 @@ pub fn apply_bytes(
             ));
         }
     }
+    for (index, change) in entry.standalone.iter().enumerate() {
+        let state = standalone::rows::apply(tables, change).map_err(|error| error.to_string())?;
+        let expected = prepared.and_then(|entry| entry.standalone.get(index)?.prepared.as_ref());
+        if expected.is_some_and(|expected| *expected != state) {
+            return Err(format!(
+                "the fold of {:?} at version {} differs from the prepared state",
+                change.run, change.version
+            ));
+        }
+    }
     Ok(changes)
 }
 
@@ -379,6 +390,9 @@ fn apply_prepared(tables: &mut MemoryTables, entry: &Entry) -> Result<(), String
     for change in &entry.schedules {
         schedule::rows::apply(tables, change).map_err(|error| error.to_string())?;
     }
+    for change in &entry.standalone {
+        standalone::rows::apply(tables, change).map_err(|error| error.to_string())?;
+    }
     Ok(())
 }
 
@@ -388,7 +402,10 @@ pub fn digest(tables: &MemoryTables) -> u64 {
     let mut hasher = Xxh3::new();
     for (key, value) in tables.rows() {
         let comparable = rows::is_execution(key).then(|| Execution::decode(value).ok()).flatten();
-        let comparable = comparable.map(|execution| execution.comparable().encode());
+        let comparable = comparable.map(|execution| execution.comparable().encode()).or_else(|| {
+            let state = standalone::rows::is_state(key).then(|| Standalone::decode(value).ok()).flatten();
+            state.map(|state| state.comparable().encode())
+        });
         let value = comparable.as_ref().unwrap_or(value);
         hasher.update(&(key.len() as u32).to_le_bytes());
         hasher.update(key);

@@ -10,6 +10,7 @@ use everlog_engine::{
     reply::{HistorySpan, Reply},
     request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Input, Offer, OfferedTask, Output, World},
+    standalone::request::StandaloneRequest,
     time::Time,
 };
 use everlog_proto::api::history::v1::HistoryEvent;
@@ -187,6 +188,9 @@ impl Sim {
             Message::Deployment { key, request, asker, hops } => {
                 self.route_deployment(node, key, request, asker, hops);
             }
+            Message::Standalone { key, request, asker, hops } => {
+                self.route_standalone(node, key, request, asker, hops);
+            }
             Message::Poll { key, poller, by, hops } => self.poll_arrives(node, key, *poller, by, hops),
             Message::CancelPoll { by } => {
                 let found = self.nodes[node].polls.iter().find(|(_, poll)| **poll == by).map(|(id, _)| *id);
@@ -252,11 +256,19 @@ impl Sim {
                     return;
                 }
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::DeploymentClient { .. } if lost => {
+            Asker::Rpc { .. }
+            | Asker::ScheduleClient { .. }
+            | Asker::DeploymentClient { .. }
+            | Asker::Activity { .. }
+                if lost =>
+            {
                 self.coverage.hit("an answer was lost");
                 return;
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::DeploymentClient { .. } => {}
+            Asker::Rpc { .. }
+            | Asker::ScheduleClient { .. }
+            | Asker::DeploymentClient { .. }
+            | Asker::Activity { .. } => {}
         }
         self.agenda.plan(self.now + delay, Event::Answer { to: asker, answer });
     }
@@ -386,20 +398,27 @@ impl Sim {
 
     /// Asks the task's shard to hand it out to this poller.
     fn take(&mut self, node: usize, matched: Match) {
-        let (workflow, request) = take_request(&matched);
         let life = self.nodes[node].life;
         let take = self.nodes[node].next_take;
         self.nodes[node].next_take += 1;
         self.nodes[node].takes.insert(take);
+        let standalone = crate::standalone::take_request(&matched);
+        let workflow = take_request(&matched);
         let asker = Asker::Queue { node, life, take, matched: Box::new(matched) };
         let late = Answer { reply: Err(Reject::Unavailable("no answer".into())), events: Vec::new() };
         let event = Event::Answer { to: asker.clone(), answer: Box::new(late) };
         self.agenda.plan(self.now + TAKE_TIMEOUT, event);
-        self.send(
-            Some(node),
-            node,
-            Message::Request { workflow, request: Box::new(request), asker, hops: 0 },
-        );
+        let message = match (standalone, workflow) {
+            (Some((key, take)), _) => {
+                let request = Box::new(StandaloneRequest::TakeActivity(take));
+                Message::Standalone { key, request, asker, hops: 0 }
+            }
+            (None, Some((workflow, request))) => {
+                Message::Request { workflow, request: Box::new(request), asker, hops: 0 }
+            }
+            (None, None) => return,
+        };
+        self.send(Some(node), node, message);
     }
 
     pub fn answered(&mut self, to: Asker, answer: Answer) {
@@ -408,6 +427,7 @@ impl Sim {
             Asker::Sender { node, life, message } => self.delivered(node, life, *message, answer.reply),
             Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
             Asker::DeploymentClient { made } => self.deployment_answered(made, &answer.reply),
+            Asker::Activity { activity, about } => self.activity_answered(activity, about, &answer.reply),
             Asker::Schedule { node, life, shard, ask, request } => {
                 self.asked(node, life, shard, ask, &request, answer);
             }
@@ -465,7 +485,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
             QueueKind::Sticky
         }
         OfferedTask::Workflow { .. } | OfferedTask::Query { .. } => QueueKind::Workflow,
-        OfferedTask::Activity { .. } => QueueKind::Activity,
+        OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
     };
     let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
@@ -479,7 +499,8 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
     (key, task)
 }
 
-fn take_request(matched: &Match) -> (WorkflowKey, Request) {
+/// None for a task of no workflow.
+fn take_request(matched: &Match) -> Option<(WorkflowKey, Request)> {
     let run: &RunKey = &matched.task.key.run;
     let run_id = run.run_id.to_string();
     let identity = matched.poller.identity.clone();
@@ -511,8 +532,9 @@ fn take_request(matched: &Match) -> (WorkflowKey, Request) {
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),
+        OfferedTask::StandaloneActivity { .. } => return None,
     };
-    (run.workflow.clone(), request)
+    Some((run.workflow.clone(), request))
 }
 
 /// What a shard is told of a task that a queue will not keep.

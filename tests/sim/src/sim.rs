@@ -26,6 +26,7 @@ use crate::{
     schedules::{self, Wanted},
     session::{self, Session},
     settings::Settings,
+    standalone::{self, WantedActivity},
     trace::Trace,
     worker::Worker,
 };
@@ -73,6 +74,7 @@ pub struct Sim {
     pub sessions: Vec<Session>,
     pub schedules: Vec<Wanted>,
     pub deployment: Changes,
+    pub activities: Vec<WantedActivity>,
     pub records: Records,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -101,7 +103,8 @@ impl Sim {
             next_rpc: 1,
             sessions: Vec::new(),
             schedules: Vec::new(),
-            deployment: Changes::draw(&mut Random::of(settings.seed, 6)),
+            deployment: Changes::draw(&mut Random::of(settings.seed, 7)),
+            activities: Vec::new(),
             records: Records::default(),
             coverage: Coverage::default(),
             trace,
@@ -146,6 +149,16 @@ impl Sim {
         }
         if !self.deployment_is_done() {
             self.agenda.plan(self.now + draw.millis(500, 5_000), Event::ChangeDeployment);
+        }
+        let mut draw = Random::of(self.settings.seed, 6);
+        self.activities = standalone::draw(&mut draw);
+        for activity in 0..self.activities.len() {
+            let at = self.now + draw.millis(200, 12_000);
+            self.agenda.plan(at, Event::WantActivity { activity });
+            if self.activities[activity].is_cancelled {
+                let at = at + draw.millis(100, 8_000);
+                self.agenda.plan(at, Event::CancelActivity { activity });
+            }
         }
         let first_fault = self.now + self.random.millis(500, 4_000);
         self.agenda.plan(first_fault, Event::Fault);
@@ -203,6 +216,9 @@ impl Sim {
             Event::Session { session } => self.session_acts(session),
             Event::WantSchedule { schedule } => self.want_schedule(schedule),
             Event::ChangeDeployment => self.change_deployment(),
+            Event::WantActivity { activity } => self.want_activity(activity),
+            Event::CancelActivity { activity } => self.cancel_activity(activity),
+            Event::AttemptActs { activity, attempt } => self.attempt_acts(activity, attempt),
             Event::Poll { worker, life, slot } => self.poll(worker, life, slot),
             Event::Polled { worker, life, slot, poll, task } => self.polled(worker, life, slot, poll, task),
             Event::PollTimeout { worker, life, slot, poll } => self.poll_timed_out(worker, life, slot, poll),
@@ -235,6 +251,7 @@ impl Sim {
         self.sessions.iter().all(Session::is_done)
             && self.schedules_are_done()
             && self.deployment_is_done()
+            && self.activities_are_done()
             && self.logs.iter().all(|log| log.open_runs == 0)
     }
 
@@ -315,6 +332,12 @@ fn doubled(message: &Message) -> Option<Message> {
         Message::Offer { .. } | Message::OfferRefused { .. } | Message::TaskRefused { .. } => {
             Some(message.clone())
         }
+        Message::Standalone { key, request, hops, .. } => Some(Message::Standalone {
+            key: key.clone(),
+            request: request.clone(),
+            asker: Asker::Nobody,
+            hops: *hops,
+        }),
         Message::Poll { .. } | Message::CancelPoll { .. } => None,
         Message::Schedule { .. } | Message::Deployment { .. } => None,
     }

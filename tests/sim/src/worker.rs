@@ -481,6 +481,10 @@ impl Sim {
             self.fail("a task token decodes", None, "it does not".into());
             return;
         };
+        if matches!(token.task, TokenTask::StandaloneActivity { .. }) {
+            self.take_standalone(worker, token);
+            return;
+        }
         let TokenTask::Activity { scheduled_event_id, .. } = token.task else { return };
         let workflow = token.run.workflow.workflow_id.to_string();
         let Some(spec) = self.spec_of(&task) else {

@@ -24,7 +24,7 @@ mod timeout;
 #[cfg(test)]
 mod tests;
 
-pub use command::{request_cancel, schedule};
+pub use command::{check_options, normalise_start, request_cancel, schedule};
 pub use describe::pending_info;
 pub use dispatch::{priority, start_eagerly, take};
 pub use failure::oversize;
@@ -33,6 +33,16 @@ pub use pause::{pause, unpause};
 pub use reset::reset;
 pub use respond::{cancel, complete, fail, heartbeat};
 pub use timeout::wake;
+
+// What activities that run on their own share with those of workflows.
+pub(crate) use command::normalise_timeouts;
+pub(crate) use failure::{
+    CANCEL_DETAILS_TOO_LARGE, HEARTBEAT_TOO_LARGE, RESULT_TOO_LARGE, by_server, kept, no_time_to_retry,
+    reported, timeout as timed_out,
+};
+pub use options::camel_case;
+pub(crate) use options::merge as merge_options;
+pub(crate) use timeout::{all_deadlines, rank as timeout_rank};
 
 use std::time::Duration;
 
@@ -102,7 +112,7 @@ fn next(activity: &Activity, failure: Option<&Failure>, now: Time) -> Next {
 }
 
 /// These time-outs are counted from the schedule, so another attempt would run into them as well.
-fn is_of_schedule(failure: &Failure) -> bool {
+pub(crate) fn is_of_schedule(failure: &Failure) -> bool {
     let Some(FailureInfo::TimeoutFailureInfo(info)) = &failure.failure_info else { return false };
     matches!(info.timeout_type(), TimeoutType::ScheduleToStart | TimeoutType::ScheduleToClose)
 }

@@ -37,6 +37,9 @@ pub struct Poller {
     pub max_tasks_per_second: Option<f64>,
     pub version_capabilities: Option<WorkerVersionCapabilities>,
     pub deployment_options: Option<WorkerDeploymentOptions>,
+    /// The worker's client, as its calls name it.
+    pub sdk_name: String,
+    pub sdk_version: String,
 }
 
 impl Poller {

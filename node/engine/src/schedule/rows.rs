@@ -30,8 +30,8 @@ pub fn apply(rows: &mut impl Rows, change: &ScheduleChange) -> Result<Arc<Schedu
     };
     let before = before.as_ref();
     let wake = |state: &ScheduleState| Some((wake_row(state)?, Vec::new()));
-    replace(rows, before.and_then(wake), wake(&after));
-    replace(rows, before.and_then(list_row), list_row(&after));
+    rows::replace(rows, before.and_then(wake), wake(&after));
+    rows::replace(rows, before.and_then(list_row), list_row(&after));
     if after.forgotten {
         rows.delete(key);
     } else {
@@ -40,29 +40,13 @@ pub fn apply(rows: &mut impl Rows, change: &ScheduleChange) -> Result<Arc<Schedu
     Ok(after)
 }
 
-type Row = (Vec<u8>, Vec<u8>);
-
-fn replace(rows: &mut impl Rows, old: Option<Row>, new: Option<Row>) {
-    if old == new {
-        return;
-    }
-    if let Some((old, _)) = old
-        && new.as_ref().map(|(new, _)| new) != Some(&old)
-    {
-        rows.delete(old);
-    }
-    if let Some((new, value)) = new {
-        rows.put(new, value);
-    }
-}
-
 /// The key under which a schedule is found when it is due.
 pub fn wake_row(state: &ScheduleState) -> Option<Vec<u8>> {
     state.wake_row().map(|at| wake_key(at, &state.key))
 }
 
 /// Key and value of the row in lists.
-pub fn list_row(state: &ScheduleState) -> Option<Row> {
+pub fn list_row(state: &ScheduleState) -> Option<rows::Row> {
     let row = state.is_open().then(|| list::row(state))?;
     Some((list_key(&state.key, &row), row.encode()))
 }

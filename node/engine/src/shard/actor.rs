@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Facts that nobody waits for are written with the next change, or after this time.
-const SOFT_FACTS_DELAY: Duration = Duration::from_millis(100);
+pub(super) const SOFT_FACTS_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Actor {

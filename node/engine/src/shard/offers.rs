@@ -31,7 +31,7 @@ const ASK_AFTER: Duration = Duration::from_secs(2);
 
 impl Offered {
     /// Made now, after so many times before.
-    fn again(now: Time, times: u32) -> Offered {
+    pub(super) fn again(now: Time, times: u32) -> Offered {
         let interval = doubled(OFFER_INTERVAL_MIN, times).min(OFFER_INTERVAL_MAX);
         Offered { again_at: now + interval, times: times + 1 }
     }

@@ -509,7 +509,7 @@ impl Story {
         let (scheduled_event_id, query) = match offer.task {
             OfferedTask::Workflow { scheduled_event_id, .. } => (scheduled_event_id, None),
             OfferedTask::Query { id, .. } => (0, Some(id)),
-            OfferedTask::Activity { .. } => unreachable!(),
+            OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => unreachable!(),
         };
         let run_id = offer.run.run_id.to_string();
         self.request(id, Request::StickyUnavailable { run_id, scheduled_event_id, query })

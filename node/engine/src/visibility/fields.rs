@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use everlog_proto::api::enums::v1::ActivityExecutionStatus;
+
 use super::{datetime, json, json::Json, row::Row, value::Value};
 use crate::cluster::{ValueType, predefined_attributes, system_attributes};
 
 /// Sets runs apart that are not users' own. Lists leave such runs out unless the query mentions it.
-pub(super) const NAMESPACE_DIVISION: &str = "TemporalNamespaceDivision";
+pub(crate) const NAMESPACE_DIVISION: &str = "TemporalNamespaceDivision";
 
 const RESERVED_PREFIX: &str = "Temporal";
 const SCHEDULE_ID: &str = "ScheduleId";
@@ -25,11 +27,27 @@ pub(super) struct Field {
 pub(super) enum Source {
     /// A field of every row, by its name.
     System(&'static str),
+    /// The status of an activity, by its name.
+    ActivityStatus,
+    /// Known, and in no row.
+    Nothing,
     /// Among the search attributes of the row.
     Attribute(String),
 }
 
 impl Field {
+    /// Activities have names of their own for what workflows call otherwise.
+    pub(super) fn resolve_of_activity(name: &str, custom: &BTreeMap<String, ValueType>) -> Option<Field> {
+        let source = match name {
+            "ActivityId" => Source::System("WorkflowId"),
+            "ActivityType" => Source::System("WorkflowType"),
+            "ExecutionStatus" => Source::ActivityStatus,
+            "WorkflowType" => Source::Nothing,
+            _ => return Field::resolve(name, custom),
+        };
+        Some(Field { alias: name.to_owned(), value_type: ValueType::Keyword, source })
+    }
+
     /// Custom attributes come first, then what the system defines, then the latter with or without the
     /// prefix `Temporal`.
     pub(super) fn resolve(name: &str, custom: &BTreeMap<String, ValueType>) -> Option<Field> {
@@ -49,6 +67,10 @@ impl Field {
         matches!(&self.source, Source::System(field) if *field == name)
     }
 
+    pub(super) fn is_activity_status(&self) -> bool {
+        self.source == Source::ActivityStatus
+    }
+
     pub(super) fn is_namespace_division(&self) -> bool {
         matches!(&self.source, Source::Attribute(name) if name == NAMESPACE_DIVISION)
     }
@@ -57,6 +79,7 @@ impl Field {
     pub(super) fn is_of_schedules(&self, custom: &BTreeMap<String, ValueType>) -> bool {
         match &self.source {
             Source::System(_) => self.alias == SCHEDULE_ID,
+            Source::ActivityStatus | Source::Nothing => false,
             Source::Attribute(name) => name == SCHEDULE_PAUSED || custom.contains_key(name),
         }
     }
@@ -64,8 +87,24 @@ impl Field {
     pub(super) fn value(&self, row: &Row) -> Option<Value> {
         match &self.source {
             Source::System(name) => system_value(name, row),
+            Source::ActivityStatus => Some(Value::Text(activity_status_name(row.status).to_owned())),
+            Source::Nothing => None,
             Source::Attribute(name) => attribute_value(name, self.value_type, row),
         }
+    }
+}
+
+/// How users write the status of an activity.
+pub(super) fn activity_status_name(status: i32) -> &'static str {
+    match ActivityExecutionStatus::try_from(status).unwrap_or_default() {
+        ActivityExecutionStatus::Unspecified => "Unspecified",
+        ActivityExecutionStatus::Running => "Running",
+        ActivityExecutionStatus::Completed => "Completed",
+        ActivityExecutionStatus::Failed => "Failed",
+        ActivityExecutionStatus::Canceled => "Canceled",
+        ActivityExecutionStatus::Terminated => "Terminated",
+        ActivityExecutionStatus::TimedOut => "TimedOut",
+        ActivityExecutionStatus::Paused => "Paused",
     }
 }
 

@@ -29,7 +29,15 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
     ExecutionStatus,
+    ActivityStatus,
     NamespaceDivision,
+}
+
+/// What the rows of a list are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Workflows,
+    Activities,
 }
 
 /// How the complaint about a query begins that cannot be read.
@@ -91,11 +99,21 @@ enum Comparison {
 impl Filter {
     /// Reads a query. `custom` are the namespace's own search attributes.
     pub fn parse(query: &str, custom: &BTreeMap<String, ValueType>) -> Result<Filter, FilterError> {
+        Filter::parse_of(Subject::Workflows, query, custom)
+    }
+
+    /// The same for a list of something else.
+    pub fn parse_of(
+        subject: Subject,
+        query: &str,
+        custom: &BTreeMap<String, ValueType>,
+    ) -> Result<Filter, FilterError> {
         let statement = syntax::parse(query)?;
         if statement.has_limit {
             return Err(FilterError::unsupported("'LIMIT' clause".to_owned()));
         }
-        let mut reader = Reader { custom, all_divisions: false, fields: Vec::new() };
+        let all_divisions = subject != Subject::Workflows;
+        let mut reader = Reader { subject, custom, all_divisions, fields: Vec::new() };
         let condition = statement.condition.as_ref().map(|expr| reader.condition(expr)).transpose()?;
         let group_by = reader.group_by(&statement.group_by)?;
         reader.order_by(&statement.order_by)?;
@@ -105,7 +123,8 @@ impl Filter {
     /// Reads a query about schedules, which may only speak of what schedules have.
     pub fn parse_for_schedules(query: &str, custom: &BTreeMap<String, ValueType>) -> Result<Filter, Reject> {
         let statement = syntax::parse(query)?;
-        let mut reader = Reader { custom, all_divisions: false, fields: Vec::new() };
+        let subject = Subject::Workflows;
+        let mut reader = Reader { subject, custom, all_divisions: false, fields: Vec::new() };
         statement.condition.as_ref().map(|expr| reader.condition(expr)).transpose()?;
         for expr in statement.group_by.iter().chain(&statement.order_by) {
             reader.field(expr)?;
@@ -222,6 +241,7 @@ impl Comparison {
 
 /// Turns syntax into conditions.
 struct Reader<'a> {
+    subject: Subject,
     custom: &'a BTreeMap<String, ValueType>,
     all_divisions: bool,
     /// What the query mentions.
@@ -318,6 +338,8 @@ impl Reader<'_> {
         let field = self.field(expr)?;
         if field.is_system("ExecutionStatus") {
             Ok(Some(GroupBy::ExecutionStatus))
+        } else if field.is_activity_status() {
+            Ok(Some(GroupBy::ActivityStatus))
         } else if field.is_namespace_division() {
             Ok(Some(GroupBy::NamespaceDivision))
         } else {
@@ -348,8 +370,11 @@ impl Reader<'_> {
         let Expr::Column(name) = expr else {
             return Err(FilterError::invalid(format!("must be a column name but was {}", expr.type_name())));
         };
-        let field = Field::resolve(name, self.custom)
-            .ok_or_else(|| FilterError(format!("invalid search attribute: {name}")))?;
+        let field = match self.subject {
+            Subject::Workflows => Field::resolve(name, self.custom),
+            Subject::Activities => Field::resolve_of_activity(name, self.custom),
+        };
+        let field = field.ok_or_else(|| FilterError(format!("invalid search attribute: {name}")))?;
         self.all_divisions |= field.is_namespace_division();
         self.fields.push(field.clone());
         Ok(field)

@@ -18,7 +18,7 @@ use everlog_proto::api::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fields::NAMESPACE_DIVISION,
+    fields::{NAMESPACE_DIVISION, activity_status_name},
     filter::{Filter, GroupBy, status_name},
     json,
     row::Row,
@@ -171,6 +171,7 @@ impl Counts {
                 let status = WorkflowExecutionStatus::try_from(row.status).unwrap_or_default();
                 status_name(status).to_owned()
             }
+            Some(GroupBy::ActivityStatus) => activity_status_name(row.status).to_owned(),
             Some(GroupBy::NamespaceDivision) => {
                 let division = row.search_attribute(NAMESPACE_DIVISION);
                 match division.and_then(|payload| json::parse(&payload.data)) {

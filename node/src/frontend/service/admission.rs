@@ -180,6 +180,24 @@ requests! {
     UnpauseActivityExecutionRequest {}
     ResetActivityExecutionRequest {}
     UpdateActivityExecutionOptionsRequest {}
+    StartActivityExecutionRequest {
+        fn allowed_states(&self) -> &'static [NamespaceState] { STARTABLE }
+    }
+    DescribeActivityExecutionRequest {
+        fn waits(&self) -> bool { !self.long_poll_token.is_empty() }
+    }
+    PollActivityExecutionRequest {
+        fn waits(&self) -> bool { true }
+    }
+    ListActivityExecutionsRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    CountActivityExecutionsRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    RequestCancelActivityExecutionRequest {}
+    TerminateActivityExecutionRequest {}
+    DeleteActivityExecutionRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
     ShutdownWorkerRequest {}

@@ -8,7 +8,7 @@ use super::{
     admission::{ApiRequest, admit},
 };
 use crate::frontend::{
-    activity, activity_operations,
+    activity, activity_execution, activity_operations,
     call::{Answer, Call, Scope},
     deployment, describe, history, namespace, older_versioning, operator, poll, query, schedule, start,
     system, task_queue, visibility, wire, worker, workflow, workflow_task,
@@ -95,6 +95,14 @@ methods! {
         "UnpauseActivityExecution" => scoped activity_operations::unpause_execution,
         "ResetActivityExecution" => scoped activity_operations::reset_execution,
         "UpdateActivityExecutionOptions" => scoped activity_operations::update_execution_options,
+        "StartActivityExecution" => scoped activity_execution::start,
+        "DescribeActivityExecution" => scoped activity_execution::describe,
+        "PollActivityExecution" => scoped activity_execution::poll,
+        "ListActivityExecutions" => scoped activity_execution::list,
+        "CountActivityExecutions" => scoped activity_execution::count,
+        "RequestCancelActivityExecution" => scoped activity_execution::cancel,
+        "TerminateActivityExecution" => scoped activity_execution::terminate,
+        "DeleteActivityExecution" => scoped activity_execution::delete,
         "DescribeTaskQueue" => scoped task_queue::describe,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,
         "ShutdownWorker" => scoped task_queue::shutdown_worker,

@@ -5,13 +5,13 @@ use everlog_engine::{
     rows::{self, Kind},
     schedule,
     shard::World,
-    todo,
+    standalone, todo,
     visibility::Row,
 };
 use std::collections::BTreeMap;
 
 use super::{Checked, Evidence};
-use crate::sim::Violation;
+use crate::{sim::Violation, standalone::WantedActivity};
 
 const PROMISE: &str = "the rows that find a run are those that its state calls for (I8, I17)";
 
@@ -39,13 +39,24 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 expected.extend(schedule::rows::list_row(&state).map(|(key, row)| (key, Some(row))));
             }
         }
+        for wanted in &evidence.sim.activities {
+            if let Some(state) =
+                evidence.sim.activity_state(wanted).filter(|_| is_here(evidence, wanted, shard))
+            {
+                let run_id = state.run_id().as_bytes().to_vec();
+                expected.insert(standalone::rows::current_key(&wanted.key), Some(run_id));
+                expected.insert(standalone::rows::state_key(&state.run), Some(state.encode()));
+                expected.extend(standalone::rows::wake_row(&state).map(|(key, row)| (key, Some(row))));
+                expected.extend(standalone::rows::list_row(&state).map(|(key, row)| (key, Some(row))));
+            }
+        }
         for (key, value) in log.truth.rows() {
             if is_history_or_current(key) {
                 continue;
             }
             match expected.remove(key) {
                 // Maps inside messages have no order, so a state may have other bytes and be the same.
-                Some(Some(_)) if rows::is_execution(key) => {}
+                Some(Some(_)) if rows::is_execution(key) || standalone::rows::is_state(key) => {}
                 Some(Some(expected)) if expected != *value => return wrong(key, "has another value"),
                 Some(_) => {}
                 None => return wrong(key, "belongs to nothing"),
@@ -56,6 +67,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         }
     }
     Ok(())
+}
+
+fn is_here(evidence: &Evidence<'_>, wanted: &WantedActivity, shard: usize) -> bool {
+    evidence.sim.shard_of_slot(wanted.key.slot()) == shard
 }
 
 fn owed_key(run: &everlog_engine::key::RunKey) -> Vec<u8> {

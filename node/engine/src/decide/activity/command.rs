@@ -1,18 +1,20 @@
 //! What a workflow asks of its activities: to schedule one, and to cancel it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use everlog_proto::api::{
+    activity::v1::ActivityOptions,
     command::v1::{
         Command, RequestCancelActivityTaskCommandAttributes, ScheduleActivityTaskCommandAttributes,
     },
-    common::v1::{Payload, Payloads, Priority},
+    common::v1::{ActivityType, Payload, Payloads, Priority},
     enums::v1::{TaskQueueKind, WorkflowTaskFailedCause as Cause},
     history::v1::{
         ActivityTaskCancelRequestedEventAttributes, ActivityTaskCanceledEventAttributes,
         ActivityTaskScheduledEventAttributes, history_event::Attributes,
     },
     taskqueue::v1::TaskQueue,
+    workflowservice::v1::StartActivityExecutionRequest,
 };
 use prost::Message;
 
@@ -73,7 +75,7 @@ pub fn schedule(
 
 /// The attributes as the history will show them, or what is wrong with them, in the real server's words
 /// and order (chasm/lib/activity/validator.go).
-pub(super) fn normalised(
+pub(crate) fn normalised(
     attributes: &ScheduleActivityTaskCommandAttributes,
     run_timeout: Duration,
     limits: &Limits,
@@ -205,6 +207,100 @@ impl Timeouts {
         timeouts.heartbeat = timeouts.heartbeat.min(timeouts.start_to_close);
         Ok(timeouts)
     }
+}
+
+/// Brings the start of an activity that runs on its own into the form in which it is kept: the checks are
+/// those of a command's, and precede all others.
+pub fn normalise_start(request: &mut StartActivityExecutionRequest, limits: &Limits) -> Result<(), String> {
+    if let Some(fault) = time::fault(request.start_delay.as_ref()) {
+        return Err(format!("invalid StartDelay: {fault}"));
+    }
+    let attributes = ScheduleActivityTaskCommandAttributes {
+        activity_id: request.activity_id.clone(),
+        activity_type: request.activity_type.clone(),
+        task_queue: request.task_queue.clone(),
+        schedule_to_close_timeout: request.schedule_to_close_timeout,
+        schedule_to_start_timeout: request.schedule_to_start_timeout,
+        start_to_close_timeout: request.start_to_close_timeout,
+        heartbeat_timeout: request.heartbeat_timeout,
+        retry_policy: request.retry_policy.clone(),
+        priority: request.priority.clone(),
+        ..Default::default()
+    };
+    let normalised = normalised(&attributes, Duration::ZERO, limits)?;
+    request.task_queue = normalised.task_queue;
+    request.schedule_to_close_timeout = normalised.schedule_to_close_timeout;
+    request.schedule_to_start_timeout = normalised.schedule_to_start_timeout;
+    request.start_to_close_timeout = normalised.start_to_close_timeout;
+    request.heartbeat_timeout = normalised.heartbeat_timeout;
+    request.retry_policy = normalised.retry_policy;
+    Ok(())
+}
+
+/// What is wrong with new options of an activity that runs on its own, before anybody looks at that activity.
+/// A whole policy of retries is filled in.
+pub fn check_options(
+    options: &mut ActivityOptions,
+    fields: &BTreeSet<String>,
+    limits: &Limits,
+) -> Result<(), String> {
+    let named = |field: &str| fields.contains(field);
+    let fault = |name: &str, duration: Option<&prost_types::Duration>, what: &str| match time::fault(duration)
+    {
+        Some(fault) if named(name) => Err(format!("{what}: {fault}")),
+        _ => Ok(()),
+    };
+    if named("taskQueue.name") {
+        normalised_queue(options.task_queue.as_ref(), limits)?;
+    }
+    let to_close = options.schedule_to_close_timeout.as_ref();
+    fault("scheduleToCloseTimeout", to_close, "invalid ScheduleToCloseTimeout")?;
+    let to_start = options.schedule_to_start_timeout.as_ref();
+    fault("scheduleToStartTimeout", to_start, "invalid ScheduleToStartTimeout")?;
+    let attempt = options.start_to_close_timeout.as_ref();
+    fault("startToCloseTimeout", attempt, "invalid StartToCloseTimeout")?;
+    fault("heartbeatTimeout", options.heartbeat_timeout.as_ref(), "invalid HeartbeatTimeout")?;
+    if fields.iter().any(|field| field.starts_with("priority")) {
+        priority_fault(options.priority.as_ref()).map_or(Ok(()), |fault| Err(fault.to_owned()))?;
+    }
+    if named("retryPolicy") {
+        let policy = retry::with_defaults(options.retry_policy.as_ref(), limits);
+        retry::validate(&policy)?;
+        options.retry_policy = Some(policy);
+    }
+    if let Some(policy) = &options.retry_policy {
+        let what = "invalid InitialInterval set on retry policy";
+        fault("retryPolicy.initialInterval", policy.initial_interval.as_ref(), what)?;
+        if named("retryPolicy.backoffCoefficient") && policy.backoff_coefficient < 1.0 {
+            return Err("BackoffCoefficient cannot be less than 1 on retry policy.".into());
+        }
+        let what = "invalid MaximumInterval set on retry policy";
+        fault("retryPolicy.maximumInterval", policy.maximum_interval.as_ref(), what)?;
+        if named("retryPolicy.maximumAttempts") && policy.maximum_attempts < 0 {
+            return Err("MaximumAttempts cannot be negative on retry policy.".into());
+        }
+    }
+    fault("startDelay", options.start_delay.as_ref(), "invalid StartDelay")
+}
+
+/// Brings the time-outs of options into the form in which they count: filled in, and none longer than the
+/// one around it.
+pub(crate) fn normalise_timeouts(id: &str, kind: &str, options: &mut ActivityOptions) -> Result<(), String> {
+    let attributes = ScheduleActivityTaskCommandAttributes {
+        activity_id: id.to_owned(),
+        activity_type: Some(ActivityType { name: kind.to_owned() }),
+        schedule_to_close_timeout: options.schedule_to_close_timeout,
+        schedule_to_start_timeout: options.schedule_to_start_timeout,
+        start_to_close_timeout: options.start_to_close_timeout,
+        heartbeat_timeout: options.heartbeat_timeout,
+        ..Default::default()
+    };
+    let timeouts = Timeouts::of(&attributes, Duration::ZERO)?;
+    options.schedule_to_close_timeout = Some(proto_duration(timeouts.schedule_to_close));
+    options.schedule_to_start_timeout = Some(proto_duration(timeouts.schedule_to_start));
+    options.start_to_close_timeout = Some(proto_duration(timeouts.start_to_close));
+    options.heartbeat_timeout = Some(proto_duration(timeouts.heartbeat));
+    Ok(())
 }
 
 fn given(name: &str, timeout: Option<&prost_types::Duration>) -> Result<Duration, String> {

@@ -15,9 +15,9 @@ use prost::Message;
 
 use crate::{decide::retry::timeout_name, limits::Limits};
 
-pub(super) const RESULT_TOO_LARGE: &str = "Complete result exceeds size limit.";
-pub(super) const CANCEL_DETAILS_TOO_LARGE: &str = "Cancel details exceed size limit.";
-pub(super) const HEARTBEAT_TOO_LARGE: &str = "Heartbeat details exceed size limit.";
+pub(crate) const RESULT_TOO_LARGE: &str = "Complete result exceeds size limit.";
+pub(crate) const CANCEL_DETAILS_TOO_LARGE: &str = "Cancel details exceed size limit.";
+pub(crate) const HEARTBEAT_TOO_LARGE: &str = "Heartbeat details exceed size limit.";
 const FAILURE_TOO_LARGE: &str = "Failure exceeds size limit.";
 
 const NO_TIME_TO_RETRY: &str =
@@ -32,7 +32,7 @@ const APPLICATION_FRAME_BYTES: usize = 8;
 const FRAME_BYTES: usize = 4;
 
 /// A failure that the server itself has to report, for good.
-pub(super) fn by_server(message: &str) -> Failure {
+pub(crate) fn by_server(message: &str) -> Failure {
     wrapped(message, true, None)
 }
 
@@ -45,12 +45,12 @@ fn wrapped(message: &str, non_retryable: bool, cause: Option<Failure>) -> Failur
     }
 }
 
-pub(super) fn timeout(kind: TimeoutType) -> Failure {
+pub(crate) fn timeout(kind: TimeoutType) -> Failure {
     timed_out(format!("activity {} timeout", timeout_name(kind)), kind)
 }
 
 /// Another attempt would come too late: in the end it is the time for all of them that ran out.
-pub(super) fn no_time_to_retry() -> Failure {
+pub(crate) fn no_time_to_retry() -> Failure {
     timed_out(NO_TIME_TO_RETRY.into(), TimeoutType::ScheduleToClose)
 }
 
@@ -65,7 +65,7 @@ fn timed_out(message: String, kind: TimeoutType) -> Failure {
 }
 
 /// A reported failure as it is taken: cut if it is too large, and then final.
-pub(super) fn reported(failure: &Failure, limits: &Limits) -> Failure {
+pub(crate) fn reported(failure: &Failure, limits: &Limits) -> Failure {
     if failure.encoded_len() <= limits.blob_bytes_max {
         return failure.clone();
     }
@@ -73,7 +73,7 @@ pub(super) fn reported(failure: &Failure, limits: &Limits) -> Failure {
 }
 
 /// What is kept of the failure of an attempt that is followed by another.
-pub(super) fn kept(failure: &Failure, bytes_max: usize) -> Failure {
+pub(crate) fn kept(failure: &Failure, bytes_max: usize) -> Failure {
     if failure.encoded_len() <= bytes_max {
         return failure.clone();
     }

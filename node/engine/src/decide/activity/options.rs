@@ -115,7 +115,7 @@ impl<'a> Change<'a> {
 }
 
 /// Masks name fields as they are in protobuf or as they are in JSON.
-fn camel_case(path: &str) -> String {
+pub fn camel_case(path: &str) -> String {
     let part = |part: &str| {
         let mut words = part.split('_');
         let mut name = words.next().unwrap_or_default().to_owned();
@@ -130,7 +130,7 @@ fn camel_case(path: &str) -> String {
 }
 
 /// Takes the named fields; names of no field are no concern of ours.
-fn merge(
+pub(crate) fn merge(
     mut into: ActivityOptions,
     from: &ActivityOptions,
     fields: &BTreeSet<String>,

@@ -58,7 +58,7 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
     closed
 }
 
-fn rank(kind: TimeoutType) -> u8 {
+pub(crate) fn rank(kind: TimeoutType) -> u8 {
     match kind {
         TimeoutType::ScheduleToStart => 0,
         TimeoutType::ScheduleToClose => 1,
@@ -71,6 +71,11 @@ fn rank(kind: TimeoutType) -> u8 {
 /// A paused one runs into none; what has fallen due meanwhile happens when it goes on.
 pub(super) fn deadlines(activity: &Activity) -> impl Iterator<Item = (TimeoutType, Time)> + use<> {
     let paused = activity.is_paused();
+    all_deadlines(activity).filter(move |_| !paused)
+}
+
+/// The same, paused or not.
+pub(crate) fn all_deadlines(activity: &Activity) -> impl Iterator<Item = (TimeoutType, Time)> + use<> {
     let scheduled = &activity.scheduled;
     let after = |from: Time, timeout: Option<&prost_types::Duration>| {
         set_duration(timeout).map(|timeout| from + timeout)
@@ -96,7 +101,6 @@ pub(super) fn deadlines(activity: &Activity) -> impl Iterator<Item = (TimeoutTyp
         (TimeoutType::Heartbeat, heartbeat),
     ]
     .into_iter()
-    .filter(move |_| !paused)
     .filter_map(|(kind, at)| Some((kind, at?)))
 }
 
