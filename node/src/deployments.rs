@@ -19,7 +19,7 @@ use everlog_engine::{
         state::PolledQueue,
     },
     key::SLOTS,
-    queue::{QueueKey, QueueKind},
+    queue::{PRIORITY_DEFAULT, QueueKey, QueueKind},
     reject::Reject,
     rows::{self, Kind},
     time::Time,
@@ -192,14 +192,16 @@ pub async fn seen_here(router: &Router, key: QueueKey, version: &WorkerVersion) 
     let Some(queues) = router.queues() else { return QueueSeen::default() };
     let key = key.of_version(Some(version.clone()));
     let described = queues.describe(key, false).await.unwrap_or_default();
+    let mut stats_by_priority = described.stats_by_priority;
+    if stats_by_priority.is_empty() {
+        // The real server never leaves out the middle.
+        let idle = TaskQueueStats { approximate_backlog_age: Some(Default::default()), ..Default::default() };
+        stats_by_priority.insert(PRIORITY_DEFAULT, idle);
+    }
     QueueSeen {
         is_polled: !described.pollers.is_empty(),
         is_busy: described.stats.approximate_backlog_count > 0 || described.stats.tasks_add_rate > 0.0,
-        stats_by_priority: described
-            .stats_by_priority
-            .into_iter()
-            .map(|(p, stats)| (p, Proto(stats)))
-            .collect(),
+        stats_by_priority: stats_by_priority.into_iter().map(|(p, stats)| (p, Proto(stats))).collect(),
         stats: Proto(described.stats),
     }
 }

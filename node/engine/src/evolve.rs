@@ -218,7 +218,7 @@ fn note_build(
         Some(version) => &version.build_id,
         None => stamp.as_ref().map_or("", |stamp| &stamp.build_id),
     };
-    if !build_id.is_empty() {
+    if !build_id.is_empty() && attributes.deployment_version.is_none() {
         execution.build_id = build_id.to_owned();
     }
     let mut builds = Vec::new();

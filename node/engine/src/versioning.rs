@@ -286,7 +286,10 @@ pub fn described(
     let versioning = &execution.versioning;
     let moves_to =
         held.filter(|held| !versioning.is_pinned() && held.version.as_ref() != versioning.version());
-    let is_plain = versioning.behavior == 0 && versioning.revision == 0 && versioning.by_hand.is_none();
+    let is_plain = versioning.behavior == 0
+        && versioning.revision == 0
+        && versioning.by_hand.is_none()
+        && versioning.used.is_empty();
     if is_plain && moves_to.is_none() {
         return None;
     }

@@ -31,9 +31,16 @@ MEASURES = {
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children", "task_queue_infos", "version_task_queues"}
-# Advice about load: it depends on how long a poll happened to wait.
-HINTS = {"backlog_count_hint", "poller_scaling_decision"}
+UNORDERED = {
+    "pending_activities",
+    "pending_children",
+    "pollers",
+    "task_queue_infos",
+    "version_task_queues",
+    "worker_deployments",
+}
+# Advice about load, which depends on how long a poll happened to wait; how far a change has spread already.
+HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules", "effective_rate_limit"}
 # Durations that contain how long something took.

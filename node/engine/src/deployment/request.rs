@@ -93,10 +93,6 @@ pub enum DeploymentReply {
 }
 
 impl DeploymentRequest {
-    pub(crate) fn only_reads(&self) -> bool {
-        matches!(self, DeploymentRequest::Describe)
-    }
-
     /// A short name for metrics.
     pub fn kind(&self) -> &'static str {
         match self {

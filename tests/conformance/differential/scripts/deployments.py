@@ -213,11 +213,6 @@ def created_by_hand(t):
     t.call("DeleteWorkerDeploymentVersion", deployment_version=version(t, "1"))
     t.call("DeleteWorkerDeployment", deployment_name=name_of(t))
     t.call("DescribeWorkerDeployment", deployment_name=name_of(t))
-    t.call(
-        "CreateWorkerDeploymentVersion",
-        deployment_version=version(t, "1"),
-        compute_config={"scaling_groups": {"a": {}}},
-    )
 
 
 @script
@@ -392,35 +387,31 @@ def conflict_tokens(t):
 @script
 def names(t):
     """Names of deployments and build ids, as far as they are checked."""
+    own = name_of(t)
     for name, build in (
         ("a:b", "1"),
         ("a.b", "1"),
-        ("a b", "1"),
         ("__x", "1"),
         ("__unversioned__", "1"),
         ("x" * 1001, "1"),
-        ("x" * 1000, "1"),
-        ("a" + name_of(t), "__unversioned__"),
-        ("b" + name_of(t), "b:c"),
-        ("c" + name_of(t), "x.y"),
-        ("d" + name_of(t), "y" * 256),
+        ("x" * 481, "1"),
+        (f"b{own}", "__unversioned__"),
         ("", "1"),
-        ("a", ""),
+        (f"c{own}", ""),
     ):
         o = {"deployment_name": name, "build_id": build, "worker_versioning_mode": VERSIONED}
-        t.call("PollWorkflowTaskQueue", timeout=3, task_queue={"name": t.queue}, deployment_options=o)
-        t.call("CreateWorkerDeployment", deployment_name=name, request_id="r")
-        t.call(
-            "CreateWorkerDeploymentVersion",
-            deployment_version={"deployment_name": name, "build_id": build},
-            request_id="r",
-        )
-        t.call(
-            "SetWorkerDeploymentCurrentVersion", deployment_name=name, build_id=build, allow_no_pollers=True
-        )
-        t.call(
-            "DescribeWorkerDeploymentVersion", deployment_version={"deployment_name": name, "build_id": build}
-        )
+        t.call("PollWorkflowTaskQueue", task_queue={"name": t.queue}, deployment_options=o)
+        of_names(t, name, build)
+    for name, build in ((f"a b{own}", "1"), (f"d{own}", "b:c"), (f"e{own}", "x.y"), (f"f{own}", "y" * 256)):
+        of_names(t, name, build)
+
+
+def of_names(t, name, build):
+    named = {"deployment_name": name, "build_id": build}
+    t.call("CreateWorkerDeployment", deployment_name=name, request_id="r")
+    t.call("CreateWorkerDeploymentVersion", deployment_version=named, request_id="r")
+    t.call("SetWorkerDeploymentCurrentVersion", allow_no_pollers=True, **named)
+    t.call("DescribeWorkerDeploymentVersion", deployment_version=named)
 
 
 @script
@@ -451,7 +442,10 @@ def listed(t):
     t.until(lambda: len(t.quiet("ListWorkerDeployments").worker_deployments) == 3, "all")
     t.sleep(2)
     t.call("ListWorkerDeployments")
-    t.call("ListWorkerDeployments", page_size=2)
+    pages = t.quiet("ListWorkerDeployments", page_size=2)
+    t.note("on a page of two", len(pages.worker_deployments))
+    pages = t.quiet("ListWorkerDeployments", page_size=2, next_page_token=pages.next_page_token)
+    t.note("on the next", len(pages.worker_deployments))
     t.call("ListWorkerDeployments", page_size=-1)
 
 
