@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_engine::{
-    deployment::{Directory, WorkerVersion},
+    deployment::{Directory, WorkerVersion, state::PolledQueue},
     key::{RunKey, WorkflowKey},
     queue::{
         Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
@@ -367,12 +367,16 @@ fn routed(router: &Router, matched: &Match) -> Routed {
     let queue = polled_queue(name, key.kind);
     let directory = router.deployments().read();
     let target = directory.target(&key.namespace_id, &queue, &task.key.run.workflow.workflow_id);
-    let independent = placement
-        .version
-        .as_ref()
-        .is_some_and(|version| !directory.has_queue(&key.namespace_id, version, &queue));
+    let version = key.version.as_deref();
+    // A run that comes to the worker's version has to find its own queue there.
+    let own = if placement.normal_queue.is_empty() { &*key.name } else { &placement.normal_queue };
+    let own = polled_queue(own, QueueKind::Workflow);
+    let lacks = |version: Option<&WorkerVersion>, queue: &PolledQueue| {
+        version.is_some_and(|version| !directory.has_queue(&key.namespace_id, version, queue))
+    };
+    let independent = lacks(placement.version.as_ref(), &queue) || lacks(version, &own);
     Routed {
-        version: key.version.as_deref().cloned(),
+        version: version.cloned(),
         revision: target.revision.max(placement.revision),
         target: target.version,
         independent,

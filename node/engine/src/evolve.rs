@@ -224,7 +224,7 @@ fn note_build(
     let mut builds = Vec::new();
     if !is_versioned {
         builds.push("unversioned".to_owned());
-        if !build_id.is_empty() {
+        if !build_id.is_empty() && attributes.deployment_version.is_none() {
             builds.push(format!("unversioned:{build_id}"));
         }
     }

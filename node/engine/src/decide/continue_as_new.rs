@@ -53,7 +53,6 @@ pub fn by_command(
         header: a.header.clone(),
         memo: a.memo.clone(),
         search_attributes: a.search_attributes.clone(),
-        initial_versioning_behavior: a.initial_versioning_behavior,
         ..Default::default()
     };
     let retry_policy =

@@ -22,7 +22,7 @@ pub struct Placement {
     pub pinned: bool,
     /// Of the routing that brought it there.
     pub revision: i64,
-    /// For tasks of a sticky queue: the queue that it stands for, whose routing counts.
+    /// The workflow's own queue, if the task waits at another: a sticky queue, or that of an activity.
     pub normal_queue: String,
 }
 

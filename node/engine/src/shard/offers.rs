@@ -57,11 +57,8 @@ impl Run {
             let made = Offered::again(now, before.map_or(0, |offered| offered.times));
             self.offered.insert(task.clone(), made);
             let queue = queue.to_owned();
-            let is_sticky = matches!(
-                task,
-                OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. }
-            );
-            let normal_queue = if is_sticky { self.execution.task_queue() } else { "" };
+            let is_elsewhere = queue != self.execution.task_queue();
+            let normal_queue = if is_elsewhere { self.execution.task_queue() } else { "" };
             let placement = self.execution.versioning.placement(normal_queue);
             offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority, placement });
         }

@@ -6,6 +6,8 @@ from .deployments import UNVERSIONED, name_of, options, version, worker
 
 PINNED = "VERSIONING_BEHAVIOR_PINNED"
 AUTO_UPGRADE = "VERSIONING_BEHAVIOR_AUTO_UPGRADE"
+# A run that is younger is continued with a delay.
+OLD_ENOUGH_SECONDS = 1.1
 
 
 def take(t, build_id, queue=None, timeout=15, **fields):
@@ -174,19 +176,20 @@ def activities(t):
 def children(t):
     """A child of a pinned workflow begins with its parent's version."""
     worker(t, "1")
+    worker(t, "1", queue=t.queue_of("child"))
     worker(t, "2")
     set_current(t, "1")
     t.start()
     task = take(t, "1")
     set_current(t, "2")
-    done(t, task, "1", start_child(t, task_queue={"name": t.queue}))
+    done(t, task, "1", start_child(t))
     t.until_event("CHILD_WORKFLOW_EXECUTION_STARTED")
     t.describe(t.other("child"))
-    first = take(t, "1")
-    second = take(t, "1")
+    child = take(t, "1", queue=t.queue_of("child"))
     t.describe(t.other("child"))
-    done(t, first, "1", complete_workflow())
-    done(t, second, "1", complete_workflow())
+    done(t, child, "1", complete_workflow())
+    t.until_event("CHILD_WORKFLOW_EXECUTION_COMPLETED")
+    done(t, take(t, "1"), "1", complete_workflow())
 
 
 @script
@@ -200,6 +203,7 @@ def continued(t):
     one = take(t, "1")
     two = take(t, "1")
     set_current(t, "2")
+    t.sleep(OLD_ENOUGH_SECONDS)
     done(t, one, "1", continue_as_new(t))
     done(t, two, "1", continue_as_new(t), behavior=AUTO_UPGRADE)
     t.describe()
@@ -225,6 +229,7 @@ def overrides_are_inherited(t):
     t.describe(t.other("child"))
     t.quiet("TerminateWorkflowExecution", workflow_execution={"workflow_id": t.other("child")})
     t.until_event("CHILD_WORKFLOW_EXECUTION_TERMINATED")
+    t.sleep(OLD_ENOUGH_SECONDS)
     done(t, take(t, "1"), "1", continue_as_new(t), behavior=AUTO_UPGRADE)
     t.describe()
     t.start(t.other("auto"), versioning_override={"auto_upgrade": True})
@@ -233,6 +238,7 @@ def overrides_are_inherited(t):
     t.describe(t.other("second"))
     t.quiet("TerminateWorkflowExecution", workflow_execution={"workflow_id": t.other("second")})
     t.until_event("CHILD_WORKFLOW_EXECUTION_TERMINATED", workflow_id=t.other("auto"))
+    t.sleep(OLD_ENOUGH_SECONDS)
     done(t, take(t, "2"), "2", continue_as_new(t))
     t.describe(t.other("auto"))
 
@@ -283,6 +289,7 @@ def continued_with_another_behavior(t):
     t.start()
     task = take(t, "1")
     set_current(t, "2")
+    t.sleep(OLD_ENOUGH_SECONDS)
     done(
         t,
         task,
@@ -321,11 +328,9 @@ def behind_unversioned(t):
     poll = t.background(
         "PollActivityTaskQueue", task_queue={"name": t.queue}, deployment_options=options(t, "1")
     )
-    t.signal()
     task = take(t, "1")
     t.describe()
     done(t, task, "1")
-    t.describe()
     poll.join()
     t.describe()
 

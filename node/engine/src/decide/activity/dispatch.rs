@@ -56,10 +56,7 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeActivityTask) -> Decided {
 /// version: then the deployment has moved on, and the run has to move first.
 fn must_move_on(turn: &Turn<'_>, routed: &Routed) -> bool {
     let versioning = &turn.execution.versioning;
-    !routed.independent
-        && !versioning.is_pinned()
-        && versioning.version().is_some()
-        && versioning.version() != routed.version.as_ref()
+    !routed.independent && !versioning.is_pinned() && versioning.version() != routed.version.as_ref()
 }
 
 /// Starts an activity in the turn that scheduled it, for the worker that completes the workflow task. The
