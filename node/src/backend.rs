@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_engine::{
-    cluster as engine_cluster,
+    cluster::{self as engine_cluster, TaskQueueSettings},
     codec::Proto,
     deployment::{
         DeploymentKey, DeploymentState, WorkerVersion,
@@ -12,7 +12,7 @@ use everlog_engine::{
         state::PolledQueue,
     },
     key::{RunKey, WorkflowKey},
-    queue::{Poller, QueueKey, QueueKind},
+    queue::{Poller, QueueKey, QueueKind, RATE_PER_SECOND_DEFAULT},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
     request::Request,
@@ -26,13 +26,14 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
-    enums::v1::{IndexedValueType, NamespaceState, TaskQueueType},
+    enums::v1::{IndexedValueType, NamespaceState, RateLimitSource, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
-    taskqueue::v1::{PollerScalingDecision, TaskQueueStatus},
+    taskqueue::v1::{PollerScalingDecision, TaskQueueConfig, TaskQueueStatus},
     worker::v1::WorkerHeartbeat,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
         PollActivityTaskQueueResponse, RegisterNamespaceRequest, UpdateNamespaceRequest,
+        UpdateTaskQueueConfigRequest, describe_task_queue_response::EffectiveRateLimit,
     },
 };
 use tokio::time::Instant;
@@ -295,6 +296,19 @@ impl Backend for NodeBackend {
         Ok(())
     }
 
+    async fn configure_task_queue(
+        &self,
+        namespace_id: &str,
+        request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        let (namespace_id, request) = (namespace_id.to_owned(), Proto(request));
+        let request = engine_cluster::Request::ConfigureTaskQueue { namespace_id, request };
+        match cluster::decide(&self.router, request).await? {
+            engine_cluster::Reply::TaskQueue(settings) => Ok(settings.config()),
+            _ => Err(Reject::Unavailable("the cluster answered something else, please retry".into()).into()),
+        }
+    }
+
     async fn describe_task_queue(
         &self,
         namespace_id: &str,
@@ -305,11 +319,20 @@ impl Backend for NodeBackend {
             _ => QueueKind::Workflow,
         };
         let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
-        let key = queue_key(namespace_id, name, kind);
-        let described = self.queues.describe(key, true).await.unwrap_or_default();
+        if request.report_config {
+            // What was set through another node a moment ago is to be seen.
+            cluster::refresh(&self.router).await?;
+        }
+        let settings =
+            self.router.cluster().borrow().task_queue(namespace_id, name, request.task_queue_type()).cloned();
+        let described =
+            self.queues.describe(queue_key(namespace_id, name, kind), true).await.unwrap_or_default();
         let versioning_info = deployments::versioning_info(&self.router, namespace_id, name, kind);
+        let rate = rate_in_force(settings.as_deref(), described.worker_rate);
         let mut response = DescribeTaskQueueResponse {
             pollers: described.pollers,
+            config: settings.filter(|_| request.report_config).map(|settings| settings.config()),
+            effective_rate_limit: Some(rate),
             versioning_info: Some(versioning_info),
             ..Default::default()
         };
@@ -321,7 +344,7 @@ impl Backend for NodeBackend {
         if request.include_task_queue_status {
             response.task_queue_status = Some(TaskQueueStatus {
                 backlog_count_hint: described.stats.approximate_backlog_count,
-                rate_per_second: described.rate_limit.unwrap_or(100_000.0),
+                rate_per_second: f64::from(rate.requests_per_second),
                 ..Default::default()
             });
         }
@@ -501,6 +524,17 @@ impl Backend for NodeBackend {
         cluster::decide(&self.router, request).await?;
         Ok(())
     }
+}
+
+/// The rate that a queue goes at, and who has set it.
+fn rate_in_force(settings: Option<&TaskQueueSettings>, worker_rate: Option<f64>) -> EffectiveRateLimit {
+    let set = settings.and_then(|settings| settings.queue_rate.as_ref()?.per_second);
+    let (requests_per_second, source) = match (set, worker_rate) {
+        (Some(set), _) => (set, RateLimitSource::Api),
+        (None, Some(asked)) => (asked as f32, RateLimitSource::Worker),
+        (None, None) => (RATE_PER_SECOND_DEFAULT as f32, RateLimitSource::System),
+    };
+    EffectiveRateLimit { requests_per_second, rate_limit_source: source as i32 }
 }
 
 pub fn shown(namespace: &engine_cluster::Namespace) -> Arc<Namespace> {

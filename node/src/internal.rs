@@ -10,7 +10,7 @@ use everlog_engine::{
     deployment::{DeploymentKey, DeploymentState, Placement, WorkerVersion, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
-    queue::{QueueKey, QueueKind, Refusal, Task, TaskKey},
+    queue::{Fairness, QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, WorkflowTaskReply},
     request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
@@ -186,6 +186,7 @@ pub struct WireTask {
     pub queued_at: Time,
     pub priority_key: i32,
     pub placement: Placement,
+    pub fairness: Fairness,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -225,6 +226,7 @@ impl Internal {
             queued_at: task.queued_at,
             priority_key: task.priority_key,
             placement: task.placement.clone(),
+            fairness: task.fairness.clone(),
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
     }
@@ -293,6 +295,7 @@ impl WireTask {
             shard: self.shard,
             queued_at: self.queued_at,
             priority_key: self.priority_key,
+            fairness: self.fairness,
             deadline: None,
             placement: self.placement,
         }

@@ -8,16 +8,19 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_engine::{
+    cluster::{TaskQueueId, TaskQueueSettings},
     deployment::{Directory, WorkerVersion, state::PolledQueue},
     key::{RunKey, WorkflowKey},
     queue::{
-        Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task, TaskKey,
+        Config, Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
+        TaskKey,
     },
     request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
     standalone::{Kind, StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
 };
+use everlog_proto::api::enums::v1::TaskQueueType;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
@@ -214,6 +217,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         shard,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
+        fairness: offer.fairness,
         deadline: None,
         placement: offer.placement,
     };
@@ -231,6 +235,9 @@ struct Shell {
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
         let mut deployments = self.router.deployments().changes();
+        let mut cluster = self.router.cluster().clone();
+        let mut settings = Arc::default();
+        let mut is_followed = true;
         loop {
             let wake = match self.queues.wake_at() {
                 Time::NEVER => IDLE_WAKE,
@@ -243,6 +250,12 @@ impl Shell {
                 },
                 Ok(()) = deployments.changed() => self.place_anew(),
                 () = tokio::time::sleep(wake) => self.queues.expire(self.clock.time()),
+                changed = cluster.changed(), if is_followed => is_followed = changed.is_ok(),
+            }
+            let latest = cluster.borrow_and_update().task_queues.clone();
+            if !Arc::ptr_eq(&settings, &latest) {
+                settings = latest;
+                self.queues.configure(self.clock.time(), configs(&settings));
             }
             while let Ok(message) = inbox.try_recv() {
                 self.handle(message);
@@ -381,6 +394,19 @@ fn routed(router: &Router, matched: &Match) -> Routed {
         target: target.version,
         independent,
     }
+}
+
+/// What was set for queues, as the queues know themselves.
+fn configs(settings: &BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>) -> BTreeMap<QueueKey, Config> {
+    let of = |settings: &TaskQueueSettings| {
+        let kind = match TaskQueueType::try_from(settings.kind).ok()? {
+            TaskQueueType::Workflow => QueueKind::Workflow,
+            TaskQueueType::Activity => QueueKind::Activity,
+            _ => return None,
+        };
+        Some((QueueKey::unversioned(&settings.namespace_id, &settings.name, kind), Config::of(settings)))
+    };
+    settings.values().filter_map(|settings| of(settings)).collect()
 }
 
 /// What a match asks of the task's shard.

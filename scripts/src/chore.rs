@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bench_wal;
+pub mod chaos;
 pub mod client;
 pub mod cluster;
 pub mod conformance;

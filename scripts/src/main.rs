@@ -56,6 +56,7 @@ const CHORES: &[Chore] = &[
         about: "three processes, killed and stopped [TEST ...]",
         run: chore::cluster::run,
     },
+    Chore { name: "chaos", about: "all features while leaders die [--seconds N]", run: chore::chaos::run },
     Chore {
         name: "client",
         about: "the Rust client against three nodes [TEST ...]",

@@ -1,4 +1,4 @@
-//! What all nodes must agree on: members, slots, namespaces, search attributes, settings.
+//! What all nodes must agree on: members, slots, namespaces, search attributes, settings, also of task queues.
 //!
 //! It is small, it changes rarely, and everyone needs all of it. So it is one state machine, kept by
 //! shard 0 like any other state: a [`Request`] is decided into [`Fact`]s, the facts go through the log, and
@@ -7,7 +7,7 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces and search attributes so far. Members, slots, settings, feature levels and
+//! The node asks for namespaces, search attributes and task queues so far. Members, slots, settings, feature levels and
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
@@ -16,13 +16,16 @@ mod members;
 mod namespace;
 mod settings;
 mod slots;
+mod task_queues;
 
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use everlog_proto::api::workflowservice::v1::{RegisterNamespaceRequest, UpdateNamespaceRequest};
+use everlog_proto::api::workflowservice::v1::{
+    RegisterNamespaceRequest, UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -39,6 +42,7 @@ pub use self::{
     members::{Member, MemberState, NodeId, NodeInfo},
     namespace::{BadBinary, Namespace, SYSTEM_NAMESPACE, SYSTEM_NAMESPACE_ID, SearchAttribute},
     slots::{SHARDS_MAX, SlotMap},
+    task_queues::{RateSetting, TASK_QUEUES_SET_MAX, TaskQueueId, TaskQueueSettings},
 };
 
 /// Namespaces of one cluster; each costs every node some memory.
@@ -69,6 +73,8 @@ pub struct Cluster {
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Settings for all namespaces.
     pub settings: BTreeMap<String, String>,
+    /// Queues with settings of their own. Shared, so that a copy of the cluster is cheap.
+    pub task_queues: Arc<BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>>,
     /// Name to id: an index, not stored.
     names: BTreeMap<String, String>,
 }
@@ -139,6 +145,10 @@ pub enum Request {
         key: String,
         value: Option<String>,
     },
+    ConfigureTaskQueue {
+        namespace_id: String,
+        request: Proto<UpdateTaskQueueConfigRequest>,
+    },
 }
 
 /// Variants are only ever appended, and their contents never change: entries of all releases stay readable.
@@ -167,6 +177,7 @@ pub enum Fact {
         key: String,
         value: Option<String>,
     },
+    TaskQueue(TaskQueueSettings),
 }
 
 /// What the caller gets once the facts are committed.
@@ -174,6 +185,7 @@ pub enum Fact {
 pub enum Reply {
     Done,
     Namespace(Box<Namespace>),
+    TaskQueue(Box<TaskQueueSettings>),
 }
 
 /// Decides a request. The same request may come twice after a lost answer: where it asks for a state, the
@@ -205,6 +217,9 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::Set { namespace, key, value } => {
             settings::set(cluster, namespace.as_deref(), key, value.as_deref())
         }
+        Request::ConfigureTaskQueue { namespace_id, request } => {
+            task_queues::configure(cluster, namespace_id, request, stamp)
+        }
     }
 }
 
@@ -230,6 +245,7 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
         Fact::Setting { key, value: None } => {
             cluster.settings.remove(key);
         }
+        Fact::TaskQueue(settings) => cluster.put_task_queue(settings.clone()),
     }
 }
 
@@ -301,6 +317,13 @@ impl Cluster {
         if let Some(namespace) = self.namespaces.remove(id) {
             self.names.remove(&namespace.name);
         }
+        if self.task_queues.keys().any(|(namespace, ..)| namespace == id) {
+            Arc::make_mut(&mut self.task_queues).retain(|(namespace, ..), _| namespace != id);
+        }
+    }
+
+    fn put_task_queue(&mut self, settings: TaskQueueSettings) {
+        Arc::make_mut(&mut self.task_queues).insert(settings.id(), Arc::new(settings));
     }
 }
 
@@ -328,6 +351,7 @@ struct ClusterV1 {
     slots: SlotMap,
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
+    task_queues: Vec<TaskQueueSettings>,
 }
 
 impl ClusterV1 {
@@ -340,6 +364,7 @@ impl ClusterV1 {
             slots: cluster.slots.clone(),
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
+            task_queues: cluster.task_queues.values().map(|settings| (**settings).clone()).collect(),
         }
     }
 
@@ -355,6 +380,9 @@ impl ClusterV1 {
         };
         for namespace in self.namespaces {
             cluster.put_namespace(namespace);
+        }
+        for settings in self.task_queues {
+            cluster.put_task_queue(settings);
         }
         cluster
     }

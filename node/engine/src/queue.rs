@@ -11,6 +11,8 @@
 //! the shell calls [`Queues::match_failed`] and polls again with the same poller, which keeps its place.
 
 mod backlog;
+mod config;
+mod fairness;
 mod map;
 mod poller;
 mod rate;
@@ -38,9 +40,10 @@ use crate::{
 };
 
 pub use self::{
+    config::Config,
     map::{Description, Queues},
-    poller::{PollId, Poller},
-    task::{PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN, Task, TaskKey},
+    poller::{PollId, Poller, RATE_PER_SECOND_DEFAULT},
+    task::{Fairness, PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN, Task, TaskKey},
 };
 
 /// Tasks that wait in one queue; the excess is refused and offered again later by its shard.
@@ -146,7 +149,7 @@ pub enum Refusal {
     Expired,
 }
 
-/// One queue. After every call one of three holds: no task waits, no poll waits, or the rate limit does.
+/// One queue. After every call one of three holds: no task waits, no poll waits, or a rate keeps them apart.
 #[derive(Debug)]
 pub(crate) struct Queue {
     key: QueueKey,
@@ -156,7 +159,13 @@ pub(crate) struct Queue {
     history: PollerHistory,
     /// Worker instances that have shut down, with the moment at which that is forgotten.
     shut_down: VecDeque<(Time, String)>,
+    /// The rate in force: the operator's, else the worker's.
     limit: Option<RateLimit>,
+    /// What workers have asked for last, in tasks a second.
+    worker_rate: Option<f64>,
+    config: Arc<Config>,
+    /// Whether the rate of the queue keeps tasks and polls apart.
+    held_by_rate: bool,
     meters: Meters,
     scaling: Scaling,
     /// When a poll was last here, for sticky queues.
@@ -165,8 +174,8 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(key: QueueKey, now: Time) -> Queue {
-        Queue {
+    pub(crate) fn new(key: QueueKey, now: Time, config: Arc<Config>) -> Queue {
+        let mut queue = Queue {
             key,
             backlog: Backlog::default(),
             matched: Matched::default(),
@@ -174,11 +183,24 @@ impl Queue {
             history: PollerHistory::default(),
             shut_down: VecDeque::new(),
             limit: None,
+            worker_rate: None,
+            config,
+            held_by_rate: false,
             meters: Meters::default(),
             scaling: Scaling::default(),
             polled_at: None,
             used_at: now,
-        }
+        };
+        queue.limit(now);
+        queue
+    }
+
+    /// Operators have set other rates or weights.
+    pub(crate) fn configure(&mut self, now: Time, config: Arc<Config>, out: &mut VecDeque<Output>) {
+        self.config = config;
+        self.backlog.reconsider();
+        self.limit(now);
+        self.settle(now, out);
     }
 
     pub(crate) fn offer(&mut self, now: Time, task: Task, out: &mut VecDeque<Output>) {
@@ -191,7 +213,7 @@ impl Queue {
             return;
         }
         let priority = task.priority();
-        match self.backlog.insert(now, task) {
+        match self.backlog.insert(now, task, &self.config) {
             Insert::Refreshed => return,
             Insert::Added => self.meters.added(now, priority),
             Insert::Displaced(last) => {
@@ -214,7 +236,9 @@ impl Queue {
             return;
         }
         if let (QueueKind::Activity, Some(rate)) = (self.key.kind, poller.max_tasks_per_second) {
-            RateLimit::update(&mut self.limit, now, rate);
+            self.worker_rate =
+                Some(rate).filter(|rate| rate.is_finite() && *rate >= 0.0).or(self.worker_rate);
+            self.limit(now);
         }
         self.seen(now, &poller);
         self.waiting.insert(now, poller);
@@ -297,12 +321,12 @@ impl Queue {
             return wake;
         }
         wake = wake.min(self.backlog.sweep_at());
-        match (&self.limit, self.waiting.is_empty()) {
-            (Some(limit), false) => wake = wake.min(limit.next()),
-            (_, true) if self.key.kind == QueueKind::Sticky => {
-                wake = wake.min(self.polled_at.unwrap_or(Time(0)) + STICKY_POLLER_AWAY_MAX);
-            }
-            _ => {}
+        if !self.waiting.is_empty() {
+            // Polls and tasks wait together, so something holds them apart.
+            let by_rate = if self.held_by_rate { self.limit.as_ref().map(RateLimit::next) } else { None };
+            wake = wake.min(by_rate.unwrap_or_else(|| self.backlog.first_release()));
+        } else if self.key.kind == QueueKind::Sticky {
+            wake = wake.min(self.polled_at.unwrap_or(Time(0)) + STICKY_POLLER_AWAY_MAX);
         }
         wake
     }
@@ -322,10 +346,10 @@ impl Queue {
             })
             .collect();
         Description {
-            pollers: self.history.list(now, self.limit.as_ref()),
+            pollers: self.history.list(now, self.worker_rate),
             stats: self.stats(now, None),
             stats_by_priority: by_priority,
-            rate_limit: self.limit.as_ref().map(RateLimit::per_second),
+            worker_rate: self.worker_rate,
         }
     }
 
@@ -338,12 +362,20 @@ impl Queue {
         while let Some(task) = self.backlog.pop_expired(now) {
             out.push_back(self.refuse(task, Refusal::Expired));
         }
+        self.held_by_rate = false;
         while !self.waiting.is_empty() && !self.backlog.is_empty() {
-            if self.limit.as_mut().is_some_and(|limit| !limit.take(now)) {
+            if !self.backlog.is_ready(now, &self.config) {
                 self.meters.held_back(now);
                 return;
             }
-            let (Some(task), Some((since, poller))) = (self.backlog.pop(), self.waiting.pop()) else {
+            if self.limit.as_mut().is_some_and(|limit| !limit.take(now)) {
+                self.held_by_rate = true;
+                self.meters.held_back(now);
+                return;
+            }
+            let (Some(task), Some((since, poller))) =
+                (self.backlog.pop(now, &self.config), self.waiting.pop())
+            else {
                 return;
             };
             self.seen(now, &poller);
@@ -387,6 +419,13 @@ impl Queue {
             && self.polled_at.is_none_or(|polled| now >= polled + STICKY_POLLER_AWAY_MAX)
     }
 
+    fn limit(&mut self, now: Time) {
+        match self.config.per_second.or(self.worker_rate) {
+            Some(rate) => RateLimit::update(&mut self.limit, now, rate),
+            None => self.limit = None,
+        }
+    }
+
     fn seen(&mut self, now: Time, poller: &Poller) {
         self.used_at = now;
         self.polled_at = Some(now);
@@ -405,7 +444,7 @@ impl Queue {
     }
 
     fn refuse_all(&mut self, reason: Refusal, out: &mut VecDeque<Output>) {
-        while let Some(task) = self.backlog.pop() {
+        while let Some(task) = self.backlog.pop_any() {
             out.push_back(self.refuse(task, reason));
         }
     }

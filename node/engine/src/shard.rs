@@ -32,6 +32,7 @@ use crate::{
     key::{RunKey, WorkflowKey},
     limits::Limits,
     message::Message,
+    queue::Fairness,
     reject::Reject,
     reply::Reply,
     request::Request,
@@ -192,6 +193,7 @@ pub struct Offer {
     pub scheduled_time: Time,
     pub priority: i32,
     pub placement: Placement,
+    pub fairness: Fairness,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,6 +8,7 @@ use crate::{
     execution::{Activity, Execution},
     message::Subject,
     planted,
+    queue::Fairness,
     time::{Time, set_duration},
     volatile::Volatile,
 };
@@ -26,6 +27,7 @@ pub enum Todo<'a> {
         stamp: u32,
         scheduled_time: Time,
         priority: i32,
+        fairness: Fairness,
     },
     /// Look at this run again at this moment.
     Wake(Time),
@@ -52,14 +54,15 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Ve
     }
     for (id, activity) in &execution.activities {
         if activity.started.is_none() && !activity.is_paused() && activity.scheduled_time <= now {
+            let priority = crate::decide::activity::priority(execution, activity);
             tasks.push(Todo::ActivityTask {
                 queue: activity.queue(),
                 scheduled_event_id: *id,
                 attempt: activity.attempt,
                 stamp: activity.stamp,
                 scheduled_time: activity.scheduled_time,
-                priority: crate::decide::activity::priority(execution, activity)
-                    .map_or(0, |p| p.priority_key),
+                priority: priority.as_ref().map_or(0, |p| p.priority_key),
+                fairness: Fairness::of(priority.as_ref()),
             });
         }
     }

@@ -29,11 +29,12 @@ use everlog_proto::api::{
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{IndexedValueType, NamespaceState},
     schedule::v1::ScheduleListEntry,
+    taskqueue::v1::TaskQueueConfig,
     worker::v1::WorkerHeartbeat,
     workflow::v1::WorkflowExecutionInfo,
     workflowservice::v1::{
         CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-        PollActivityTaskQueueResponse,
+        PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
     },
 };
 use tokio::time::Instant;
@@ -132,6 +133,13 @@ pub trait Backend: Send + Sync + 'static {
     /// A worker stops: its polls at this queue, whose home is here, are answered empty, and a sticky
     /// queue is given up at once.
     async fn shutdown_worker(&self, worker: WorkerShutdown) -> Result<(), CallError>;
+
+    /// Sets rates and weights of a queue, for all nodes.
+    async fn configure_task_queue(
+        &self,
+        namespace_id: &str,
+        request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError>;
 
     /// Describes a queue whose home is here.
     async fn describe_task_queue(

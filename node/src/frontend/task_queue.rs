@@ -8,6 +8,7 @@ use everlog_proto::api::{
     workflowservice::v1::{
         DescribeTaskQueueRequest, DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest,
         ListTaskQueuePartitionsResponse, ShutdownWorkerRequest, ShutdownWorkerResponse,
+        UpdateTaskQueueConfigRequest, UpdateTaskQueueConfigResponse,
     },
 };
 use tonic::Status;
@@ -79,6 +80,14 @@ async fn describe_types(
         versions_info: HashMap::from([(String::new(), unversioned)]),
         ..DescribeTaskQueueResponse::default()
     })
+}
+
+/// Every node knows what was set; the leader of shard 0 decides it.
+pub(super) async fn configure(scope: Scope, request: UpdateTaskQueueConfigRequest) -> Answer {
+    let backend = &scope.call.shared.backend;
+    let config = backend.configure_task_queue(scope.namespace_id(), request).await;
+    let config = config.map_err(|error| Failure::from(error).into_status())?;
+    Ok(encode(&UpdateTaskQueueConfigResponse { config: Some(config) }))
 }
 
 /// A queue has one home and no parts.

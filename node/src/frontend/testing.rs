@@ -32,10 +32,11 @@ use everlog_proto::{
     api::{
         enums::v1::{IndexedValueType, NamespaceState, WorkflowExecutionStatus},
         history::v1::{History, HistoryEvent},
+        taskqueue::v1::TaskQueueConfig,
         worker::v1::WorkerHeartbeat,
         workflowservice::v1::{
             CountWorkflowExecutionsResponse, DescribeTaskQueueRequest, DescribeTaskQueueResponse,
-            PollActivityTaskQueueResponse,
+            PollActivityTaskQueueResponse, UpdateTaskQueueConfigRequest,
         },
     },
     prost::Message,
@@ -75,6 +76,8 @@ pub(super) struct Fake {
     pub(super) places: Mutex<VecDeque<Place>>,
     pub(super) answers: Box<Answers>,
     pub(super) asked: Mutex<Vec<Asked>>,
+    /// The same of what runs on its own.
+    pub(super) asked_alone: Mutex<Vec<StandaloneRequest>>,
     /// Answers to forwarded calls, in turn.
     pub(super) forwards: Mutex<VecDeque<Result<Bytes, Status>>>,
     pub(super) forwarded: Mutex<Vec<(u64, &'static str, Bytes, MetadataMap)>>,
@@ -98,6 +101,7 @@ impl Default for Fake {
             places: Mutex::new([Place::Here(1)].into()),
             answers: Box::new(|request| Ok(done(request))),
             asked: Mutex::default(),
+            asked_alone: Mutex::default(),
             forwards: Mutex::default(),
             forwarded: Mutex::default(),
             hangs: false,
@@ -366,6 +370,14 @@ impl Backend for Fake {
         Ok(())
     }
 
+    async fn configure_task_queue(
+        &self,
+        _namespace_id: &str,
+        _request: UpdateTaskQueueConfigRequest,
+    ) -> Result<TaskQueueConfig, CallError> {
+        Ok(TaskQueueConfig::default())
+    }
+
     async fn describe_task_queue(
         &self,
         _namespace_id: &str,
@@ -407,10 +419,11 @@ impl Backend for Fake {
         &self,
         _shard: u64,
         _key: StandaloneKey,
-        _request: StandaloneRequest,
+        request: StandaloneRequest,
         _deadline: Instant,
     ) -> Result<Reply, CallError> {
-        Err(CallError::NotHere)
+        self.asked_alone.lock().unwrap().push(request);
+        Ok(Reply::Done)
     }
 
     async fn list_activities(

@@ -67,7 +67,7 @@ fn read(workspace: &Workspace, path: &str) -> Option<Vec<u8>> {
 
 impl Text {
     fn is_source(&self) -> bool {
-        [".rs", ".py", ".sh", ".proto"].iter().any(|ending| self.path.ends_with(ending))
+        [".rs", ".py", ".js", ".sh", ".proto"].iter().any(|ending| self.path.ends_with(ending))
             || self.path.starts_with(".ci/")
     }
 

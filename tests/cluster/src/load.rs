@@ -4,7 +4,7 @@ mod clients;
 mod workers;
 
 pub use clients::{Clients, signal, signal_request, start, start_request, start_unattended};
-pub use workers::Workers;
+pub use workers::{Decide, Workers};
 
 /// The one queue of all workflows and activities of a test.
 pub const QUEUE: &str = "programs";

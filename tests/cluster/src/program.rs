@@ -210,7 +210,8 @@ fn start_timer(step: usize, length: Duration) -> Command {
     )
 }
 
-fn complete(result: u64) -> Command {
+/// Ends the workflow with this number.
+pub fn complete(result: u64) -> Command {
     command(
         CommandType::CompleteWorkflowExecution,
         CommandAttributes::CompleteWorkflowExecutionCommandAttributes(
@@ -219,7 +220,8 @@ fn complete(result: u64) -> Command {
     )
 }
 
-fn command(kind: CommandType, attributes: CommandAttributes) -> Command {
+/// A command of a worker.
+pub fn command(kind: CommandType, attributes: CommandAttributes) -> Command {
     Command { command_type: kind as i32, attributes: Some(attributes), ..Default::default() }
 }
 

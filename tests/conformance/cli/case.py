@@ -39,6 +39,8 @@ class Cli:
         self.id = f"{story.name.partition('/')[2]}-{nonce}"
         self.normaliser = Normaliser(address)
         self.lines = []
+        # Every command line that ended well.
+        self.succeeded = set()
 
     def run(self, command, json=True, text=False):
         """Runs a command with JSON output, with text output, or with one after the other."""
@@ -69,7 +71,7 @@ class Cli:
         # Nothing of the user's own configuration shall reach the CLI.
         with tempfile.TemporaryDirectory() as home:
             env = {"PATH": os.environ["PATH"], "HOME": home, "NO_COLOR": "1"}
-            return subprocess.run(
+            done = subprocess.run(
                 arguments,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -78,6 +80,9 @@ class Cli:
                 env=env,
                 timeout=COMMAND_SECONDS_MAX,
             )
+        if done.returncode == 0:
+            self.succeeded.add(command)
+        return done
 
     def record(self, command, done, as_json):
         self.lines.append(f"$ {self.normaliser.text(command)}")

@@ -14,7 +14,7 @@ from differential.runner import difference
 from harness.report import Result, selected
 from harness.servers import die_with_parent
 
-from . import stories
+from . import commands, stories
 from .case import STORIES, Cli
 
 # Every command is a process of a large program.
@@ -30,12 +30,14 @@ def run(judge, subject, options, report):
     executor = concurrent.futures.ThreadPoolExecutor(min(options.jobs, JOBS_MAX))
     with worker(judge.addresses[-1], queue), worker(subject.addresses[-1], queue):
         try:
-            jobs = []
+            jobs, succeeded = [], set()
             for number, story in enumerate(chosen):
                 addresses = [s.addresses[number % len(s.addresses)] for s in (judge, subject)]
-                jobs.append(executor.submit(compare, story, addresses, queue, nonce, options))
+                jobs.append(executor.submit(compare, story, addresses, queue, nonce, options, succeeded))
             for job in concurrent.futures.as_completed(jobs):
                 report.add(job.result())
+            if options.only is None:
+                report.add(commands.check(succeeded))
         finally:
             executor.shutdown(cancel_futures=True)
 
@@ -51,11 +53,14 @@ def worker(address, queue):
         process.wait()
 
 
-def compare(story, addresses, queue, nonce, options) -> Result:
+def compare(story, addresses, queue, nonce, options, succeeded) -> Result:
+    """The transcripts of both servers; what the judge did with success is added to `succeeded`."""
     begun = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(2) as pair:
         sides = [pair.submit(transcript, story, address, queue, nonce) for address in addresses]
-        expected, actual = (side.result() for side in sides)
+        judge, subject = (side.result() for side in sides)
+    succeeded |= judge.succeeded
+    expected, actual = judge.lines, subject.lines
     complaint = ""
     if expected[-1].startswith("*** "):
         complaint = "the story does not work on the judge:\n" + "\n".join(expected)
@@ -65,10 +70,10 @@ def compare(story, addresses, queue, nonce, options) -> Result:
     return Result(story.name, time.monotonic() - begun, complaint, shown)
 
 
-def transcript(story, address, queue, nonce) -> list[str]:
+def transcript(story, address, queue, nonce) -> Cli:
     cli = Cli(story, address, queue, nonce)
     try:
         story.function(cli)
     except Exception:
         cli.lines.append("*** " + cli.normaliser.text(traceback.format_exc().splitlines()[-1]))
-    return cli.lines
+    return cli

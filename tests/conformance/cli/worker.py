@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import Worker
@@ -22,6 +23,12 @@ SOON = timedelta(seconds=30)
 @activity.defn
 async def shout(word: str) -> str:
     return word.upper()
+
+
+@activity.defn
+async def later() -> str:
+    """Somebody else completes it."""
+    activity.raise_complete_async()
 
 
 @workflow.defn
@@ -44,6 +51,16 @@ class Box:
                     task_queue="nobody-polls-this-queue",
                     start_to_close_timeout=SOON,
                     result_type=str,
+                )
+            )
+            return self.items
+        if word == "later":
+            self.items.append(
+                await workflow.execute_activity(
+                    later,
+                    activity_id="later",
+                    start_to_close_timeout=SOON,
+                    retry_policy=RetryPolicy(maximum_attempts=1),
                 )
             )
             return self.items
@@ -78,7 +95,7 @@ async def main():
         client,
         task_queue=queue,
         workflows=[Box],
-        activities=[shout],
+        activities=[shout, later],
         identity=IDENTITY,
         disable_eager_activity_execution=True,
     )

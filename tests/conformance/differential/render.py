@@ -42,7 +42,11 @@ UNORDERED = {
 # Advice about load, which depends on how long a poll happened to wait; how far a change has spread already.
 HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
 # What a server may offer or not: it shall say only what is true of itself.
-OFFERS = {"capabilities", "supports_schedules", "effective_rate_limit"}
+OFFERS = {"capabilities", "supports_schedules"}
+# How the judge numbers what it stores.
+STORAGE = {"task_id_block"}
+# The API's RATE_LIMIT_SOURCE_SYSTEM.
+SOURCE_SYSTEM = 3
 # Durations that contain how long something took.
 MEASURED_DURATIONS = {"first_workflow_task_backoff"}
 
@@ -73,7 +77,10 @@ class Renderer:
             return self.history(message, depth)
         lines = []
         for field, value in message.ListFields():
-            if field.name in HINTS | OFFERS:
+            if field.name in HINTS | OFFERS | STORAGE:
+                continue
+            if field.name == "requests_per_second" and is_the_systems(message):
+                # A limit of the server's own, if it has one.
                 continue
             if field.name == "first_workflow_task_backoff" and is_brake(message):
                 continue
@@ -238,3 +245,8 @@ def is_backed_off(message) -> bool:
 def is_repeated(field) -> bool:
     value = getattr(field, "is_repeated", None)
     return value if value is not None else field.label == FieldDescriptor.LABEL_REPEATED
+
+
+def is_the_systems(message) -> bool:
+    """Whether this is a rate limit that neither a worker nor an operator has set."""
+    return message.DESCRIPTOR.name == "EffectiveRateLimit" and message.rate_limit_source == SOURCE_SYSTEM

@@ -33,6 +33,8 @@ JUDGE_SETTINGS = {
     "frontend.persistenceMaxQPS": 100000,
     "history.rps": 100000,
     "history.persistenceMaxQPS": 100000,
+    # Changes of task queues, namespaces and versions.
+    "frontend.rps.namespaceReplicationInducingAPIs": 100000,
     "matching.rps": 100000,
     "matching.persistenceMaxQPS": 100000,
     "matching.numTaskqueueReadPartitions": 1,

@@ -6,9 +6,11 @@ process when the case's time is over.
 
 import asyncio
 import importlib
+import json
 import logging
 import os
 import sys
+import time
 import traceback
 
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
@@ -27,15 +29,20 @@ def main() -> int:
     subject = name.partition("/")[2].partition(".")[0]
     importlib.import_module(f"sdk.programs.{subject}")
     definition = cases.CASES[name]
+    begun, complaint = time.monotonic(), ""
     try:
         asyncio.run(run(cases.Env(definition, addresses.split(","), nonce)))
     except BaseException as error:
-        lines = traceback.format_exc().splitlines()
-        print("\n".join(lines[-3 * FRAMES_MAX :]))
-        while error := getattr(error, "cause", None):
-            print(f"because of {type(error).__name__}: {error}")
-        return 1
-    return 0
+        complaint = story(error)
+    print(json.dumps({"case": name, "seconds": time.monotonic() - begun, "complaint": complaint}))
+    return 1 if complaint else 0
+
+
+def story(error) -> str:
+    lines = traceback.format_exc().splitlines()[-3 * FRAMES_MAX :]
+    while error := getattr(error, "cause", None):
+        lines.append(f"because of {type(error).__name__}: {error}")
+    return "\n".join(lines)
 
 
 async def run(env):

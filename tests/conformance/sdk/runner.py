@@ -1,61 +1,88 @@
-"""Runs the programs, each case in its own process, several at a time."""
+"""Runs the programs of every language, a process for a batch of cases, several at a time."""
 
 import concurrent.futures
-import importlib
-import pkgutil
+import json
 import secrets
 import subprocess
-import sys
+import threading
 import time
 
 from harness.report import Result, selected
 from harness.servers import die_with_parent
 
-from . import programs
-from .case import CASES
+from . import python, subjects, typescript
 
-# Each case is a process that loads the SDK: more at a time only slows all down.
+LANGUAGES = (python, typescript)
+# Each batch is a process that loads an SDK: more at a time only slows all down.
 JOBS_MAX = 6
+LINES_SHOWN_MAX = 20
 
 
 def run(_judge, subject, options, report):
-    for module in pkgutil.iter_modules(programs.__path__):
-        importlib.import_module(f"{programs.__name__}.{module.name}")
-    chosen = [c for c in CASES.values() if selected(c.name, options.only)]
+    chosen = [batch for language in LANGUAGES for batch in language.batches(is_chosen(options))]
+    for result in subjects.check() if options.only is None else ():
+        report.add(result)
     nonce = secrets.token_hex(3)
     executor = concurrent.futures.ThreadPoolExecutor(min(options.jobs, JOBS_MAX))
     try:
         jobs = [
-            executor.submit(run_case, definition, rotated(subject.addresses, number), nonce, options)
-            for number, definition in enumerate(chosen)
+            executor.submit(run_batch, batch, rotated(subject.addresses, number), nonce, options, report)
+            for number, batch in enumerate(chosen)
         ]
         for job in concurrent.futures.as_completed(jobs):
-            report.add(job.result())
+            job.result()
     finally:
         executor.shutdown(cancel_futures=True)
 
 
+def is_chosen(options):
+    return lambda name: selected(name, options.only)
+
+
 def rotated(addresses, number):
-    """The nodes, beginning with another one for each case."""
+    """The nodes, beginning with another one for each batch."""
     first = number % len(addresses)
     return [*addresses[first:], *addresses[:first]]
 
 
-def run_case(definition, addresses, nonce, options) -> Result:
+def run_batch(batch, addresses, nonce, options, report):
+    """Reports each case as the process tells of it, and those that it did not tell of at the end."""
     begun = time.monotonic()
-    limit = definition.seconds * options.timeout_scale
-    command = [sys.executable, "-m", "sdk.one", definition.name, ",".join(addresses), nonce]
+    limit = batch.seconds * options.timeout_scale
+    process = subprocess.Popen(
+        batch.command(addresses, nonce),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=batch.env,
+        preexec_fn=die_with_parent,
+    )
+    late = threading.Timer(limit, process.kill)
+    late.start()
+    waiting, said = set(batch.names), []
+    for line in process.stdout:
+        told = parsed(line)
+        if told and told["case"] in waiting:
+            waiting.remove(told["case"])
+            report.add(Result(told["case"], told["seconds"], told["complaint"]))
+        else:
+            said.append(line.rstrip())
+    code = process.wait()
+    if late.is_alive():
+        late.cancel()
+        complaint = f"not reported, exit code {code}"
+    else:
+        complaint = f"no end after {limit:g} s"
+    complaint = "\n".join([complaint, *said[-LINES_SHOWN_MAX:]])
+    for name in sorted(waiting):
+        report.add(Result(name, time.monotonic() - begun, complaint))
+
+
+def parsed(line):
+    """What a line tells of a case, if it does."""
     try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=limit,
-            preexec_fn=die_with_parent,
-        )
-        complaint = "" if done.returncode == 0 else done.stdout or f"exit code {done.returncode}"
-    except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
-        complaint = f"no end after {limit:g} s\n{said.decode(errors='replace')}"
-    return Result(definition.name, time.monotonic() - begun, complaint)
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and "case" in value else None

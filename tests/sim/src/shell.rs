@@ -493,6 +493,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         shard: shard as u16,
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
+        fairness: offer.fairness,
         deadline: None,
         placement: offer.placement,
     };

@@ -1,6 +1,7 @@
 //! Stories: each line asks the cluster for something; below stands what it answered and decided.
 
 mod namespaces;
+mod task_queues;
 
 use std::fmt::Write;
 

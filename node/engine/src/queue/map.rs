@@ -7,7 +7,7 @@ use std::{
 
 use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
 
-use super::{Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
+use super::{Config, Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
 use crate::{deployment::WorkerVersion, time::Time};
 
 /// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
@@ -19,6 +19,8 @@ pub struct Queues {
     /// At which queue a poll waits.
     polls: BTreeMap<PollId, QueueKey>,
     outputs: VecDeque<Output>,
+    /// What operators have set, also for queues that are not in use.
+    configs: BTreeMap<QueueKey, Arc<Config>>,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub struct Description {
     pub stats: TaskQueueStats,
     pub stats_by_priority: BTreeMap<i32, TaskQueueStats>,
     /// The limit that workers have set, in tasks a second.
-    pub rate_limit: Option<f64>,
+    pub worker_rate: Option<f64>,
 }
 
 impl Description {
@@ -49,7 +51,7 @@ impl Description {
         for (priority, stats) in &other.stats_by_priority {
             add_stats(self.stats_by_priority.entry(*priority).or_default(), stats);
         }
-        self.rate_limit = self.rate_limit.or(other.rate_limit);
+        self.worker_rate = self.worker_rate.or(other.worker_rate);
         self
     }
 }
@@ -123,6 +125,24 @@ impl Queues {
         for key in keys {
             if self.has_room_for(&key) {
                 self.with(now, &key, |queue, out| queue.shut_down_worker(now, worker_instance_key, out));
+            }
+        }
+    }
+
+    /// Operators have set rates and weights: these, and no others.
+    pub fn configure(&mut self, now: Time, configs: BTreeMap<QueueKey, Config>) {
+        let before = std::mem::take(&mut self.configs);
+        self.configs = configs.into_iter().map(|(key, config)| (key, Arc::new(config))).collect();
+        let keys: BTreeSet<QueueKey> = before.keys().chain(self.configs.keys()).cloned().collect();
+        for key in keys {
+            if before.get(&key) == self.configs.get(&key) {
+                continue;
+            }
+            let config = self.configs.get(&key).cloned().unwrap_or_default();
+            let versions = self.queues.range(key.clone()..).map(|(other, _)| other.clone());
+            let versions: Vec<QueueKey> = versions.take_while(|other| other.is_one_with(&key)).collect();
+            for version in versions {
+                self.with(now, &version, |queue, out| queue.configure(now, config.clone(), out));
             }
         }
     }
@@ -219,10 +239,11 @@ impl Queues {
     /// Lets `act` work on a queue, and brings the index of wake-ups and of polls up to date.
     fn with(&mut self, now: Time, key: &QueueKey, act: impl FnOnce(&mut Queue, &mut VecDeque<Output>)) {
         let first_output = self.outputs.len();
-        let entry = self
-            .queues
-            .entry(key.clone())
-            .or_insert_with(|| Entry { queue: Queue::new(key.clone(), now), wake: Time::NEVER });
+        let configs = &self.configs;
+        let entry = self.queues.entry(key.clone()).or_insert_with(|| {
+            let config = configs.get(&key.of_version(None)).cloned().unwrap_or_default();
+            Entry { queue: Queue::new(key.clone(), now, config), wake: Time::NEVER }
+        });
         act(&mut entry.queue, &mut self.outputs);
         for output in self.outputs.range(first_output..) {
             if let Output::Match(super::Match { poller, .. })

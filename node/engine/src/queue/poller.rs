@@ -9,7 +9,7 @@ use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities, deployment::v1::WorkerDeploymentOptions, taskqueue::v1::PollerInfo,
 };
 
-use super::{LONG_POLL, LONG_POLL_MARGIN, rate::RateLimit};
+use super::{LONG_POLL, LONG_POLL_MARGIN};
 use crate::time::Time;
 
 /// For how long a poller is listed after its last poll.
@@ -17,7 +17,7 @@ const POLLER_LISTED: Duration = Duration::from_secs(5 * 60);
 /// Pollers that one queue lists.
 const POLLERS_LISTED_MAX: usize = 1_000;
 /// What the list says of a poller that has set no rate: the real server's default.
-const RATE_PER_SECOND_DEFAULT: f64 = 100_000.0;
+pub const RATE_PER_SECOND_DEFAULT: f64 = 100_000.0;
 
 /// Given by the shell, each greater than the one before: that is the order in which polls are served.
 pub type PollId = u64;
@@ -150,20 +150,20 @@ impl PollerHistory {
     }
 
     /// As DescribeTaskQueue shows them, the latest first.
-    pub(super) fn list(&self, now: Time, limit: Option<&RateLimit>) -> Vec<PollerInfo> {
+    pub(super) fn list(&self, now: Time, rate: Option<f64>) -> Vec<PollerInfo> {
         let mut seen: Vec<_> =
             self.pollers.iter().filter(|(_, seen)| now < seen.at + POLLER_LISTED).collect();
         seen.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.at));
-        seen.into_iter().map(|(identity, seen)| info(identity, seen, limit)).collect()
+        seen.into_iter().map(|(identity, seen)| info(identity, seen, rate)).collect()
     }
 }
 
 #[expect(deprecated, reason = "older workers send and show worker_version_capabilities")]
-fn info(identity: &str, seen: &Seen, limit: Option<&RateLimit>) -> PollerInfo {
+fn info(identity: &str, seen: &Seen, rate: Option<f64>) -> PollerInfo {
     PollerInfo {
         last_access_time: Some(seen.at.proto()),
         identity: identity.to_owned(),
-        rate_per_second: limit.map_or(RATE_PER_SECOND_DEFAULT, RateLimit::per_second),
+        rate_per_second: rate.unwrap_or(RATE_PER_SECOND_DEFAULT),
         worker_version_capabilities: seen.version_capabilities.clone(),
         deployment_options: seen.deployment_options.clone(),
     }

@@ -120,6 +120,7 @@ fn task(number: u64, queued_at: Time, priority_key: i32) -> Task {
         shard: 0,
         queued_at,
         priority_key,
+        fairness: Fairness::default(),
         deadline: None,
         placement: Placement::default(),
     }

@@ -24,9 +24,17 @@ impl RateLimit {
         if !per_second.is_finite() || per_second < 0.0 {
             return;
         }
-        let limit = limit.get_or_insert(RateLimit { per_second, full_at: now });
-        limit.per_second = per_second;
-        limit.full_at = limit.full_at.min(now + limit.burst() + limit.interval());
+        limit.get_or_insert_with(|| RateLimit::new(now, per_second)).set(now, per_second);
+    }
+
+    /// With all its tokens.
+    pub(super) fn new(now: Time, per_second: f64) -> RateLimit {
+        RateLimit { per_second, full_at: now }
+    }
+
+    pub(super) fn set(&mut self, now: Time, per_second: f64) {
+        self.per_second = per_second;
+        self.full_at = self.full_at.min(now + self.burst() + self.interval());
     }
 
     /// Takes a token if there is one.
@@ -43,8 +51,9 @@ impl RateLimit {
         if self.per_second == 0.0 { Time::NEVER } else { self.full_at - self.burst() }
     }
 
-    pub(super) fn per_second(&self) -> f64 {
-        self.per_second
+    /// Nothing was taken lately, or it has come back.
+    pub(super) fn is_full(&self, now: Time) -> bool {
+        self.full_at <= now
     }
 
     fn interval(&self) -> Duration {

@@ -1,5 +1,7 @@
 //! Stories: each line is a call at a moment, and below it stands what came out.
 
+mod fairness;
+
 use std::{fmt::Write, time::Duration};
 
 use expect_test::{Expect, expect};
@@ -37,6 +39,8 @@ impl Teller {
                 let mut task = task(words[1], words[2]);
                 task.queued_at = number("since").map_or(self.now, seconds);
                 task.priority_key = number("priority").map_or(0, |priority| priority as i32);
+                task.fairness.key = option("key").unwrap_or_default().to_owned();
+                task.fairness.weight = number("weight").unwrap_or_default() as f32;
                 task.deadline = number("deadline").map(seconds);
                 self.queues.offer(self.now, &queue(), task);
             }
@@ -55,6 +59,18 @@ impl Teller {
             "withdraw" => self.queues.withdraw(self.now, &queue(), &task(words[1], words[2]).key),
             "fail" => self.queues.match_failed(self.now, &queue(), &task(words[1], words[2]).key),
             "shutdown" => self.queues.shut_down_worker(self.now, &queue(), words[2]),
+            "configure" => {
+                let mut config = Config {
+                    per_second: number("rate"),
+                    key_per_second: number("key-rate"),
+                    ..Config::default()
+                };
+                for word in words.iter().filter_map(|word| word.strip_prefix("weight:")) {
+                    let (key, weight) = word.split_once('=').unwrap();
+                    config.weights.insert(key.to_owned(), weight.parse().unwrap());
+                }
+                self.queues.configure(self.now, [(queue(), config)].into());
+            }
             "describe" => self.describe(&queue()),
             "move-away" => self.queues.close_where(self.now, |_| true),
             other => panic!("unknown word {other}"),
@@ -143,6 +159,7 @@ fn task(queue: &str, name: &str) -> Task {
         shard: 0,
         queued_at: Time(0),
         priority_key: 0,
+        fairness: Fairness::default(),
         deadline: None,
         placement: Placement::default(),
     }

@@ -1,5 +1,7 @@
 //! What waits in a queue: the name of a task, not the task itself.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{deployment::Placement, key::RunKey, shard::OfferedTask, time::Time};
 
 pub const PRIORITY_MIN: i32 = 1;
@@ -23,10 +25,28 @@ pub struct Task {
     pub queued_at: Time,
     /// The API's priority key: 1 is served first, 0 means that none was given.
     pub priority_key: i32,
+    pub fairness: Fairness,
     /// When nobody waits for the task any more. Only queries have this.
     pub deadline: Option<Time>,
     /// What its run says about the workers that may have it.
     pub placement: Placement,
+}
+
+/// With whom a task shares its turns, see [`super::fairness`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fairness {
+    pub key: String,
+    /// 0: none was given.
+    pub weight: f32,
+}
+
+impl Fairness {
+    pub fn of(priority: Option<&everlog_proto::api::common::v1::Priority>) -> Fairness {
+        priority.map_or_else(Fairness::default, |priority| Fairness {
+            key: priority.fairness_key.clone(),
+            weight: priority.fairness_weight,
+        })
+    }
 }
 
 impl Task {

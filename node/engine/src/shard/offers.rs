@@ -13,6 +13,7 @@ use crate::{
     execution::Execution,
     key::RunKey,
     message::{self, Message, Subject},
+    queue::Fairness,
     time::Time,
     todo::{self, Todo},
     volatile::{QueryState, Volatile},
@@ -49,7 +50,7 @@ impl Run {
             self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
         let mut offers = Vec::new();
-        for Owed { task, queue, scheduled_time, priority } in owed {
+        for Owed { task, queue, scheduled_time, priority, fairness } in owed {
             let before = self.offered.get(&task);
             if before.is_some_and(|offered| offered.again_at > now) {
                 continue;
@@ -60,7 +61,15 @@ impl Run {
             let is_elsewhere = queue != self.execution.task_queue();
             let normal_queue = if is_elsewhere { self.execution.task_queue() } else { "" };
             let placement = self.execution.versioning.placement(normal_queue);
-            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority, placement });
+            offers.push(Offer {
+                run: key.clone(),
+                queue,
+                task,
+                scheduled_time,
+                priority,
+                fairness,
+                placement,
+            });
         }
         offers
     }
@@ -110,6 +119,7 @@ struct Owed<'a> {
     queue: &'a str,
     scheduled_time: Time,
     priority: i32,
+    fairness: Fairness,
 }
 
 fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owed<'a>> {
@@ -117,13 +127,22 @@ fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owe
         .into_iter()
         .filter_map(|todo| match todo {
             Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
-                let priority = execution.start.priority.as_ref().map_or(0, |p| p.priority_key);
+                let priority = execution.start.priority.as_ref();
+                let (priority, fairness) = (priority.map_or(0, |p| p.priority_key), Fairness::of(priority));
                 let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
-                Some(Owed { task, queue, scheduled_time, priority })
+                Some(Owed { task, queue, scheduled_time, priority, fairness })
             }
-            Todo::ActivityTask { queue, scheduled_event_id, attempt, stamp, scheduled_time, priority } => {
+            Todo::ActivityTask {
+                queue,
+                scheduled_event_id,
+                attempt,
+                stamp,
+                scheduled_time,
+                priority,
+                fairness,
+            } => {
                 let task = OfferedTask::Activity { scheduled_event_id, attempt, stamp };
-                Some(Owed { task, queue, scheduled_time, priority })
+                Some(Owed { task, queue, scheduled_time, priority, fairness })
             }
             Todo::Wake(_) => None,
         })
@@ -135,7 +154,8 @@ fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owe
                 _ => execution.task_queue(),
             };
             let task = OfferedTask::Query { id: *id, sticky };
-            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0 });
+            let fairness = Fairness::default();
+            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0, fairness });
         }
     }
     // In the order of tasks, so that one is found among many.

@@ -363,6 +363,7 @@ fn offer_of(state: &Standalone, now: Time) -> Option<Offer> {
                 task: OfferedTask::StandaloneActivity { attempt: owed.attempt, stamp: owed.stamp },
                 scheduled_time: owed.scheduled_time,
                 priority: owed.priority,
+                fairness: owed.fairness,
                 // Wherever its queue says.
                 placement: Placement::default(),
             })

@@ -200,6 +200,7 @@ requests! {
     DeleteActivityExecutionRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
+    UpdateTaskQueueConfigRequest {}
     ShutdownWorkerRequest {}
     RecordWorkerHeartbeatRequest {}
     ListWorkersRequest {}

@@ -104,6 +104,7 @@ methods! {
         "TerminateActivityExecution" => scoped activity_execution::terminate,
         "DeleteActivityExecution" => scoped activity_execution::delete,
         "DescribeTaskQueue" => scoped task_queue::describe,
+        "UpdateTaskQueueConfig" => scoped task_queue::configure,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,
         "ShutdownWorker" => scoped task_queue::shutdown_worker,
         "RecordWorkerHeartbeat" => scoped worker::heartbeat,

@@ -6,6 +6,7 @@ use everlog_engine::{
     key::WorkflowKey,
     reply::{CompletedReply, HistorySpan, Reply, WorkflowTaskReply},
     request::{ActivityRef, Request},
+    standalone::request::{AttemptRef, StandaloneRequest},
     token::{TaskToken, TokenTask},
 };
 use everlog_proto::api::{
@@ -165,7 +166,7 @@ async fn an_activity_may_be_named_by_its_id() {
         server.refusal("RespondActivityTaskCompletedById", &request).await
     };
     assert_eq!(refusal("w", "", "").await, "ActivityId is not set on request.");
-    assert_eq!(refusal("", "", "a").await, "activity not found for ID: a");
+    assert_eq!(refusal("", "", "a").await, "");
     assert_eq!(refusal("w", "x", "a").await, "RunId is not valid UUID.");
     assert_eq!(refusal("w", "", "a").await, "");
     let asked = server.fake.asked.lock().unwrap();
@@ -173,6 +174,12 @@ async fn an_activity_may_be_named_by_its_id() {
         &asked[..],
         [Request::CompleteActivity { of: ActivityRef::Id { run_id, activity_id }, .. }]
             if run_id.is_empty() && activity_id == "a"
+    ));
+    // Without a workflow's id it is one that runs on its own.
+    let alone = server.fake.asked_alone.lock().unwrap();
+    assert!(matches!(
+        &alone[..],
+        [StandaloneRequest::CompleteActivity { of: AttemptRef::Id { run_id }, .. }] if run_id.is_empty()
     ));
 }
 

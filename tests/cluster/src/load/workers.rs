@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use temporalio_protos::temporal::api::{
+    command::v1::Command,
     enums::v1::QueryResultType,
     history::v1::HistoryEvent,
     query::v1::WorkflowQueryResult,
@@ -32,6 +33,9 @@ const PERSIST: Duration = Duration::from_secs(3);
 /// One activity in so many is taken and never answered, as by a worker that died.
 const FORGET_ONE_IN: u64 = 60;
 
+/// What a worker answers to a task of this workflow with this history. None: it is not for these workers.
+pub type Decide = fn(workflow_id: &str, events: &[HistoryEvent]) -> Option<Vec<Command>>;
+
 /// Workers at work until dropped.
 #[derive(Debug)]
 pub struct Workers {
@@ -41,9 +45,22 @@ pub struct Workers {
 impl Workers {
     /// `pollers` of each kind at each node.
     pub fn start(api: &Api, recorder: &Recorder, pollers: usize, seed: u64) -> Self {
+        Self::start_on(QUEUE, run_program, api, recorder, pollers, seed)
+    }
+
+    /// The same for workflows of another queue.
+    pub fn start_on(
+        queue: &'static str,
+        decide: Decide,
+        api: &Api,
+        recorder: &Recorder,
+        pollers: usize,
+        seed: u64,
+    ) -> Self {
         let mut tasks = JoinSet::new();
         for number in 0..pollers * api.nodes() {
-            let worker = Worker { api: api.clone(), recorder: recorder.clone(), home: number };
+            let (api, recorder) = (api.clone(), recorder.clone());
+            let worker = Worker { api, recorder, home: number, queue, decide };
             tasks.spawn(worker.clone().poll_workflow_tasks());
             tasks.spawn(worker.poll_activities(Chance::new(seed + number as u64)));
         }
@@ -62,6 +79,8 @@ struct Worker {
     recorder: Recorder,
     /// The node that is asked first.
     home: usize,
+    queue: &'static str,
+    decide: Decide,
 }
 
 impl Worker {
@@ -71,7 +90,7 @@ impl Worker {
             let mut client = self.api.node(node);
             let request = PollWorkflowTaskQueueRequest {
                 namespace: NAMESPACE.into(),
-                task_queue: Some(queue()),
+                task_queue: Some(queue(self.queue)),
                 identity: format!("worker-{}", self.home),
                 ..Default::default()
             };
@@ -93,17 +112,17 @@ impl Worker {
         }
         // A history that cannot be read is left alone: the task times out and is offered again.
         let Ok(events) = self.whole_history(node, &task).await else { return };
-        let Some(program) = program_of(&events) else { return };
         if task.query.is_some() {
             self.answer_query(node, task, &events).await;
             return;
         }
         let workflow_id = task.workflow_execution.map(|it| it.workflow_id).unwrap_or_default();
+        let Some(commands) = (self.decide)(&workflow_id, &events) else { return };
         let mark = unique("task");
         let answers = task.queries.keys().map(|id| (id.clone(), query_result(&events)));
         let request = RespondWorkflowTaskCompletedRequest {
             task_token: task.task_token,
-            commands: program.decide(&events, QUEUE),
+            commands,
             identity: mark.clone(),
             namespace: NAMESPACE.into(),
             query_results: answers.collect(),
@@ -163,7 +182,7 @@ impl Worker {
             let mut client = self.api.node(node);
             let request = PollActivityTaskQueueRequest {
                 namespace: NAMESPACE.into(),
-                task_queue: Some(queue()),
+                task_queue: Some(queue(self.queue)),
                 identity: format!("worker-{}", self.home),
                 ..Default::default()
             };
@@ -212,6 +231,10 @@ fn query_result(events: &[HistoryEvent]) -> WorkflowQueryResult {
     }
 }
 
-fn queue() -> TaskQueue {
-    TaskQueue { name: QUEUE.into(), ..Default::default() }
+fn run_program(_: &str, events: &[HistoryEvent]) -> Option<Vec<Command>> {
+    program_of(events).map(|program| program.decide(events, QUEUE))
+}
+
+fn queue(name: &str) -> TaskQueue {
+    TaskQueue { name: name.into(), ..Default::default() }
 }

@@ -60,3 +60,21 @@ def nobody(t):
         t.run(f"activity {command} {of}", text=True)
         t.run(f"activity {command} -w {t.id}-nobody --activity-id elsewhere", text=True)
     t.run(f"activity complete -w {t.id} --activity-id elsewhere --result '\"by hand\"'")
+
+
+@story
+def failed(t):
+    """Failed by hand, with a reason and a detail: only what somebody has started can fail."""
+    waiting(t)
+    t.run(f"activity fail -w {t.id} --activity-id elsewhere --reason 'too early'", text=True)
+    t.run(f"activity complete -w {t.id} --activity-id elsewhere --result '\"by hand\"'")
+    t.run(f"workflow start --type Box --task-queue {t.queue} -w {t.id}-later -i '\"later\"'")
+    deadline = time.monotonic() + 20
+    while "PENDING_ACTIVITY_STATE_STARTED" not in t.quietly(f"workflow describe -w {t.id}-later -o json"):
+        assert time.monotonic() < deadline, "the activity was not started"
+        time.sleep(0.2)
+    of = f"-w {t.id}-later --activity-id later"
+    t.run(f"activity fail {of} --reason 'no luck' --detail '{{\"a\": 1}}'")
+    t.run(f"workflow result -w {t.id}-later", text=True)
+    t.run(f"workflow show -w {t.id}-later", json=False)
+    t.run(f"activity fail {of} --reason 'too late'", text=True)

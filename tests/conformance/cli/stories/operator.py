@@ -1,5 +1,7 @@
 """`temporal operator` and `temporal task-queue`."""
 
+import time
+
 from ..case import story
 
 
@@ -63,3 +65,50 @@ def task_queue(t):
     fields = ("taskQueueType", "buildId", "stats", "approximateBacklogCount", "pollers")
     t.keys(f"task-queue describe --task-queue {t.queue}", *fields, "identity", "lastAccessTime")
     t.keys(f"task-queue describe --task-queue {t.queue}-empty", *fields, "identity", "lastAccessTime")
+
+
+@story
+def clusters(t):
+    """There is one."""
+    t.keys("operator cluster list", "clusterName", "clusterId", "address", "historyShardCount")
+
+
+@story
+def search_attributes(t):
+    """Created, listed, created again, removed."""
+    name = f"Cli{t.nonce}"
+    t.run(f"operator search-attribute create --name {name} --type Keyword", text=True)
+    deadline = time.monotonic() + 20
+    while name not in t.quietly("operator search-attribute list -o json"):
+        assert time.monotonic() < deadline, "it is not in the list"
+        time.sleep(0.2)
+    t.says("operator search-attribute list", name, "WorkflowType", "ExecutionStatus")
+    t.run(f"operator search-attribute create --name {name} --type Int", text=True)
+    t.run(f"operator search-attribute remove --name {name} --yes", text=True)
+    t.run(f"operator search-attribute remove --name {name}-nobody --yes", text=True)
+
+
+@story
+def partitions(t):
+    """A queue has one part, on a node of its own."""
+    t.keys(
+        f"task-queue list-partition --task-queue {t.queue}",
+        "workflowTaskQueuePartitions",
+        "activityTaskQueuePartitions",
+        "key",
+        "ownerHostName",
+    )
+
+
+@story
+def task_queue_config(t):
+    """Rates and weights of a queue."""
+    of = f"--task-queue {t.id} --task-queue-type activity"
+    t.run(f"task-queue config get {of}", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit 5 --queue-rps-limit-reason 'too many'", text=True)
+    t.run(f"task-queue config set {of} --fairness-key-rps-limit-default 2 --fairness-key-weight a=2.5", text=True)
+    t.run(f"task-queue config get {of}", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit default --fairness-key-weight a=default", text=True)
+    t.run(f"task-queue config set {of} --fairness-key-weight-clear-all", text=True)
+    t.run(f"task-queue config set --task-queue {t.id} --task-queue-type workflow --queue-rps-limit 1", text=True)
+    t.run(f"task-queue config set {of} --queue-rps-limit=-1", text=True)

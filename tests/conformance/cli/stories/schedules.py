@@ -106,3 +106,13 @@ def mistakes(t):
     t.run(f"schedule describe -s {t.id}", json=False)
     t.run(f"schedule trigger -s {t.id}", json=False)
     t.run(f"schedule toggle -s {t.id} --pause", json=False)
+
+
+@story
+def matching_times(t):
+    """The times of a schedule in a span."""
+    t.quietly(create(t, "--cron '0 12 * * MON'"))
+    span = "--start-time 2030-03-01T00:00:00Z --end-time 2030-04-01T00:00:00Z"
+    t.run(f"schedule list-matching-times -s {t.id} {span}", text=True)
+    t.run(f"schedule list-matching-times -s {t.id}-nobody {span}", text=True)
+    t.quietly(f"schedule delete -s {t.id}")

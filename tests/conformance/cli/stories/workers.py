@@ -42,3 +42,17 @@ def listed(t):
 def key_of(output):
     """The instance key of the first worker in a list."""
     return output.partition('"workerInstanceKey": "')[2].partition('"')[0]
+
+
+@story
+def counted(t):
+    """How many there are."""
+    deadline = time.monotonic() + HEARD_WITHIN_SECONDS
+    query = f"--query \"TaskQueue='{t.queue}'\""
+    while '"count": "1"' not in t.quietly(f"worker count {query} -o json"):
+        if time.monotonic() > deadline:
+            raise TimeoutError("waited in vain for the worker's heartbeat")
+        time.sleep(0.2)
+    t.run(f"worker count {query}", text=True)
+    t.run("worker count --query \"TaskQueue='nobody-polls-this-queue'\"", text=True)
+    t.run("worker count --query \"TaskQueue=\"", text=True)

@@ -5,6 +5,7 @@ use everlog_proto::api::{common::v1::WorkflowExecution, workflowservice::v1::Pol
 use super::record;
 use crate::{
     execution::ActivityStart,
+    queue::Fairness,
     reply::Reply,
     standalone::{fact::ActivityFact, request::TakeStandaloneActivity, state::Standalone, turn::Turn},
     time::Time,
@@ -19,6 +20,7 @@ pub struct Owed<'a> {
     pub stamp: u32,
     pub scheduled_time: Time,
     pub priority: i32,
+    pub fairness: Fairness,
 }
 
 /// What is to be offered to a queue at `now`.
@@ -32,6 +34,7 @@ pub fn owed(state: &Standalone, now: Time) -> Option<Owed<'_>> {
         stamp: activity.stamp,
         scheduled_time,
         priority: activity.scheduled.priority.as_ref().map_or(0, |priority| priority.priority_key),
+        fairness: Fairness::of(activity.scheduled.priority.as_ref()),
     })
 }
 

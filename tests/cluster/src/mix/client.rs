@@ -1,0 +1,106 @@
+//! A client of the mix: every write is repeated until it is acknowledged.
+
+use std::{
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+use temporalio_protos::temporal::api::{
+    common::v1::WorkflowType,
+    taskqueue::v1::TaskQueue,
+    workflowservice::v1::{SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest},
+};
+use tonic::{Request, Response, Status};
+
+use super::QUEUE;
+use crate::{
+    api::{self, Answer, Api, CALL_TIMEOUT, NAMESPACE, duration, execution, marked, payloads, with_deadline},
+    unique::unique,
+};
+
+/// A cluster that acknowledges nothing for so long is broken.
+pub const PERSIST: Duration = Duration::from_secs(120);
+/// A task that went to a worker which is gone is offered again after this.
+pub const WORKFLOW_TASK_TIMEOUT: Duration = Duration::from_secs(4);
+
+#[derive(Debug)]
+pub struct Client {
+    api: Api,
+    prefix: String,
+    /// The node that the next call goes to first.
+    node: AtomicUsize,
+}
+
+impl Client {
+    pub fn new(api: Api, prefix: &str, node: usize) -> Self {
+        Self { api, prefix: prefix.to_owned(), node: AtomicUsize::new(node) }
+    }
+
+    /// A workflow id that nobody else has.
+    pub fn id(&self) -> String {
+        unique(&self.prefix)
+    }
+
+    pub async fn start(&self, workflow_type: &str, workflow_id: &str, input: &str) -> Result<()> {
+        let request = StartWorkflowExecutionRequest {
+            namespace: NAMESPACE.into(),
+            workflow_id: workflow_id.into(),
+            workflow_type: Some(WorkflowType { name: workflow_type.into() }),
+            task_queue: Some(queue()),
+            input: Some(payloads(&serde_json::json!(input).to_string())),
+            workflow_task_timeout: Some(duration(WORKFLOW_TASK_TIMEOUT)),
+            request_id: unique("start"),
+            ..Default::default()
+        };
+        self.write("a start", &request, |mut client, request| async move {
+            client.start_workflow_execution(request).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Sends a number, and returns the mark by which the signal is found in the history.
+    pub async fn signal(&self, workflow_id: &str, value: u64) -> Result<String> {
+        let mark = unique("signal");
+        let request = SignalWorkflowExecutionRequest {
+            namespace: NAMESPACE.into(),
+            workflow_execution: Some(execution(workflow_id, "")),
+            signal_name: "number".into(),
+            input: Some(marked(value, &mark)),
+            request_id: mark.clone(),
+            ..Default::default()
+        };
+        self.write("a signal", &request, |mut client, request| async move {
+            client.signal_workflow_execution(request).await
+        })
+        .await?;
+        Ok(mark)
+    }
+
+    /// Repeats a call, on one node after the other, until it is acknowledged. A refusal is a fault: nothing
+    /// in the mix asks for what may be refused, and a repetition is answered as the first call was.
+    pub async fn write<M, T, F, Called>(&self, what: &str, message: &M, call: F) -> Result<T>
+    where
+        M: Clone,
+        F: Fn(api::Client, Request<M>) -> Called,
+        Called: Future<Output = Result<Response<T>, Status>>,
+    {
+        let first = self.node.fetch_add(1, Ordering::Relaxed);
+        let deadline = Instant::now() + PERSIST;
+        let answer = self
+            .api
+            .persist(first, deadline, |client| call(client, with_deadline(message.clone(), CALL_TIMEOUT)))
+            .await;
+        match answer {
+            Answer::Done(response) => Ok(response),
+            Answer::Refused(status) => bail!("{what} was refused: {status}"),
+            Answer::Unknown => bail!("{what} was not acknowledged; errors so far: {:?}", self.api.errors()),
+        }
+    }
+}
+
+pub fn queue() -> TaskQueue {
+    TaskQueue { name: QUEUE.into(), ..Default::default() }
+}

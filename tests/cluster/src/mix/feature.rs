@@ -1,0 +1,87 @@
+//! What a feature of the mix has to say.
+
+use anyhow::Result;
+use futures::future::BoxFuture;
+use temporalio_protos::temporal::api::{
+    command::v1::Command,
+    history::v1::{HistoryEvent, history_event::Attributes},
+};
+
+use super::client::Client;
+use crate::{
+    api::{number, text},
+    unique::Chance,
+};
+
+/// One file, one subject.
+pub trait Feature: Sync {
+    fn name(&self) -> &'static str;
+
+    /// The types of its workflows.
+    fn types(&self) -> &'static [&'static str];
+
+    /// The commands that follow from a history; the same ones on every worker and in every attempt.
+    fn decide(&self, told: &Told<'_>) -> Vec<Command>;
+
+    /// Plays one round, and tells what must have become of it in the end.
+    fn round<'a>(
+        &'a self,
+        client: &'a Client,
+        chance: &'a mut Chance,
+    ) -> BoxFuture<'a, Result<Vec<Expected>>>;
+}
+
+/// A workflow, and what was known of it beforehand.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub workflow_id: String,
+    /// The number that its last run completes with.
+    pub result: u64,
+    /// Marks of the signals that were acknowledged: each is in its history once.
+    pub signals: Vec<String>,
+}
+
+impl Expected {
+    pub fn new(workflow_id: &str, result: u64) -> Self {
+        Self { workflow_id: workflow_id.to_owned(), result, signals: Vec::new() }
+    }
+}
+
+/// What a history tells.
+#[derive(Debug)]
+pub struct Told<'a> {
+    pub workflow_id: &'a str,
+    pub workflow_type: &'a str,
+    /// The words of the workflow's input.
+    pub input: String,
+    pub events: &'a [HistoryEvent],
+}
+
+impl<'a> Told<'a> {
+    pub fn of(workflow_id: &'a str, events: &'a [HistoryEvent]) -> Option<Self> {
+        let Some(Attributes::WorkflowExecutionStartedEventAttributes(started)) = &events.first()?.attributes
+        else {
+            return None;
+        };
+        Some(Self {
+            workflow_id,
+            workflow_type: &started.workflow_type.as_ref()?.name,
+            input: text(started.input.as_ref())?,
+            events,
+        })
+    }
+
+    /// The numbers of the input, which is words of digits.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.input.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    }
+
+    /// The numbers that signals have brought, in their order.
+    pub fn signals(&self) -> Vec<u64> {
+        let of = |event: &HistoryEvent| match &event.attributes {
+            Some(Attributes::WorkflowExecutionSignaledEventAttributes(it)) => Some(number(it.input.as_ref())),
+            _ => None,
+        };
+        self.events.iter().filter_map(of).collect()
+    }
+}

@@ -1,0 +1,281 @@
+//! What must be true when the mix is over and the cluster is whole.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::{StreamExt, TryStreamExt, stream};
+use temporalio_protos::temporal::api::{
+    history::v1::{HistoryEvent, history_event::Attributes},
+    workflowservice::v1::ListWorkflowExecutionsRequest,
+};
+use tonic::Status;
+
+use super::feature::Expected;
+use crate::{
+    api::{Api, NAMESPACE, history, mark, number},
+    history::Event,
+};
+
+/// No workflow may be open this long after everything works again.
+const FINISH_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+const READ_LIMIT: Duration = Duration::from_secs(30);
+const READS_AT_A_TIME: usize = 16;
+const LIST_PAGE: i32 = 200;
+/// So many faults are shown.
+const SHOWN_MAX: usize = 10;
+/// A run in which less came to an end was idle, and proves nothing.
+const WORKFLOWS_MIN: usize = 20;
+
+/// The runs of one workflow, the first one first.
+type Runs = Vec<Vec<HistoryEvent>>;
+
+pub async fn judge(api: &Api, prefix: &str, expected: &[Expected]) -> Result<()> {
+    ensure!(expected.len() >= WORKFLOWS_MIN, "only {} workflows were begun: an idle mix", expected.len());
+    wait_finished(api, expected).await?;
+    let mut faults = Vec::new();
+    let mut events = 0;
+    for node in 0..api.nodes() {
+        let views: Vec<(&Expected, Runs)> =
+            stream::iter(expected)
+                .map(|expected| async move {
+                    Ok::<_, anyhow::Error>((expected, runs(api, node, expected).await?))
+                })
+                .buffer_unordered(READS_AT_A_TIME)
+                .try_collect()
+                .await?;
+        for (expected, runs) in views {
+            events += runs.iter().map(Vec::len).sum::<usize>();
+            let complain = |fault: String| format!("{} on node {}: {fault}", expected.workflow_id, node + 1);
+            faults.extend(faults_of(expected, &runs).into_iter().map(complain));
+        }
+    }
+    let begun: BTreeSet<&str> = expected.iter().map(|it| it.workflow_id.as_str()).collect();
+    let listed = list(api, prefix).await?;
+    faults.extend(
+        listed.iter().filter(|id| !begun.contains(id.as_str())).map(|id| format!("{id} was never begun")),
+    );
+    faults.extend(begun.iter().filter(|id| !listed.contains(**id)).map(|id| format!("{id} is not listed")));
+    println!(
+        "{} workflows with {} events; errors that clients met: {:?}",
+        expected.len(),
+        events / api.nodes().max(1),
+        api.errors()
+    );
+    for fault in faults.iter().take(SHOWN_MAX) {
+        println!("    {fault}");
+    }
+    match faults.first() {
+        Some(first) => bail!("{} faults; the first: {first}", faults.len()),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a workflow, as one node tells it.
+fn faults_of(expected: &Expected, runs: &Runs) -> Vec<String> {
+    let mut faults = Vec::new();
+    match runs.last().and_then(|events| events.last()).map(|event| &event.attributes) {
+        Some(Some(Attributes::WorkflowExecutionCompletedEventAttributes(it))) => {
+            let result = number(it.result.as_ref());
+            if result != expected.result {
+                faults.push(format!("the result is {result}, not {}", expected.result));
+            }
+        }
+        last => faults.push(format!("it ends with {last:?}")),
+    }
+    let mut signals: BTreeMap<String, usize> = BTreeMap::new();
+    for events in runs {
+        faults.extend(answered_twice(events));
+        for event in events {
+            if let Some(Attributes::WorkflowExecutionSignaledEventAttributes(it)) = &event.attributes {
+                *signals.entry(mark(it.input.as_ref()).unwrap_or_default()).or_default() += 1;
+            }
+        }
+    }
+    for signal in &expected.signals {
+        match signals.get(signal) {
+            Some(1) => {}
+            times => faults.push(format!("the signal {signal} is there {} times", times.unwrap_or(&0))),
+        }
+    }
+    faults
+}
+
+/// Events that answer something which was answered before: a second result of one activity, timer or child.
+fn answered_twice(events: &[HistoryEvent]) -> Vec<String> {
+    let mut answered = BTreeSet::new();
+    let mut faults = Vec::new();
+    for event in events {
+        if let Some((kind, of)) = answer(event)
+            && !answered.insert((kind, of))
+        {
+            faults.push(format!("event {} is a second {kind} of event {of}", event.event_id));
+        }
+    }
+    faults
+}
+
+fn answer(event: &HistoryEvent) -> Option<(&'static str, i64)> {
+    match event.attributes.as_ref()? {
+        Attributes::ChildWorkflowExecutionStartedEventAttributes(it) => {
+            Some(("start of the child", it.initiated_event_id))
+        }
+        Attributes::ChildWorkflowExecutionCompletedEventAttributes(it) => {
+            Some(("end of the child", it.initiated_event_id))
+        }
+        Attributes::ExternalWorkflowExecutionSignaledEventAttributes(it) => {
+            Some(("arrival of the signal", it.initiated_event_id))
+        }
+        Attributes::ActivityTaskCompletedEventAttributes(it) => {
+            Some(("end of the activity", it.scheduled_event_id))
+        }
+        Attributes::TimerFiredEventAttributes(it) => Some(("firing of the timer", it.started_event_id)),
+        _ => None,
+    }
+}
+
+/// Waits until the last run of each is closed.
+async fn wait_finished(api: &Api, expected: &[Expected]) -> Result<()> {
+    let began = Instant::now();
+    let mut open: Vec<&Expected> = expected.iter().collect();
+    loop {
+        let looked: Vec<(&Expected, Option<String>)> = stream::iter(open)
+            .map(|expected| async move { Ok::<_, anyhow::Error>((expected, tail(api, expected).await?)) })
+            .buffer_unordered(READS_AT_A_TIME)
+            .try_collect()
+            .await?;
+        let stuck: Vec<(&Expected, String)> =
+            looked.into_iter().filter_map(|(expected, tail)| Some((expected, tail?))).collect();
+        if stuck.is_empty() {
+            println!("all workflows had ended {:.1} s after the mix", began.elapsed().as_secs_f64());
+            return Ok(());
+        }
+        if began.elapsed() > FINISH_LIMIT {
+            for (expected, tail) in stuck.iter().take(SHOWN_MAX) {
+                println!("stuck: {} after {tail}", expected.workflow_id);
+            }
+            bail!("{} workflows are stuck {FINISH_LIMIT:?} after the mix", stuck.len());
+        }
+        open = stuck.into_iter().map(|(expected, _)| expected).collect();
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The last events of a workflow that is still open; none of one that is closed.
+async fn tail(api: &Api, expected: &Expected) -> Result<Option<String>> {
+    let run = crate::history::Run::new(&expected.workflow_id, "", &read(api, 0, expected, "").await?);
+    let continues = |event: &Event| format!("{:?}", event.kind).contains("ContinuedAsNew");
+    let is_over = run.is_closed() && !run.events.last().is_some_and(continues);
+    Ok(if is_over { None } else { Some(run.tail()) })
+}
+
+/// The runs of a workflow, from the first to the last.
+async fn runs(api: &Api, node: usize, expected: &Expected) -> Result<Runs> {
+    let last = read(api, node, expected, "").await?;
+    let mut run = match last.first().and_then(|event| event.attributes.as_ref()) {
+        Some(Attributes::WorkflowExecutionStartedEventAttributes(it)) => it.first_execution_run_id.clone(),
+        _ => String::new(),
+    };
+    let mut runs = Vec::new();
+    while !run.is_empty() {
+        let events = read(api, node, expected, &run).await?;
+        run = match events.last().and_then(|event| event.attributes.as_ref()) {
+            Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(it)) => {
+                it.new_execution_run_id.clone()
+            }
+            _ => String::new(),
+        };
+        runs.push(events);
+    }
+    Ok(runs)
+}
+
+async fn read(api: &Api, node: usize, expected: &Expected, run_id: &str) -> Result<Vec<HistoryEvent>> {
+    let deadline = Instant::now() + READ_LIMIT;
+    loop {
+        let answer: Result<_, Status> = history(api.node(node), &expected.workflow_id, run_id).await;
+        match answer {
+            Ok(events) => return Ok(events),
+            Err(status) if crate::api::is_final(status.code()) || Instant::now() > deadline => {
+                return Err(status).with_context(|| format!("read {}", expected.workflow_id));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// The ids of all workflows that begin so.
+async fn list(api: &Api, prefix: &str) -> Result<BTreeSet<String>> {
+    let mut ids = BTreeSet::new();
+    let mut next_page_token = Vec::new();
+    loop {
+        let request = ListWorkflowExecutionsRequest {
+            namespace: NAMESPACE.into(),
+            page_size: LIST_PAGE,
+            query: format!("WorkflowId STARTS_WITH '{prefix}'"),
+            next_page_token,
+        };
+        let page = api
+            .read(0, Instant::now() + READ_LIMIT, |mut client| {
+                let request = request.clone();
+                async move { client.list_workflow_executions(request).await }
+            })
+            .await?;
+        ids.extend(page.executions.into_iter().filter_map(|info| Some(info.execution?.workflow_id)));
+        next_page_token = page.next_page_token;
+        if next_page_token.is_empty() {
+            return Ok(ids);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use temporalio_protos::temporal::api::history::v1::{
+        TimerFiredEventAttributes, WorkflowExecutionCompletedEventAttributes,
+        WorkflowExecutionSignaledEventAttributes,
+    };
+
+    use super::*;
+    use crate::api::{marked, payloads};
+
+    fn event(event_id: i64, attributes: Attributes) -> HistoryEvent {
+        HistoryEvent { event_id, attributes: Some(attributes), ..Default::default() }
+    }
+
+    fn signal(mark: &str) -> HistoryEvent {
+        let input = Some(marked(1, mark));
+        let attributes = WorkflowExecutionSignaledEventAttributes { input, ..Default::default() };
+        event(5, Attributes::WorkflowExecutionSignaledEventAttributes(attributes))
+    }
+
+    fn fired() -> HistoryEvent {
+        let attributes = TimerFiredEventAttributes { started_event_id: 5, timer_id: "t".into() };
+        event(6, Attributes::TimerFiredEventAttributes(attributes))
+    }
+
+    fn completed(result: u64) -> HistoryEvent {
+        let attributes = WorkflowExecutionCompletedEventAttributes {
+            result: Some(payloads(&result.to_string())),
+            ..Default::default()
+        };
+        event(9, Attributes::WorkflowExecutionCompletedEventAttributes(attributes))
+    }
+
+    #[test]
+    fn each_kind_of_fault_is_seen() {
+        let expected = Expected { signals: vec!["s".into()], ..Expected::new("w", 7) };
+        let faults = |runs: &[&[HistoryEvent]]| {
+            faults_of(&expected, &runs.iter().map(|events| events.to_vec()).collect()).len()
+        };
+        assert_eq!(faults(&[&[signal("s")], &[fired(), completed(7)]]), 0);
+        assert_eq!(faults(&[&[signal("s"), completed(8)]]), 1, "another result");
+        assert_eq!(faults(&[&[signal("s")]]), 1, "no end");
+        assert_eq!(faults(&[&[signal("s")], &[signal("s"), completed(7)]]), 1, "a signal in two runs");
+        assert_eq!(faults(&[&[completed(7)]]), 1, "a lost signal");
+        assert_eq!(faults(&[&[signal("s"), fired(), fired(), completed(7)]]), 1, "a timer that fires twice");
+    }
+}

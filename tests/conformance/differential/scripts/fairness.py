@@ -1,0 +1,57 @@
+"""Fairness keys: whose task of a backlog is handed out next."""
+
+from ..case import script
+from ..commands import schedule_activity
+
+
+def started(t, *keys):
+    """Starts a workflow for each key and weight, while nobody works."""
+    for number, (key, weight) in enumerate(keys):
+        fairness = {"fairness_key": key, "fairness_weight": weight}
+        t.start(workflow_id=f"{t.id}-{key}{number}", priority=fairness)
+    t.sleep(1)
+
+
+def note_order(t, count):
+    served = [t.quiet("PollWorkflowTaskQueue", task_queue={"name": t.queue}) for _ in range(count)]
+    t.note("order", [task.workflow_execution.workflow_id.rpartition("-")[2] for task in served])
+
+
+def update(t, kind, **fields):
+    kind = f"TASK_QUEUE_TYPE_{kind}"
+    return t.call("UpdateTaskQueueConfig", task_queue=t.queue, task_queue_type=kind, **fields)
+
+
+@script(seconds=3)
+def in_turn(t):
+    """Two keys of the same weight, one of which came first."""
+    started(t, *[("a", 0)] * 4, *[("b", 0)] * 4)
+    note_order(t, 8)
+
+
+@script(seconds=3)
+def weighted(t):
+    """Three tasks of one key for each of the other."""
+    started(t, *[("a", 0)] * 4, *[("b", 3)] * 8)
+    note_order(t, 12)
+
+
+@script(seconds=3)
+def weighted_by_the_operator(t):
+    """What is set for the queue counts, and not what the tasks say."""
+    update(t, "WORKFLOW", set_fairness_weight_overrides={"b": 2})
+    started(t, *[("a", 0)] * 4, *[("b", 0.1)] * 8)
+    note_order(t, 12)
+
+
+@script(seconds=6)
+def rate_of_a_key(t):
+    """At no tasks a second a key waits, until its rate is taken away."""
+    nothing = {"rate_limit": {"requests_per_second": 0}}
+    update(t, "ACTIVITY", update_fairness_key_rate_limit_default=nothing)
+    t.start()
+    t.complete(t.poll(), schedule_activity(t, "a", priority={"fairness_key": "x"}))
+    t.poll_activity(timeout=3)
+    update(t, "ACTIVITY", update_fairness_key_rate_limit_default={})
+    t.poll_activity(timeout=8)
+    t.terminate()

@@ -1,0 +1,18 @@
+'use strict';
+
+// Everything that the bundle has; the names are those of the workflows' types.
+
+module.exports = {
+  ...require('./cancellation'),
+  ...require('./chains'),
+  ...require('./children'),
+  ...require('./determinism'),
+  ...require('./failures'),
+  ...require('./hello'),
+  ...require('./local_activities'),
+  ...require('./messages'),
+  ...require('./retries'),
+  ...require('./timers'),
+  ...require('./visibility'),
+  ...require('./workers'),
+};
