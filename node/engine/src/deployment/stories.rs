@@ -174,7 +174,20 @@ fn a_version_comes_with_its_first_poll_and_no_other_poll_writes_anything() {
          polled 1 other
          polled 2
          show",
-        expect![[""]],
+        expect![[r#"
+            > polled 1
+              done (2 facts)
+            > polled 1
+              done (0 facts)
+            > polled 1 other
+              done (1 facts)
+            > polled 2
+              done (1 facts)
+            > show
+              current none ramping none 0% revision 0
+              2 INACTIVE
+              1 INACTIVE
+        "#]],
     );
 }
 
@@ -196,7 +209,48 @@ fn versions_become_current_and_drain() {
          show
          current none
          show",
-        expect![[""]],
+        expect![[r#"
+            > polled 1
+              done (2 facts)
+            > polled 2
+              done (1 facts)
+            > current 1
+              current before: None (2 facts)
+            > current 1
+              current before: Some("1") (0 facts)
+            > current 2
+              current before: Some("1") (3 facts)
+            > show
+              current 2 ramping none 0% revision 2
+              2 CURRENT
+              1 DRAINING
+            > counted 1 open
+              done (1 facts)
+            > show
+              current 2 ramping none 0% revision 2
+              2 CURRENT
+              1 DRAINING
+            > counted 1
+              done (1 facts)
+            > show
+              current 2 ramping none 0% revision 2
+              2 CURRENT
+              1 DRAINED
+            > counted 2
+              done (0 facts)
+            > current 1
+              current before: Some("2") (3 facts)
+            > show
+              current 1 ramping none 0% revision 3
+              2 DRAINING
+              1 CURRENT
+            > current none
+              current before: Some("1") (2 facts)
+            > show
+              current none ramping none 0% revision 4
+              2 DRAINING
+              1 DRAINING
+        "#]],
     );
 }
 
@@ -217,7 +271,44 @@ fn a_ramp_grows_and_ends_when_its_version_becomes_current() {
          ramp off
          ramp off
          show",
-        expect![[""]],
+        expect![[r#"
+            > polled 1
+              done (2 facts)
+            > polled 2
+              done (1 facts)
+            > ramp 1 10
+              ramp before: None (2 facts)
+            > ramp 1 20
+              ramp before: Some(Ramp { build_id: Some("1"), percentage: 10.0 }) (2 facts)
+            > show
+              current none ramping 1 20% revision 2
+              2 INACTIVE
+              1 RAMPING
+            > current 1
+              current before: None (2 facts)
+            > show
+              current 1 ramping none 0% revision 3
+              2 INACTIVE
+              1 CURRENT
+            > ramp 1 5
+              FailedPrecondition("requested ramping version shop.1 is already current")
+            > ramp 2 5
+              ramp before: None (2 facts)
+            > ramp none 7
+              ramp before: Some(Ramp { build_id: Some("2"), percentage: 5.0 }) (3 facts)
+            > show
+              current 1 ramping none 7% revision 5
+              2 DRAINING
+              1 CURRENT
+            > ramp off
+              ramp before: Some(Ramp { build_id: None, percentage: 7.0 }) (1 facts)
+            > ramp off
+              ramp before: None (0 facts)
+            > show
+              current 1 ramping none 0% revision 6
+              2 DRAINING
+              1 CURRENT
+        "#]],
     );
 }
 
@@ -243,7 +334,46 @@ fn what_is_refused_changes_nothing() {
          current 1 by=boss
          delete
          create r",
-        expect![[""]],
+        expect![[r#"
+            > current 1
+              NotFound("no Worker Deployment found with name 'shop'; does your Worker Deployment have pollers?")
+            > polled 1
+              done (2 facts)
+            > current 9
+              NotFound("build ID '9' not found in Worker Deployment 'shop'")
+            > current 1 token=no
+              FailedPrecondition("conflict token mismatch")
+            > current 1 token=now
+              current before: None (2 facts)
+            > current 1 token=no
+              current before: Some("1") (0 facts)
+            > polled 2 other
+              done (1 facts)
+            > current 2 busy=q
+              FailedPrecondition("proposed current version 'shop:2' is missing active task queues from the current version; these would become unversioned if it is set as the current version")
+            > current 2 busy=other
+              current before: Some("1") (3 facts)
+            > current 9 anyway
+              current before: Some("2") (4 facts)
+            > forget 9
+              FailedPrecondition("version 'shop:9' cannot be deleted since it is current or ramping")
+            > forget 2
+              FailedPrecondition("version 'shop:2' cannot be deleted since it is draining")
+            > forget 2 skip polled
+              FailedPrecondition("version 'shop:2' cannot be deleted since it has active pollers")
+            > forget 2 skip
+              done (1 facts)
+            > manager boss
+              manager before: "" (1 facts)
+            > current 1
+              FailedPrecondition("ManagerIdentity 'boss' is set and does not match user identity 'me'; to proceed, set your own identity as the ManagerIdentity, remove the ManagerIdentity, or wait for the other client to do so")
+            > current 1 by=boss
+              current before: Some("9") (3 facts)
+            > delete
+              FailedPrecondition("deployment has versions, can't be deleted")
+            > create r
+              AlreadyExists("Worker Deployment with name \"shop\" already exists (auto-created from worker polls)")
+        "#]],
     );
 }
 
@@ -261,7 +391,30 @@ fn limits_are_kept_and_what_has_drained_makes_room() {
          counted 1
          polled 3
          show",
-        expect![[""]],
+        expect![[r#"
+            > polled 1 others=2
+              FailedPrecondition("limit for deployments in a namespace reached (limit: 2), please delete unused deployments")
+            > polled 1 others=1
+              done (2 facts)
+            > polled 1 more
+              FailedPrecondition("cannot add task queue more, maximum number of task queues (1) has been reached in deployment")
+            > polled 2
+              done (1 facts)
+            > polled 3
+              FailedPrecondition("cannot add version, maximum number of versions (2) has been reached in deployment shop")
+            > current 1
+              current before: None (2 facts)
+            > current 2
+              current before: Some("1") (3 facts)
+            > counted 1
+              done (1 facts)
+            > polled 3
+              done (2 facts)
+            > show
+              current 2 ramping none 0% revision 2
+              3 INACTIVE
+              2 CURRENT
+        "#]],
     );
 }
 

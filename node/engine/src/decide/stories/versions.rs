@@ -15,7 +15,19 @@ fn a_pinned_run_is_worked_on_by_its_version_only() {
         take      order on=1 target=2
         finish    order pinned=1 complete
         ",
-        expect![[""]],
+        expect![[r#"
+            ! take      order on=2: task gone
+            ! take      order: task gone
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted Pinned on 1
+            5 WorkflowExecutionSignaled signal
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted target changed
+            8 WorkflowTaskCompleted Pinned on 1
+            9 WorkflowExecutionCompleted
+        "#]],
     );
 }
 
@@ -33,7 +45,20 @@ fn a_run_that_moves_on_is_worked_on_by_whoever_its_queue_says() {
         take      order
         finish    order
         ",
-        expect![[""]],
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted AutoUpgrade on 1
+            5 WorkflowExecutionSignaled signal
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted AutoUpgrade on 2
+            9 WorkflowExecutionSignaled signal
+            10 WorkflowTaskScheduled on q
+            11 WorkflowTaskStarted
+            12 WorkflowTaskCompleted
+        "#]],
     );
 }
 
@@ -49,7 +74,18 @@ fn an_activity_waits_until_its_run_has_moved_on() {
         finish    order moving=2
         take-activity order on=2
         ",
-        expect![[""]],
+        expect![[r#"
+            ! take-activity order on=2: task gone
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted AutoUpgrade on 1
+            5 ActivityTaskScheduled a
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted AutoUpgrade on 2
+            todo: activity 5 attempt 1 on q
+        "#]],
     );
 }
 
@@ -62,7 +98,14 @@ fn an_activity_elsewhere_needs_nobody_to_move() {
         finish    order moving=1 activity=a
         take-activity order on=2 independent
         ",
-        expect![[""]],
+        expect![[r#"
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted AutoUpgrade on 1
+            5 ActivityTaskScheduled a
+            todo: activity 5 attempt 1 on q
+        "#]],
     );
 }
 
@@ -77,6 +120,25 @@ fn a_continued_run_begins_where_the_one_before_was() {
         take      moving on=1
         finish    moving moving=1 again
         ",
-        expect![[""]],
+        expect![[r#"
+            -- moving
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted AutoUpgrade on 1
+            5 WorkflowExecutionContinuedAsNew
+            -- moving
+            1 WorkflowExecutionStarted continued from 1
+            todo: wake in 1s
+            -- pinned
+            1 WorkflowExecutionStarted continued pinned to 1
+            todo: wake in 1s
+            -- pinned
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted Pinned on 1
+            5 WorkflowExecutionContinuedAsNew
+        "#]],
     );
 }
