@@ -36,6 +36,7 @@ pub struct Config {
     pub api: Api,
     pub peer: Peer,
     pub metrics: MetricsPort,
+    pub ui: Ui,
     pub raft: Raft,
     pub store: Store,
     pub log: Log,
@@ -50,6 +51,9 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
     pub listen: SocketAddr,
+    /// Where the same API is served over HTTP with JSON. Empty means nowhere.
+    #[serde(with = "optional_address")]
+    pub http_listen: Option<SocketAddr>,
     /// What other nodes and clients are told to connect to. Empty means `listen`.
     pub advertise: String,
 }
@@ -79,6 +83,17 @@ pub struct PeerTls {
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsPort {
     pub listen: SocketAddr,
+}
+
+/// The port of the Web UI.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ui {
+    /// Empty means that it is not served.
+    #[serde(with = "optional_address")]
+    pub listen: Option<SocketAddr>,
+    /// The folder with the files of the Web UI.
+    pub assets: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq)]
@@ -153,6 +168,7 @@ impl Default for Config {
             api: Api::default(),
             peer: Peer::default(),
             metrics: MetricsPort::default(),
+            ui: Ui::default(),
             raft: Raft::default(),
             store: Store::default(),
             log: Log::default(),
@@ -164,7 +180,8 @@ impl Default for Config {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7233)), advertise: String::new() }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 7233));
+        Self { listen, http_listen: None, advertise: String::new() }
     }
 }
 
@@ -265,11 +282,23 @@ impl Config {
             "can be reached by other machines and has no TLS; use a loopback address, or `insecure = true` \
              in a network that you trust",
         )?;
+        let is_safe = |listen: SocketAddr| self.insecure || listen.ip().is_loopback();
+        for (key, listen) in [
+            ("api.listen", Some(self.api.listen)),
+            ("api.http_listen", self.api.http_listen),
+            ("ui.listen", self.ui.listen),
+        ] {
+            require(
+                listen.is_none_or(is_safe),
+                key,
+                "can be reached by other machines and has no TLS; use a loopback address, or `insecure = true` \
+                 in a network that you trust",
+            )?;
+        }
         require(
-            self.insecure || self.api.listen.ip().is_loopback(),
-            "api.listen",
-            "can be reached by other machines and has no TLS; use a loopback address, or `insecure = true` \
-             in a network that you trust",
+            self.ui.listen.is_none() || !self.ui.assets.as_os_str().is_empty(),
+            "ui.assets",
+            "must name the folder with the files of the Web UI, which `cargo x ui-assets` makes",
         )
     }
 
@@ -306,6 +335,25 @@ impl Store {
         options.checkpoint.overlay_bytes_max = self.checkpoint_bytes;
         options.checkpoint.every = Duration::from_secs(self.checkpoint_seconds);
         options
+    }
+}
+
+/// An address, or an empty text for none.
+mod optional_address {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+        match address {
+            Some(address) => to.collect_str(address),
+            None => to.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
     }
 }
 

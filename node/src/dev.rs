@@ -23,6 +23,8 @@ pub(crate) use data_dir::DataDir;
 
 /// The ports of one kind are this far from those of the next.
 const PORT_STEP: u16 = 100;
+/// The HTTP port is this far from that of the API, as at the real server.
+const HTTP_PORT_STEP: u16 = 10;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -35,6 +37,15 @@ pub struct Options {
     /// The port of `/metrics`, `/livez` and `/readyz`; 200 above `--port` if not given.
     #[arg(long)]
     metrics_port: Option<u16>,
+    /// The port of the same API over HTTP with JSON; 10 above `--port` if not given.
+    #[arg(long)]
+    http_port: Option<u16>,
+    /// The port of the Web UI, which is not served if it is not given.
+    #[arg(long, requires = "ui_assets")]
+    ui_port: Option<u16>,
+    /// The folder with the files of the Web UI, as `cargo x ui-assets` makes it.
+    #[arg(long, value_name = "FOLDER", requires = "ui_port")]
+    ui_assets: Option<PathBuf>,
     /// Where the data is kept; a temporary folder if not given.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -65,14 +76,7 @@ pub(crate) fn run<A: Application>(options: Options, application: impl FnOnce() -
     let configs = configs(&options, data.path())?;
     if let [config] = configs.as_slice() {
         start_log(&config.log)?;
-        println!(
-            "node 1 pid {} api {} peer {} metrics {} data {}",
-            std::process::id(),
-            config.api.listen,
-            config.peer.listen,
-            config.metrics.listen,
-            config.data_dir.display()
-        );
+        println!("node 1 pid {} {} data {}", std::process::id(), ports(config), config.data_dir.display());
         return runtime()?.block_on(async {
             let watch = children::announce_ready(vec![config.peer.listen]);
             tokio::select! {
@@ -93,14 +97,23 @@ async fn stopped(on_stdin_end: bool) {
     }
 }
 
+/// Where a node can be reached, for people and for programs that start it.
+fn ports(config: &Config) -> String {
+    let mut ports =
+        format!("api {} peer {} metrics {}", config.api.listen, config.peer.listen, config.metrics.listen);
+    for (name, listen) in [("http", config.api.http_listen), ("ui", config.ui.listen)] {
+        if let Some(listen) = listen {
+            ports.push_str(&format!(" {name} {listen}"));
+        }
+    }
+    ports
+}
+
 /// A configuration for each node.
 fn configs(options: &Options, data: &Path) -> anyhow::Result<Vec<Config>> {
-    let port = |first: Option<u16>, kind: u16, node: u16| {
-        let first = match first {
-            Some(first) => Some(first),
-            None => options.port.checked_add(kind * PORT_STEP),
-        };
+    let port = |first: Option<u16>, step: u16, node: u16| {
         first
+            .or_else(|| options.port.checked_add(step))
             .and_then(|first| first.checked_add(node))
             .ok_or_else(|| anyhow::anyhow!("port {} leaves no room for the others", options.port))
     };
@@ -109,7 +122,7 @@ fn configs(options: &Options, data: &Path) -> anyhow::Result<Vec<Config>> {
     for node in 0..options.nodes {
         members.push(Member {
             id: u64::from(node) + 1,
-            peer: address(port(options.peer_port, 1, node)?).to_string(),
+            peer: address(port(options.peer_port, PORT_STEP, node)?).to_string(),
             api: address(port(None, 0, node)?).to_string(),
         });
     }
@@ -123,8 +136,13 @@ fn configs(options: &Options, data: &Path) -> anyhow::Result<Vec<Config>> {
         config.data_dir =
             if options.nodes == 1 { data.to_owned() } else { data.join(format!("node-{}", node + 1)) };
         config.api.listen = address(port(None, 0, node)?);
-        config.peer.listen = address(port(options.peer_port, 1, node)?);
-        config.metrics.listen = address(port(options.metrics_port, 2, node)?);
+        config.api.http_listen = Some(address(port(options.http_port, HTTP_PORT_STEP, node)?));
+        if let Some(ui_port) = options.ui_port {
+            config.ui.listen = Some(address(port(Some(ui_port), 0, node)?));
+            config.ui.assets = std::path::absolute(options.ui_assets.clone().unwrap_or_default())?;
+        }
+        config.peer.listen = address(port(options.peer_port, PORT_STEP, node)?);
+        config.metrics.listen = address(port(options.metrics_port, 2 * PORT_STEP, node)?);
         config.log = config::Log { format: options.log_format, level: options.log_level.clone() };
         config.bootstrap_expect = usize::from(options.nodes);
         if options.nodes > 1 {

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use crate::{
     backend::NodeBackend,
-    cluster,
+    batches, cluster,
     config::Config,
     deployments,
     frontend::{Frontend, dynamic_config::DynamicConfig, metrics::ApiMetrics},
@@ -80,11 +80,15 @@ impl Application for Everlog {
         }
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
         tokio::spawn(deployments::watch_drainage(router.clone(), dynamic.drainage()));
+        tokio::spawn(batches::carry_out(router.clone()));
+        tokio::spawn(batches::empty_deleted_namespaces(router.clone()));
         let backend =
             Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
         let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(ApiMetrics::new(&node.metrics)));
         Ok(Services {
             api: frontend.routes()?,
+            http: frontend.http(),
+            ui: frontend.ui(&node.config.ui.assets),
             handlers: Handlers {
                 internal: Arc::new(Answers { router }),
                 forward: Arc::new(frontend.forwarded_routes()),

@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod call;
 pub mod dynamic_config;
+pub mod http;
 pub mod metrics;
 pub mod rate;
 pub mod service;
@@ -22,22 +23,28 @@ pub mod wire;
 mod activity;
 mod activity_execution;
 mod activity_operations;
+mod batch;
 mod deployment;
 mod describe;
 mod events;
 mod gzip;
 mod history;
 mod namespace;
+mod off;
 mod older_versioning;
 mod operator;
 mod poll;
 mod query;
+mod reset;
 mod schedule;
 mod search_attributes;
 mod standalone;
 mod start;
 mod system;
 mod task_queue;
+mod ui;
+mod update;
+mod update_with_start;
 mod validate;
 mod visibility;
 mod worker;
@@ -49,8 +56,9 @@ mod stories;
 #[cfg(test)]
 mod testing;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
+use self::http::Http;
 use backend::{Backend, Namespace};
 use dynamic_config::{ApiLimits, DynamicConfig};
 use everlog_proto::PUBLIC_DESCRIPTORS;
@@ -59,6 +67,7 @@ use service::{OPERATOR_SERVICE, OperatorApi, WORKFLOW_SERVICE, WorkflowApi};
 use tonic::{Status, codec::CompressionEncoding, server::NamedService, service::Routes};
 use tonic_health::{pb::health_server::HealthServer, server::HealthService};
 use tonic_reflection::server::Error as ReflectionError;
+use ui::Ui;
 
 /// Counts and times the calls. The figures are `service_requests`, `service_latency` and
 /// `service_error_with_type`, by operation.
@@ -153,6 +162,18 @@ impl Frontend {
             .add_service(compressed!(reflection().build_v1()?))
             .add_service(compressed!(reflection().build_v1alpha()?));
         Ok(routes.routes())
+    }
+
+    /// The API over HTTP with JSON.
+    pub fn http(&self) -> axum::Router {
+        let http = Http::new(self.shared.clone());
+        axum::Router::new().fallback(move |request| http.clone().serve(request))
+    }
+
+    /// The Web UI: its files from a folder, and the API as it expects it.
+    pub fn ui(&self, assets: &Path) -> axum::Router {
+        let ui = Ui::new(Http::new(self.shared.clone()), assets);
+        axum::Router::new().fallback(move |request| ui.clone().serve(request))
     }
 
     /// The services for calls that other nodes forward. They must not be reachable by clients.

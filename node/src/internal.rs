@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use everlog_engine::{
-    cluster,
+    cluster::{self, work::Work},
     codec::{self, CodecError, Proto},
     deployment::{DeploymentKey, DeploymentState, Placement, WorkerVersion, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
@@ -27,6 +27,7 @@ use everlog_proto::api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    batches::Leftover,
     deployments::QueueSeen,
     list::{ListQuery, ListedRow},
     workers::WorkersAsked,
@@ -104,6 +105,10 @@ pub enum Internal {
         key: StandaloneKey,
         take: TakeStandaloneActivity,
     },
+    /// What a batch asks of one of its targets.
+    Work(Box<Work>),
+    /// What a deleted namespace has left goes.
+    Delete(Leftover),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -191,7 +196,7 @@ pub struct WireTask {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum WireOffered {
-    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool },
+    Workflow { scheduled_event_id: i64, attempt: i32, sticky: bool, stamp: u32 },
     Activity { scheduled_event_id: i64, attempt: i32, stamp: u32 },
     Query { id: u64, sticky: bool },
     StandaloneActivity { attempt: i32, stamp: u32 },
@@ -208,8 +213,8 @@ impl Internal {
 
     pub fn offer(queue: &QueueKey, task: &Task) -> Internal {
         let offered = match task.key.task {
-            OfferedTask::Workflow { scheduled_event_id, attempt, sticky } => {
-                WireOffered::Workflow { scheduled_event_id, attempt, sticky }
+            OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp } => {
+                WireOffered::Workflow { scheduled_event_id, attempt, sticky, stamp }
             }
             OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
                 WireOffered::Activity { scheduled_event_id, attempt, stamp }
@@ -279,8 +284,8 @@ impl WireQueue {
 impl WireTask {
     pub fn task(self) -> Task {
         let task = match self.task {
-            WireOffered::Workflow { scheduled_event_id, attempt, sticky } => {
-                OfferedTask::Workflow { scheduled_event_id, attempt, sticky }
+            WireOffered::Workflow { scheduled_event_id, attempt, sticky, stamp } => {
+                OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp }
             }
             WireOffered::Activity { scheduled_event_id, attempt, stamp } => {
                 OfferedTask::Activity { scheduled_event_id, attempt, stamp }

@@ -5,6 +5,7 @@
 //! back its services. This module knows neither workflows nor histories.
 
 use std::future::pending;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use everlog_raft_store::{Machine, Store, Trouble};
 use futures::future::BoxFuture;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -27,6 +29,7 @@ mod api;
 pub mod bare;
 mod edge;
 mod folder;
+mod web;
 
 pub use folder::{Error as FolderError, Folder};
 
@@ -73,6 +76,10 @@ pub trait Application: Send + Sync + 'static {
 pub struct Services {
     /// The public API. On the API port the marks that only nodes may set are removed.
     pub api: Routes,
+    /// The public API over HTTP with JSON.
+    pub http: axum::Router,
+    /// The Web UI.
+    pub ui: axum::Router,
     /// Answer internal requests, and public calls that other nodes forwarded; for the latter `api`
     /// itself is a good choice.
     pub handlers: Handlers,
@@ -85,9 +92,11 @@ pub struct Services {
 /// Where a node can be reached, once it is up.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    pub api: std::net::SocketAddr,
-    pub peer: std::net::SocketAddr,
-    pub metrics: std::net::SocketAddr,
+    pub api: SocketAddr,
+    pub http: Option<SocketAddr>,
+    pub ui: Option<SocketAddr>,
+    pub peer: SocketAddr,
+    pub metrics: SocketAddr,
 }
 
 /// Runs a node until `stop` resolves or something breaks. `up` hears of the addresses when all ports
@@ -123,6 +132,8 @@ pub async fn run(
         config.raft.shards
     );
     let api_listener = api::bind("api", config.api.listen).await?;
+    let http_listener = bind_if_set("http", config.api.http_listen).await?;
+    let ui_listener = bind_if_set("ui", config.ui.listen).await?;
     let peer_listener = peer::Server::bind(config.peer.listen)
         .await
         .map_err(|error| anyhow::anyhow!("cannot listen on {} (peer): {error}", config.peer.listen))?;
@@ -134,6 +145,8 @@ pub async fn run(
             })?;
     let addresses = Addresses {
         api: api_listener.local_addr()?,
+        http: http_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+        ui: ui_listener.as_ref().map(TcpListener::local_addr).transpose()?,
         peer: peer_listener.address()?,
         metrics: metrics_address,
     };
@@ -183,6 +196,13 @@ pub async fn run(
     let api_server =
         api::serve(api_listener, services.api, health.clone(), stopping.clone(), api_closed.clone());
     let api_server = tokio::spawn(api_server);
+    let web_servers: Vec<_> = [(http_listener, services.http), (ui_listener, services.ui)]
+        .into_iter()
+        .filter_map(|(listener, routes)| Some((listener?, routes)))
+        .map(|(listener, routes)| {
+            tokio::spawn(web::serve(listener, routes, config.insecure, stopping.clone(), api_closed.clone()))
+        })
+        .collect();
     watch_readiness(&health, &folder, &store, &groups, &peers, draining.clone());
     serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
@@ -238,6 +258,7 @@ pub async fn run(
         let answered = async {
             (services.drain)().await;
             let _ = api_server.await;
+            futures::future::join_all(web_servers).await;
         };
         if tokio::time::timeout(DRAIN_TIMEOUT, answered).await.is_err() {
             tracing::warn!("some connections were cut off");
@@ -257,6 +278,13 @@ pub async fn run(
         (None, Err(_)) => {
             Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short"))
         }
+    }
+}
+
+async fn bind_if_set(what: &str, listen: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    match listen {
+        Some(listen) => api::bind(what, listen).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -8,8 +8,14 @@ pub use prost;
 pub use prost_types;
 pub use temporalio_protos::temporal::api;
 
-/// The descriptors of the public API, for gRPC reflection.
+/// The descriptors of the public API with their annotations, for gRPC reflection and the HTTP API.
 pub const PUBLIC_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/public.bin"));
+
+/// The API's own OpenAPI 2 document, JSON, compressed with gzip.
+pub const OPENAPI_V2_JSON_GZ: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapiv2.json.gz"));
+
+/// The API's own OpenAPI 3 document, YAML, compressed with gzip.
+pub const OPENAPI_V3_YAML_GZ: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapiv3.yaml.gz"));
 
 #[cfg(feature = "services")]
 pub mod workflow_service {

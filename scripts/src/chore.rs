@@ -15,4 +15,5 @@ pub mod purity;
 pub mod sim;
 pub mod test;
 pub mod tidy;
+pub mod ui;
 pub mod unit;

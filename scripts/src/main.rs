@@ -67,6 +67,8 @@ const CHORES: &[Chore] = &[
         about: "the official SDK, the CLI and the real server",
         run: chore::conformance::run,
     },
+    Chore { name: "ui-assets", about: "the files of the Web UI, into FOLDER", run: chore::ui::assets },
+    Chore { name: "ui", about: "the Web UI with a browser [--only CASE]", run: chore::ui::run },
     Chore {
         name: "bench-wal",
         about: "the log beside a bare loop [FOLDER] [SECONDS]",

@@ -18,7 +18,11 @@ from harness import environment  # noqa: E402
 
 
 def main():
-    python = environment.ensure(HERE / "requirements.txt")
+    requirements = [HERE / "requirements.txt"]
+    if "ui" in sys.argv[1:]:
+        # Whoever does not look through the Web UI needs no browser, nor what drives one.
+        requirements.append(HERE / "requirements-ui.txt")
+    python = environment.ensure(*requirements)
     env = dict(os.environ, PYTHONPATH=str(HERE), PYTHONDONTWRITEBYTECODE="1")
     os.execve(python, [python, "-m", "harness.main", *sys.argv[1:]], env)
 

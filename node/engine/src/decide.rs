@@ -11,12 +11,15 @@ pub mod continue_as_new;
 pub mod delete;
 pub mod deliver;
 pub mod external;
+pub mod options;
 pub mod query;
+pub mod reset;
 pub mod retry;
 pub mod signal;
 pub mod start;
 pub mod terminate;
 pub mod timer;
+pub mod update;
 pub mod wake;
 pub mod workflow_task;
 
@@ -40,11 +43,13 @@ pub struct BadCommand {
     pub message: String,
     /// The command is too large to be kept: the whole run is terminated.
     pub terminates: bool,
+    /// The call is refused and nothing else happens: the task stays with the worker.
+    pub only_call: bool,
 }
 
 impl BadCommand {
     pub fn new(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
-        BadCommand { cause, message: message.into(), terminates: false }
+        BadCommand { cause, message: message.into(), terminates: false, only_call: false }
     }
 
     /// `Cause: message`, as the worker and the history read it.
@@ -54,12 +59,17 @@ impl BadCommand {
     }
 
     pub fn too_large(cause: WorkflowTaskFailedCause, message: impl Into<String>) -> BadCommand {
-        BadCommand { cause, message: message.into(), terminates: true }
+        BadCommand { terminates: true, ..BadCommand::new(cause, message) }
+    }
+
+    pub fn of_call(message: impl Into<String>) -> BadCommand {
+        BadCommand { only_call: true, ..BadCommand::new(WorkflowTaskFailedCause::Unspecified, message) }
     }
 }
 
 /// Decides a request to an existing run. Starts are decided in [`start`], which may create one.
 pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
+    update::remember(turn);
     match request {
         Request::Signal(request) => signal::signal(turn, request),
         Request::Cancel(request) => cancel::request_cancel(turn, request),
@@ -88,12 +98,18 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         Request::UnpauseActivity(request) => activity::unpause(turn, request),
         Request::ResetActivity(request) => activity::reset(turn, request),
         Request::UpdateActivityOptions(request) => activity::update_options(turn, request),
+        Request::UpdateOptions(request) => options::update(turn, request),
 
         Request::Query { query, reject, timeout_ms, .. } => {
             query::query(turn, call, query, *reject, *timeout_ms)
         }
         Request::TakeQuery(take) => query::take(turn, take),
         Request::AnswerQuery { token, request } => query::answer(turn, token, request),
+
+        Request::Update { request, timeout_ms } => update::update(turn, call, request, *timeout_ms),
+        Request::PollUpdate { update_id, stage, timeout_ms, .. } => {
+            update::poll(turn, call, update_id, *stage, *timeout_ms)
+        }
 
         Request::Message(message) => deliver::deliver(turn, message),
         Request::Delivered { subject, outcome, namespace, .. } => {
@@ -102,7 +118,12 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
 
         Request::Wake => wake::wake(turn),
 
-        Request::Start(_) | Request::SignalWithStart(_) | Request::Read { .. } | Request::Watch { .. } => {
+        Request::Start(_)
+        | Request::SignalWithStart(_)
+        | Request::UpdateWithStart { .. }
+        | Request::Reset { .. }
+        | Request::Read { .. }
+        | Request::Watch { .. } => {
             Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))
         }
     }
@@ -119,9 +140,10 @@ fn cause_name(cause: WorkflowTaskFailedCause) -> String {
 }
 
 /// What every turn owes before it ends: to the limits, if a buffer or a history grew too large; to the
-/// callers of queries, if the run has closed and no workflow task will come to carry them.
+/// callers of queries, if the run has closed and no workflow task will come to carry them; to updates.
 pub fn settle(turn: &mut Turn<'_>) {
     keep_limits(turn);
+    update::settle(turn);
     if !turn.execution.is_running() {
         query::unblock(turn);
     }

@@ -21,8 +21,8 @@ use crate::{
     codec::Proto,
     event::{finished_child, is_close},
     execution::{
-        Activity, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer, WorkflowTask,
-        event_type,
+        Activity, AdmittedUpdate, AttachedRequest, Child, Copied, Execution, ExternalCancel, ExternalSignal,
+        Timer, WorkflowTask, event_type,
     },
     fact::{Change, Event, Fact, Record},
     shared::Shared,
@@ -32,6 +32,9 @@ use crate::{
 
 /// Reset points that a run remembers; the oldest give way.
 const RESET_POINTS_MAX: usize = 20;
+
+/// Resets of one run that are told from their repetitions; the oldest give way.
+const RESETS_REMEMBERED_MAX: usize = 20;
 
 /// Folds all facts of one change and counts the version.
 pub fn evolve_change(execution: &mut Execution, change: &Change) {
@@ -102,9 +105,6 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             execution.close_attempted = false;
             note_build(execution, a, event.event_id, at);
             versioning::task_completed(&mut execution.versioning, a);
-        }
-        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
-            versioning::options_updated(&mut execution.versioning, a);
         }
         Attributes::WorkflowTaskFailedEventAttributes(_)
         | Attributes::WorkflowTaskTimedOutEventAttributes(_) => execution.workflow_task = None,
@@ -189,10 +189,33 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
                 merge(&mut execution.search_attributes, name, payload);
             }
         }
+        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+            versioning::options_updated(&mut execution.versioning, a);
+            // An event that says nothing of the priority changes nothing of it.
+            if a.priority.is_some() {
+                execution.start.0.priority = a.priority.clone();
+            }
+        }
         Attributes::WorkflowPropertiesModifiedEventAttributes(a) => {
             for (name, payload) in a.upserted_memo.iter().flat_map(|m| &m.fields) {
                 merge(&mut execution.memo, name, payload);
             }
+        }
+        Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(a) => {
+            let id = a.request.as_ref().and_then(|request| request.meta.as_ref()).map(|meta| &meta.update_id);
+            if let Some(id) = id {
+                let admitted = AdmittedUpdate { request: None, time: at };
+                execution.updates.admitted.insert(id.clone(), admitted);
+            }
+        }
+        Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a) => {
+            execution.updates.admitted.remove(&a.protocol_instance_id);
+            execution.updates.accepted.insert(a.protocol_instance_id.clone(), event.event_id);
+        }
+        Attributes::WorkflowExecutionUpdateCompletedEventAttributes(a) => {
+            let id = a.meta.as_ref().map_or("", |meta| &meta.update_id);
+            execution.updates.accepted.remove(id);
+            execution.updates.completed.insert(id.to_owned(), event.event_id);
         }
         _ => {}
     }
@@ -374,8 +397,31 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     execution.external_cancels = Shared::default();
     execution.held_by_parent = false;
     execution.sticky = None;
-    if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
+    if !execution.updates.admitted.is_empty() {
+        execution.updates.admitted.clear();
+    }
+    let goes_on = !execution.new_run_id.is_empty() || execution.is_ended_by_reset();
+    if !goes_on && execution.start.parent_workflow_execution.is_some() {
         execution.report = Some(Proto(event.clone()).into());
+    }
+}
+
+/// The events so far are those of another run. Time-outs count from now, and what nobody has started is
+/// scheduled now.
+fn begin_anew(execution: &mut Execution, copied: &[Copied], request_id: &str, now: Time) {
+    let resets = execution.resets.get_or_insert_default();
+    resets.copied = copied.to_vec();
+    resets.original_start_time = Some(execution.start_time);
+    resets.request_id = request_id.to_owned();
+    let backoff = execution.execution_time.since(execution.start_time);
+    execution.start_time = now;
+    execution.execution_time = now + backoff;
+    let all = set_duration(execution.start.workflow_execution_timeout.as_ref()).map(|timeout| now + timeout);
+    let run = set_duration(execution.start.workflow_run_timeout.as_ref()).map(|timeout| now + timeout);
+    execution.start.0.workflow_execution_expiration_time = all.map(Time::proto);
+    execution.run_expiration = run.map(|run| all.map_or(run, |all| run.min(all)));
+    for activity in execution.activities.values_mut() {
+        (activity.scheduled_time, activity.first_scheduled_time) = (now, now);
     }
 }
 
@@ -392,6 +438,10 @@ fn note_started_child(execution: &mut Execution, event: &HistoryEvent) {
 fn note_request_id(execution: &mut Execution, event: &HistoryEvent) {
     let request_id = match &event.attributes {
         Some(Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a)) => &a.attached_request_id,
+        Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) => match &a.accepted_request {
+            Some(request) => &request.request_id,
+            None => return,
+        },
         _ => return,
     };
     if !request_id.is_empty() {
@@ -536,5 +586,22 @@ fn keep(execution: &mut Execution, record: &Record) {
                 set_options(activity, options);
             }
         }
+        Record::UpdateAdmitted { request, time } => {
+            let id = request.meta.as_ref().map_or("", |meta| &meta.update_id).to_owned();
+            let admitted = AdmittedUpdate { request: Some(request.clone()), time: *time };
+            execution.updates.admitted.insert(id, admitted);
+        }
+        Record::UpdateForgotten { update_id } => {
+            execution.updates.admitted.remove(update_id);
+        }
+        Record::MadeByReset { copied, request_id, time } => begin_anew(execution, copied, request_id, *time),
+        Record::Reset(made) => {
+            let resets = execution.resets.get_or_insert_default();
+            if resets.made.len() == RESETS_REMEMBERED_MAX {
+                resets.made.remove(0);
+            }
+            resets.made.push(made.clone());
+        }
+        Record::EndsByReset => execution.resets.get_or_insert_default().has_ended_it = true,
     }
 }

@@ -20,6 +20,7 @@ use everlog_proto::api::{
         StartChildWorkflowExecutionInitiatedEventAttributes, WorkflowExecutionStartedEventAttributes,
     },
     sdk::v1::UserMetadata,
+    update::v1::Request as UpdateRequest,
     workflow::v1::ResetPointInfo,
 };
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,55 @@ pub struct Execution {
     pub pause_info: Shared<Vec<String>>,
     /// On which version of its workers it is.
     pub versioning: Shared<Versioning>,
+    pub updates: Shared<Updates>,
+    /// What resets have to do with this run; for nearly all runs nothing.
+    pub resets: Option<Shared<Resets>>,
+}
+
+/// The updates of a run, by their ids. One that was rejected is in none of these.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Updates {
+    /// Asked for, and not accepted yet. Most are accepted before they would be noted here.
+    pub admitted: BTreeMap<String, AdmittedUpdate>,
+    /// With the event that tells so.
+    pub accepted: BTreeMap<String, i64>,
+    /// With the event that has the outcome.
+    pub completed: BTreeMap<String, i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AdmittedUpdate {
+    /// None if an event of the history has it: from there workers know it.
+    pub request: Option<Shared<Proto<UpdateRequest>>>,
+    pub time: Time,
+}
+
+/// How a run came out of a reset, and which runs came out of resetting it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resets {
+    /// Whose events this run begins with, oldest first. Empty if no reset has made it.
+    pub copied: Vec<Copied>,
+    /// When the run that the first event was written for was started.
+    pub original_start_time: Option<Time>,
+    /// The request that made this run.
+    pub request_id: String,
+    /// The runs that resetting this one has made, by request, latest last.
+    pub made: Vec<MadeByReset>,
+    /// A reset has ended this run: what it had begun belongs to the run that the reset made.
+    pub has_ended_it: bool,
+}
+
+/// A part of a history that was written for another run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Copied {
+    pub run_id: String,
+    pub last_event_id: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MadeByReset {
+    pub request_id: String,
+    pub run_id: String,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -278,6 +328,23 @@ impl Execution {
         self.last_completed_event_id > 0
     }
 
+    /// The run for which an event of this history was written: this one, unless a reset has copied it.
+    pub fn writer_of(&self, event_id: i64) -> &str {
+        let copied = self.resets.iter().flat_map(|resets| &resets.copied);
+        let of = copied.into_iter().find(|copied| event_id <= copied.last_event_id);
+        of.map_or_else(|| self.run_id(), |copied| &copied.run_id)
+    }
+
+    /// The latest run that resetting this one has made; empty if there is none.
+    pub fn reset_run_id(&self) -> &str {
+        let made = self.resets.as_ref().and_then(|resets| resets.made.last());
+        made.map_or("", |made| &made.run_id)
+    }
+
+    pub fn is_ended_by_reset(&self) -> bool {
+        self.resets.as_ref().is_some_and(|resets| resets.has_ended_it)
+    }
+
     /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
     pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
         let mut shown = (*self.search_attributes).clone();
@@ -328,6 +395,9 @@ impl Execution {
             signal.initiated = Proto::default();
         }
         bare.report = None;
+        for update in bare.updates.admitted.values_mut() {
+            update.request = None;
+        }
         for activity in bare.activities.values_mut() {
             activity.scheduled = Proto::default();
             activity.heartbeat_details = None;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use everlog_proto::api::{
     activity::v1::ActivityOptions, common::v1::Payloads, failure::v1::Failure, history::v1::HistoryEvent,
-    sdk::v1::UserMetadata,
+    sdk::v1::UserMetadata, update::v1::Request as UpdateRequest,
 };
 use prost::Message;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     codec::{self, CodecError, Proto},
     deployment::fact::DeploymentChange,
-    execution::{ActivityPause, ActivityStart, Execution, Sticky},
+    execution::{ActivityPause, ActivityStart, Copied, Execution, MadeByReset, Sticky},
     key::RunKey,
     schedule::fact::ScheduleChange,
     shared::Shared,
@@ -44,6 +44,7 @@ impl Fact {
         match self {
             Fact::Event(event) | Fact::Flushed(event) => event.bytes.len(),
             Fact::Record(Record::Buffered(event)) => event.encoded_len(),
+            Fact::Record(Record::UpdateAdmitted { request, .. }) => RECORD_BYTES + request.encoded_len(),
             Fact::Record(Record::ActivityRetry { failure: Some(failure), .. }) => {
                 RECORD_BYTES + failure.encoded_len()
             }
@@ -68,6 +69,11 @@ impl Event {
         let bytes = event.encode_to_vec().into();
         Event { event: Box::new(event), bytes }
     }
+
+    /// An event as it was stored.
+    pub fn of_bytes(bytes: Bytes) -> Result<Event, prost::DecodeError> {
+        Ok(Event { event: Box::new(HistoryEvent::decode(bytes.clone())?), bytes })
+    }
 }
 
 impl Serialize for Event {
@@ -79,8 +85,7 @@ impl Serialize for Event {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
         let bytes = Bytes::from(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec());
-        let event = HistoryEvent::decode(bytes.clone()).map_err(serde::de::Error::custom)?;
-        Ok(Event { event: Box::new(event), bytes })
+        Event::of_bytes(bytes).map_err(serde::de::Error::custom)
     }
 }
 
@@ -185,6 +190,25 @@ pub enum Record {
         scheduled_event_id: i64,
         options: Proto<ActivityOptions>,
     },
+    /// An update was asked for, and no worker has accepted it yet.
+    UpdateAdmitted {
+        request: Shared<Proto<UpdateRequest>>,
+        time: Time,
+    },
+    /// Nothing remains of an update that was noted as admitted: it was rejected.
+    UpdateForgotten {
+        update_id: String,
+    },
+    /// A reset has made this run out of the events that are there so far: its life begins now.
+    MadeByReset {
+        copied: Vec<Copied>,
+        request_id: String,
+        time: Time,
+    },
+    /// Resetting this run has made another.
+    Reset(MadeByReset),
+    /// A reset is about to end this run.
+    EndsByReset,
     /// The revision of the routing that led the run to its version of the workers.
     RoutedBy(i64),
     /// The version of the workers that the parent is on does not have the child's queue.

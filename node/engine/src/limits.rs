@@ -81,6 +81,16 @@ pub struct Limits {
     pub eager_workflow_start: bool,
     /// `system.enableActivityEagerExecution`
     pub eager_activities: bool,
+    /// `history.maxInFlightUpdates`: updates of a run that are not completed yet. Zero is no limit.
+    pub updates_in_flight_max: usize,
+    /// `history.maxInFlightUpdatePayloads`: what the requests of updates that wait weigh together. Zero is no
+    /// limit.
+    pub updates_in_flight_bytes_max: usize,
+    /// `history.maxTotalUpdates`: updates that a run may have in its life. Zero is no limit.
+    pub updates_total_max: usize,
+    /// `history.maxTotalUpdates.suggestContinueAsNewThreshold`: which part of them may be used up before
+    /// workers are advised to continue as new.
+    pub suggest_continue_as_new_updates_part: f64,
     /// `matching.maxDeployments`, of one namespace
     pub deployments_max: usize,
     /// `matching.maxVersionsInDeployment`
@@ -131,6 +141,10 @@ impl Default for Limits {
             retention: Duration::from_secs(24 * 60 * 60),
             eager_workflow_start: true,
             eager_activities: true,
+            updates_in_flight_max: 10,
+            updates_in_flight_bytes_max: 20 * MIB,
+            updates_total_max: 2000,
+            suggest_continue_as_new_updates_part: 0.9,
             deployments_max: 100,
             versions_in_deployment_max: 100,
             queues_in_version_max: 100,

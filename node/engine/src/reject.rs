@@ -30,6 +30,8 @@ pub enum Reject {
     },
     /// The per-workflow cause BUSY_WORKFLOW.
     BusyWorkflow(String),
+    /// As many batches run in the namespace as may.
+    ConcurrentBatches(String),
     /// A limit of the whole system, such as a full inbox or queue.
     Overloaded(String),
     PermissionDenied(String),
@@ -39,6 +41,17 @@ pub enum Reject {
     Unimplemented(String),
     /// A transition failed its own check. The request is refused, the log stays clean.
     Internal(String),
+    /// Too many updates are under way.
+    TooManyUpdates(String),
+    /// The workflow closed before it accepted the update.
+    UpdateAborted,
+    /// An update with a start: the start was refused.
+    StartRefused(Box<Reject>),
+    /// An update with a start: the update was refused, whether or not a workflow was started for it.
+    UpdateRefused {
+        reject: Box<Reject>,
+        started: bool,
+    },
     /// Something of this name is there.
     AlreadyExists(String),
     /// The id is taken by something that runs, or has run, on its own.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use everlog_proto::api::{
     activity::v1::ActivityOptions,
-    enums::v1::WorkflowExecutionStatus,
+    enums::v1::{UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowExecutionStatus},
     history::v1::HistoryEvent,
     query::v1::QueryRejected,
+    update::v1::Outcome,
+    workflow::v1::WorkflowExecutionOptions,
     workflowservice::v1::{
         PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedResponse,
     },
@@ -15,9 +17,9 @@ use everlog_proto::api::{
 
 use crate::{
     deployment::request::DeploymentReply,
-    execution::Execution,
+    execution::{Execution, WorkflowTask},
     key::RunKey,
-    message::{Message, Outcome},
+    message::{self, Message},
     reject::Reject,
     schedule::request::ScheduleReply,
     standalone::Standalone,
@@ -50,13 +52,20 @@ pub enum Reply {
     },
     /// The options that an activity has now.
     ActivityOptions(Box<ActivityOptions>),
+    /// The options that the workflow has now.
+    WorkflowOptions(Box<WorkflowExecutionOptions>),
+    /// The run that a reset has made.
+    Reset {
+        run_id: String,
+    },
     QueryAnswer {
         result: Option<everlog_proto::api::common::v1::Payloads>,
     },
     QueryRejected(QueryRejected),
+    Update(Box<UpdateReply>),
     State(StateReply),
     /// What became of a message from another workflow.
-    Message(Outcome),
+    Message(message::Outcome),
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
@@ -82,6 +91,25 @@ pub struct Started {
     pub eager_task: Option<Box<WorkflowTaskReply>>,
 }
 
+/// How far an update got.
+#[derive(Clone, Debug)]
+pub struct UpdateReply {
+    pub run_id: String,
+    pub stage: Stage,
+    pub outcome: Option<UpdateOutcome>,
+    /// Of the start that was asked for together with the update.
+    pub started: Option<Box<Started>>,
+    /// Whether the caller is told where in the history to look.
+    pub is_linked: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum UpdateOutcome {
+    Value(Box<Outcome>),
+    /// This event of the run has it.
+    Event(i64),
+}
+
 /// A workflow task for a worker, but for its events.
 #[derive(Clone, Debug)]
 pub struct WorkflowTaskReply {
@@ -101,6 +129,8 @@ pub struct HistorySpan {
 #[derive(Clone, Debug)]
 pub struct CompletedReply {
     pub response: RespondWorkflowTaskCompletedResponse,
+    /// Nothing is written of the task: the worker goes back to where it was before.
+    pub is_forgotten: bool,
     pub workflow_task: Option<Box<WorkflowTaskReply>>,
 }
 
@@ -109,6 +139,15 @@ pub struct CompletedReply {
 pub struct StateReply {
     pub execution: Arc<Execution>,
     pub started: Option<StartedTask>,
+    /// The pending task, if nothing is written of it yet because only updates need it.
+    pub speculative: Option<WorkflowTask>,
     /// Whether this run is the workflow's latest.
     pub is_current: bool,
+}
+
+impl StateReply {
+    /// The workflow task that is owed or held, written or not.
+    pub fn workflow_task(&self) -> Option<&WorkflowTask> {
+        self.execution.workflow_task.as_ref().or(self.speculative.as_ref())
+    }
 }

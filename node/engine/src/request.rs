@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use everlog_proto::api::{
-    enums::v1::{QueryRejectCondition, TimeoutType, WorkflowTaskFailedCause},
+    enums::v1::{
+        QueryRejectCondition, TimeoutType, UpdateWorkflowExecutionLifecycleStage as Stage,
+        WorkflowTaskFailedCause,
+    },
     query::v1::WorkflowQuery,
     workflowservice::v1::{
         PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
-        RespondActivityTaskCanceledRequest, RespondActivityTaskCompletedRequest,
-        RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
-        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
-        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseActivityRequest,
-        UpdateActivityOptionsRequest,
+        ResetWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
+        RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
+        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
+        RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        UnpauseActivityRequest, UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
+        UpdateWorkflowExecutionRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +65,32 @@ pub enum Request {
     UnpauseActivity(Box<UnpauseActivityRequest>),
     ResetActivity(Box<ResetActivityRequest>),
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
+    /// Begins a run that goes on from a point in the history of another: the one that the request names, or
+    /// one that is yet to be found.
+    Reset {
+        request: Box<ResetWorkflowExecutionRequest>,
+        to: Option<ResetTo>,
+    },
+    UpdateOptions(Box<UpdateWorkflowExecutionOptionsRequest>),
+
+    /// An update: waits for its stage, or for `timeout_ms`.
+    Update {
+        request: Box<UpdateWorkflowExecutionRequest>,
+        timeout_ms: u64,
+    },
+    /// Waits for an update that was asked for before.
+    PollUpdate {
+        run_id: String,
+        update_id: String,
+        stage: Stage,
+        timeout_ms: u64,
+    },
+    /// An update of whatever run there is, or of one that is started for it.
+    UpdateWithStart {
+        start: Box<StartWorkflowExecutionRequest>,
+        update: Box<UpdateWorkflowExecutionRequest>,
+        timeout_ms: u64,
+    },
 
     // By task queues, on behalf of workers.
     TakeWorkflowTask(TakeWorkflowTask),
@@ -131,6 +161,17 @@ pub struct Namespaces {
     pub refused_attributes: BTreeMap<usize, String>,
     /// The queues that the version of the worker has.
     pub queues: BTreeSet<String>,
+}
+
+/// A point of a history that is found by what happened there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResetTo {
+    /// The end of the first workflow task.
+    FirstTask,
+    /// The end of the last one.
+    LastTask,
+    /// The first task that a build of the worker completed, in any run of the chain or in this one.
+    Build { id: String, current_run_only: bool },
 }
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
@@ -218,6 +259,11 @@ impl Request {
             Request::UnpauseActivity(_) => "unpause_activity",
             Request::ResetActivity(_) => "reset_activity",
             Request::UpdateActivityOptions(_) => "update_activity_options",
+            Request::Update { .. } => "update",
+            Request::PollUpdate { .. } => "poll_update",
+            Request::UpdateWithStart { .. } => "update_with_start",
+            Request::Reset { .. } => "reset",
+            Request::UpdateOptions(_) => "update_options",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

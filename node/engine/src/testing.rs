@@ -14,7 +14,7 @@ use crate::{
     codec::CodecError,
     deployment::{self, DeploymentKey, DeploymentState},
     execution::Execution,
-    fact::{Change, Entry},
+    fact::{Change, Entry, Event},
     key::{RunKey, WorkflowKey},
     limits::Limits,
     rows::{self, ApplyError, Kind, Rows},
@@ -151,6 +151,11 @@ impl World for MemoryTables {
 
     fn execution(&self, run: &RunKey) -> Option<Arc<Execution>> {
         Rows::execution(self, run).ok().flatten()
+    }
+
+    fn history(&self, run: &RunKey, from: i64) -> Vec<Event> {
+        let keys = rows::history_key(run, 0)..rows::history_key(run, i64::MAX);
+        self.rows.range(keys).flat_map(|(_, row)| rows::events_of(row, from).unwrap_or_default()).collect()
     }
 
     fn first_wake(&self, slot: u16, from: Time) -> Option<Time> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use everlog_proto::api::enums::v1::ParentClosePolicy;
 
 use crate::{
+    decide::{update, workflow_task},
     execution::{Activity, Execution},
     message::Subject,
     planted,
@@ -18,7 +19,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Todo<'a> {
     /// A workflow task waits for a worker of this queue.
-    WorkflowTask { queue: &'a str, sticky: bool, scheduled_event_id: i64, attempt: i32, scheduled_time: Time },
+    WorkflowTask {
+        queue: &'a str,
+        sticky: bool,
+        scheduled_event_id: i64,
+        attempt: i32,
+        /// 0 but for speculative tasks.
+        stamp: u32,
+        scheduled_time: Time,
+    },
     /// An attempt of an activity waits for a worker of this queue.
     ActivityTask {
         queue: &'a str,
@@ -34,12 +43,12 @@ pub enum Todo<'a> {
 }
 
 /// The tasks that wait for a worker at `now`.
-pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Todo<'a>> {
+pub fn tasks<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<Todo<'a>> {
     let mut tasks = Vec::new();
     if !execution.is_running() {
         return tasks;
     }
-    if let Some(task) = &execution.workflow_task
+    if let Some(task) = execution.workflow_task.as_ref().or(volatile.speculative.as_ref())
         && volatile.started.is_none()
     {
         let sticky = task.sticky_timeout.is_some() && !volatile.moved_to_normal;
@@ -49,6 +58,7 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Ve
             sticky,
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
+            stamp: if execution.workflow_task.is_some() { 0 } else { workflow_task::stamp(task) },
             scheduled_time: task.scheduled_time,
         });
     }
@@ -87,7 +97,10 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
         return subjects;
     }
     let left = execution.children.iter().filter(|(_, child)| {
-        !child.told_of_close && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
+        // Where a reset has ended the run, its children belong to the run that the reset made, or to nobody.
+        !child.told_of_close
+            && !execution.is_ended_by_reset()
+            && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
     });
     subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
     subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));
@@ -104,6 +117,7 @@ pub fn owes(execution: &Execution) -> bool {
 fn owes_tasks(execution: &Execution) -> bool {
     execution.is_running()
         && (execution.workflow_task.is_some()
+            || !execution.updates.admitted.is_empty()
             || execution.activities.values().any(|a| a.started.is_none() && !a.is_paused()))
 }
 
@@ -119,7 +133,31 @@ pub fn wake_at_of_leader(execution: &Execution, volatile: &Volatile, now: Time) 
     let started = volatile.started.as_ref().map(|task| task.deadline);
     let started = started.filter(|_| !planted::is("held_task_forgotten"));
     let queries = volatile.queries.values().map(|query| query.deadline).min();
-    [started, queries, earliest(execution, Some((volatile, now)))].into_iter().flatten().min()
+    let updates = updates_wake_at(execution, volatile, now);
+    [started, queries, updates, earliest(execution, Some((volatile, now)))].into_iter().flatten().min()
+}
+
+/// When something falls due for updates that wait: the answer to a caller, a note in the state, the end of a
+/// task that nobody takes. At once, if the leader is new and has to bring back what was noted.
+fn updates_wake_at(execution: &Execution, volatile: &Volatile, now: Time) -> Option<Time> {
+    let untaken = volatile.speculative.as_ref().filter(|_| volatile.started.is_none());
+    let unnoted = volatile.updates.iter().filter(|update| !update.noted);
+    let due = [
+        lacks_task_for_updates(execution, volatile).then_some(now),
+        volatile.update_waiters.iter().map(|waiter| waiter.deadline).min(),
+        unnoted.map(update::noted_at).min(),
+        untaken.map(workflow_task::taken_until),
+    ];
+    due.into_iter().flatten().min()
+}
+
+/// Whether updates wait for a worker, and no task is owed or held that could bring them to one.
+pub fn lacks_task_for_updates(execution: &Execution, volatile: &Volatile) -> bool {
+    execution.is_running()
+        && execution.workflow_task.is_none()
+        && volatile.speculative.is_none()
+        && !execution.held_by_parent
+        && (volatile.updates.iter().any(|update| !update.sent) || volatile.has_forgotten(&execution.updates))
 }
 
 fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<Time> {

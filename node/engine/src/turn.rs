@@ -13,6 +13,7 @@ use everlog_proto::api::{
 
 use crate::{
     codec::Proto,
+    decide::workflow_task,
     event::{is_completion, started_of, type_of, waits_for_task, wire_started_id},
     evolve::evolve,
     execution::Execution,
@@ -43,6 +44,8 @@ pub struct Turn<'a> {
     pub holding: bool,
     /// Buffered events that were there when the turn began: what the worker has not seen.
     pub unseen: usize,
+    /// What this turn adds may be lost with its leader.
+    pub soft: bool,
     worker_may_ignore: bool,
 }
 
@@ -73,6 +76,7 @@ impl<'a> Turn<'a> {
         let unseen = execution.buffered.len();
         Turn {
             unseen,
+            soft: false,
             worker_may_ignore: false,
             stamp,
             execution,
@@ -102,6 +106,9 @@ impl<'a> Turn<'a> {
         links: Vec<Link>,
     ) -> i64 {
         let kind = type_of(&attributes);
+        if self.volatile.speculative.is_some() {
+            workflow_task::before_event(self, kind);
+        }
         debug_assert_ne!(kind, EventType::Unspecified, "every event that is written has a type");
         let mut event = HistoryEvent {
             event_time: Some(at.proto()),
@@ -120,6 +127,11 @@ impl<'a> Turn<'a> {
         let id = event.event_id;
         self.fact(Fact::Event(Event::new(event)));
         id
+    }
+
+    /// Adds an event of another run, as it is.
+    pub fn copy(&mut self, event: Event) {
+        self.fact(Fact::Event(event));
     }
 
     /// An event that older workers may skip.
@@ -151,6 +163,7 @@ impl<'a> Turn<'a> {
         self.answers.truncate(checkpoint.answers);
         self.successor = None;
         self.holding = false;
+        self.soft = false;
     }
 
     /// Writes the buffered events: completions last, so that each follows its Started event.

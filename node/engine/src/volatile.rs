@@ -5,9 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use everlog_proto::api::query::v1::WorkflowQuery;
+use everlog_proto::api::{
+    enums::v1::UpdateWorkflowExecutionLifecycleStage as Stage, query::v1::WorkflowQuery,
+    update::v1::Request as UpdateRequest,
+};
 
-use crate::{deployment::WorkerVersion, time::Time};
+use crate::{
+    codec::Proto,
+    deployment::WorkerVersion,
+    execution::{AdmittedUpdate, Updates, WorkflowTask},
+    reply::Started,
+    shared::Shared,
+    time::Time,
+};
 
 #[derive(Clone, Debug, Default)]
 pub struct Volatile {
@@ -18,6 +28,13 @@ pub struct Volatile {
     /// Queries waiting for a workflow task to carry them, or for a direct answer. By query id.
     pub queries: BTreeMap<u64, WaitingQuery>,
     pub next_query_id: u64,
+    /// A workflow task that only updates need. It has ids, but nothing is written of it before it leads to
+    /// something, or something else happens.
+    pub speculative: Option<WorkflowTask>,
+    /// Updates that no worker has accepted yet, in the order in which they were asked for.
+    pub updates: Vec<WaitingUpdate>,
+    /// Callers that wait for an update to get further.
+    pub update_waiters: Vec<UpdateWaiter>,
 }
 
 /// A workflow task in a worker's hands. Its Started event is written together with its completion.
@@ -47,6 +64,8 @@ pub struct StartedTask {
     pub sticky: bool,
     /// Queries that travel with this task.
     pub queries: Vec<u64>,
+    /// Updates that travel with it, by their ids.
+    pub updates: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,4 +89,43 @@ pub enum QueryState {
     Attached,
     /// Offered as a task of its own; sticky tells through which queue.
     Direct { sticky: bool },
+}
+
+/// An update on its way to a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingUpdate {
+    pub id: String,
+    /// None if an event of the history has it.
+    pub request: Option<Shared<Proto<UpdateRequest>>>,
+    pub admitted: Time,
+    /// Whether the state has it too, so that it outlives this leader.
+    pub noted: bool,
+    /// A worker was told of it and has not answered yet.
+    pub sent: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct UpdateWaiter {
+    pub call: u64,
+    pub update_id: String,
+    /// How far the update has to get.
+    pub stage: Stage,
+    /// When the caller is told how far it got, though that be not far enough.
+    pub deadline: Time,
+    /// What else the caller hears, if it asked for a start as well.
+    pub started: Option<Box<Started>>,
+}
+
+impl WaitingUpdate {
+    pub fn noted(id: &str, update: &AdmittedUpdate) -> WaitingUpdate {
+        let (id, request) = (id.to_owned(), update.request.clone());
+        WaitingUpdate { id, request, admitted: update.time, noted: true, sent: false }
+    }
+}
+
+impl Volatile {
+    /// Whether some update that the state has noted is not among those that wait here: its leader is new.
+    pub fn has_forgotten(&self, updates: &Updates) -> bool {
+        updates.admitted.keys().any(|id| self.updates.iter().all(|update| update.id != *id))
+    }
 }

@@ -68,6 +68,8 @@ pub(crate) async fn run_node<A: Application>(
             node = node.identity.node_id,
             cluster = node.identity.cluster_id(),
             api = %addresses.api,
+            http = addresses.http.map(tracing::field::display),
+            ui = addresses.ui.map(tracing::field::display),
             peer = %addresses.peer,
             metrics = %addresses.metrics,
             data = %node.config.data_dir.display(),

@@ -145,14 +145,7 @@ fn start(config: &Config) -> anyhow::Result<Child> {
         .kill_on_drop(true)
         .spawn()
         .context("a node cannot be started")?;
-    println!(
-        "node {} pid {} api {} peer {} metrics {}",
-        config.node_id,
-        child.id().unwrap_or_default(),
-        config.api.listen,
-        config.peer.listen,
-        config.metrics.listen
-    );
+    println!("node {} pid {} {}", config.node_id, child.id().unwrap_or_default(), super::ports(config));
     Ok(child)
 }
 

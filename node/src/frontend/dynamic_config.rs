@@ -53,6 +53,8 @@ pub struct ApiLimits {
     pub token_namespace_enforced: bool,
     /// `frontend.disableListVisibilityByFilter`
     pub list_by_filter_disabled: bool,
+    /// `frontend.MaxConcurrentBatchOperationPerNamespace`
+    pub batches_max: usize,
     /// `system.namespaceMinRetentionLocal`: the shortest retention that a namespace may have.
     pub retention_min: Duration,
     /// `matching.wv.VersionDrainageStatusVisibilityGracePeriod`: how long after it got its last new workflow a
@@ -78,6 +80,7 @@ impl Default for ApiLimits {
             history_poll_timeout: Duration::from_secs(20),
             token_namespace_enforced: true,
             list_by_filter_disabled: false,
+            batches_max: 1,
             retention_min: Duration::from_secs(60 * 60),
             drainage_grace: Duration::from_secs(3 * 60),
             drainage_refresh: Duration::from_secs(3 * 60),
@@ -252,6 +255,11 @@ settings! {
     "system.enableEagerWorkflowStart" => limits.eager_workflow_start: switch,
     "system.enableCrossNamespaceCommands" => limits.cross_namespace_commands: switch,
     "system.enableActivityEagerExecution" => limits.eager_activities: switch,
+    "history.maxInFlightUpdates" => limits.updates_in_flight_max: count,
+    "history.maxInFlightUpdatePayloads" => limits.updates_in_flight_bytes_max: count,
+    "history.maxTotalUpdates" => limits.updates_total_max: count,
+    "history.maxTotalUpdates.suggestContinueAsNewThreshold" =>
+        limits.suggest_continue_as_new_updates_part: number,
     "frontend.searchAttributesNumberOfKeysLimit" => limits.search_attribute_keys_max: count,
     "frontend.searchAttributesSizeOfValueLimit" => limits.search_attribute_value_bytes_max: count,
     "frontend.searchAttributesTotalSizeLimit" => limits.search_attributes_bytes_max: count,
@@ -268,6 +276,7 @@ settings! {
     "matching.longPollExpirationInterval" => api.poll_timeout: duration,
     "history.longPollExpirationInterval" => api.history_poll_timeout: duration,
     "system.enableTokenNamespaceEnforcement" => api.token_namespace_enforced: switch,
+    "frontend.MaxConcurrentBatchOperationPerNamespace" => api.batches_max: count,
     "system.namespaceMinRetentionLocal" => api.retention_min: duration,
     "matching.maxDeployments" => limits.deployments_max: count,
     "matching.maxVersionsInDeployment" => limits.versions_in_deployment_max: count,

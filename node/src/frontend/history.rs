@@ -225,7 +225,7 @@ impl Read<'_> {
     /// The Started event of a first attempt, which counts as written from the start.
     fn written_when_started(&self, state: &StateReply) -> Vec<HistoryEvent> {
         match &state.execution.workflow_task {
-            Some(task) if task.written => unwritten_events(&state.execution, state.started.as_ref()),
+            Some(task) if task.written => unwritten_events(&state.execution, None, state.started.as_ref()),
             _ => Vec::new(),
         }
     }
@@ -264,8 +264,9 @@ fn answer(token: Option<Token>, page: Page) -> Bytes {
 
 /// The unwritten events of a retried task, as history reads have them: without the holder's name.
 fn anonymous(state: &StateReply) -> Vec<HistoryEvent> {
-    let mut events = unwritten_events(&state.execution, state.started.as_ref());
-    let is_transient = state.execution.workflow_task.as_ref().is_some_and(|task| !task.written);
+    let speculative = state.speculative.as_ref();
+    let mut events = unwritten_events(&state.execution, speculative, state.started.as_ref());
+    let is_transient = state.workflow_task().is_some_and(|task| !task.written);
     for event in events.iter_mut().filter(|_| is_transient) {
         if let Some(Attributes::WorkflowTaskStartedEventAttributes(started)) = &mut event.attributes {
             started.identity.clear();

@@ -15,8 +15,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, body::Body, server::NamedService};
 
@@ -67,18 +68,7 @@ impl Api {
         let Some(method) = methods::find(request.uri().path()) else {
             return wire::refusal(&unknown_method(request.uri().path()));
         };
-        let began = Instant::now();
-        self.shared.observer.began(method.operation);
-        let shared = self.shared.clone();
-        let answer = AssertUnwindSafe(self.run(method, request, encoding)).catch_unwind().await;
-        let answer = answer.unwrap_or_else(|panic| {
-            let reason = panic_text(panic.as_ref());
-            tracing::error!(operation = method.operation, reason, "a handler panicked");
-            Err(Status::internal("something went wrong inside, please retry"))
-        });
-        let error = answer.as_ref().err().map(|status| code_name(status.code()));
-        shared.observer.ended(method.operation, began.elapsed(), error);
-        match answer {
+        match observed(self.shared.clone(), method, self.run(method, request, encoding)).await {
             Ok(message) => wire::answer(&message, encoding),
             Err(status) => wire::refusal(&status),
         }
@@ -97,22 +87,61 @@ impl Api {
         let message = timeout_at(read_until, wire::read(body, encoding, bytes_max))
             .await
             .map_err(|_| deadline_exceeded())??;
-        let call = Call {
-            shared: self.shared,
-            operation: method.operation,
-            path: method.path,
-            message,
-            metadata: call::forwarded_metadata(&head.headers),
-            client: call::client(&head.headers),
-            deadline,
-            forwarded: self.origin == Origin::Node,
-        };
-        match deadline {
-            Some(deadline) => {
-                timeout_at(deadline, (method.run)(call)).await.unwrap_or_else(|_| Err(deadline_exceeded()))
-            }
-            None => (method.run)(call).await,
+        handled(self.shared, method, &head.headers, message, deadline, self.origin).await
+    }
+}
+
+/// Asks what a client asks that does not speak gRPC: by the method's full path, with the headers that a gRPC
+/// call would have and the message that it would carry.
+pub(super) async fn ask(shared: Arc<Shared>, path: &str, headers: &HeaderMap, message: Bytes) -> Answer {
+    let method = methods::find(path).ok_or_else(|| unknown_method(path))?;
+    let arrived = Instant::now();
+    observed(shared.clone(), method, async move {
+        let deadline = call::timeout(headers)?.map(|timeout| arrived + timeout);
+        handled(shared, method, headers, message, deadline, Origin::Client).await
+    })
+    .await
+}
+
+/// Counts and times a call, and lives through its panic.
+async fn observed(shared: Arc<Shared>, method: &Method, call: impl Future<Output = Answer>) -> Answer {
+    let began = Instant::now();
+    shared.observer.began(method.operation);
+    let answer = AssertUnwindSafe(call).catch_unwind().await;
+    let answer = answer.unwrap_or_else(|panic| {
+        let reason = panic_text(panic.as_ref());
+        tracing::error!(operation = method.operation, reason, "a handler panicked");
+        Err(Status::internal("something went wrong inside, please retry"))
+    });
+    let error = answer.as_ref().err().map(|status| code_name(status.code()));
+    shared.observer.ended(method.operation, began.elapsed(), error);
+    answer
+}
+
+/// Lets a call's handler answer, for as long as the caller waits.
+async fn handled(
+    shared: Arc<Shared>,
+    method: &Method,
+    headers: &HeaderMap,
+    message: Bytes,
+    deadline: Option<Instant>,
+    origin: Origin,
+) -> Answer {
+    let call = Call {
+        shared,
+        operation: method.operation,
+        path: method.path,
+        message,
+        metadata: call::forwarded_metadata(headers),
+        client: call::client(headers),
+        deadline,
+        forwarded: origin == Origin::Node,
+    };
+    match deadline {
+        Some(deadline) => {
+            timeout_at(deadline, (method.run)(call)).await.unwrap_or_else(|_| Err(deadline_exceeded()))
         }
+        None => (method.run)(call).await,
     }
 }
 

@@ -87,7 +87,10 @@ pub(super) async fn signal_with_start(
 }
 
 /// The order of the checks is part of the contract: the first fault is the one that is reported.
-fn prepare_start(scope: &Scope, request: &mut StartWorkflowExecutionRequest) -> Result<(), Status> {
+pub(super) fn prepare_start(
+    scope: &Scope,
+    request: &mut StartWorkflowExecutionRequest,
+) -> Result<(), Status> {
     let limits = &scope.limits;
     let api = scope.call.shared.api(&scope.namespace.name);
     validate::new_workflow_id(&request.workflow_id, limits)?;
@@ -188,7 +191,7 @@ fn default_policies(reuse: i32, conflict: i32, default: Conflict) -> (i32, i32) 
 }
 
 /// Points to the event that a start wrote, or to the request that was attached to another's run.
-fn start_link(scope: &Scope, workflow_id: &str, started: &Started) -> Link {
+pub(super) fn start_link(scope: &Scope, workflow_id: &str, started: &Started) -> Link {
     match &started.attached_request_id {
         Some(request_id) => request_link(
             scope,

@@ -9,11 +9,13 @@ use everlog_proto::{
         enums::v1::{NamespaceState, ResourceExhaustedCause, ResourceExhaustedScope},
         errordetails::v1::{
             ActivityExecutionAlreadyStartedFailure, ClientVersionNotSupportedFailure,
-            NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure, NamespaceNotFoundFailure,
-            NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
-            ServerVersionNotSupportedFailure, WorkflowExecutionAlreadyStartedFailure,
-            WorkflowNotReadyFailure,
+            MultiOperationExecutionFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
+            NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure,
+            ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
+            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
+            multi_operation_execution_failure::OperationStatus,
         },
+        failure::v1::MultiOperationExecutionAborted,
     },
     prost::{Message, Name},
 };
@@ -48,16 +50,28 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::BusyWorkflow(message) => {
             exhausted(message, ResourceExhaustedCause::BusyWorkflow, ResourceExhaustedScope::Namespace)
         }
+        Reject::ConcurrentBatches(message) => {
+            exhausted(message, ResourceExhaustedCause::ConcurrentLimit, ResourceExhaustedScope::Namespace)
+        }
         Reject::Overloaded(message) => {
             exhausted(message, ResourceExhaustedCause::SystemOverloaded, ResourceExhaustedScope::System)
         }
-        Reject::PermissionDenied(message) => {
-            detailed(Code::PermissionDenied, message, &PermissionDeniedFailure::default())
-        }
+        Reject::PermissionDenied(message) => permission_denied(message),
         Reject::DeadlineExceeded(message) => Status::deadline_exceeded(message),
         Reject::Unavailable(message) => Status::unavailable(message),
         Reject::Unimplemented(message) => Status::unimplemented(message),
         Reject::Internal(message) => Status::internal(message),
+        Reject::TooManyUpdates(message) => {
+            exhausted(message, ResourceExhaustedCause::ConcurrentLimit, ResourceExhaustedScope::Namespace)
+        }
+        Reject::UpdateAborted => not_found("workflow update was aborted by closing workflow"),
+        Reject::StartRefused(reject) => {
+            operations([Operation::Refused(of_reject(*reject)), Operation::Aborted])
+        }
+        Reject::UpdateRefused { reject, started } => {
+            let start = if started { Operation::Done } else { Operation::Aborted };
+            operations([start, Operation::Refused(of_reject(*reject))])
+        }
         Reject::AlreadyExists(message) => Status::already_exists(message),
         Reject::StandaloneAlreadyStarted { kind, start_request_id, run_id } => {
             let message = format!("{} execution already started", kind.noun());
@@ -67,6 +81,51 @@ pub fn of_reject(reject: Reject) -> Status {
             detailed(Code::AlreadyExists, message, &detail)
         }
     }
+}
+
+/// What became of one of several operations of a call that was refused.
+#[derive(Debug)]
+pub enum Operation {
+    Done,
+    Refused(Status),
+    /// It was not tried, because another one was refused.
+    Aborted,
+}
+
+/// The refusal of a start and an update that were asked for together. The code is that of the first refusal.
+pub fn operations(operations: [Operation; 2]) -> Status {
+    let mut code = Code::Aborted;
+    let statuses = operations.into_iter().rev().map(|operation| match operation {
+        Operation::Done => OperationStatus::default(),
+        Operation::Refused(status) => {
+            code = status.code();
+            operation_status(&status)
+        }
+        Operation::Aborted => {
+            let detail = MultiOperationExecutionAborted {};
+            operation_status(&detailed(Code::Aborted, "Operation was aborted.", &detail))
+        }
+    });
+    let mut statuses: Vec<OperationStatus> = statuses.collect();
+    statuses.reverse();
+    let detail = MultiOperationExecutionFailure { statuses };
+    detailed(code, "Update-with-Start could not be executed.", &detail)
+}
+
+fn operation_status(status: &Status) -> OperationStatus {
+    let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
+    OperationStatus {
+        code: status.code() as i32,
+        message: status.message().to_owned(),
+        details: details
+            .into_iter()
+            .map(|any| prost_types::Any { type_url: any.type_url, value: any.value })
+            .collect(),
+    }
+}
+
+pub fn permission_denied(message: impl Into<String>) -> Status {
+    detailed(Code::PermissionDenied, message, &PermissionDeniedFailure::default())
 }
 
 pub fn not_found(message: impl Into<String>) -> Status {
@@ -225,6 +284,18 @@ mod tests {
             (Reject::Unavailable(text()), Code::Unavailable, None),
             (Reject::Unimplemented(text()), Code::Unimplemented, None),
             (Reject::Internal(text()), Code::Internal, None),
+            (Reject::TooManyUpdates(text()), Code::ResourceExhausted, Some("ResourceExhaustedFailure")),
+            (Reject::UpdateAborted, Code::NotFound, Some("NotFoundFailure")),
+            (
+                Reject::StartRefused(Box::new(Reject::InvalidArgument(text()))),
+                Code::InvalidArgument,
+                Some("MultiOperationExecutionFailure"),
+            ),
+            (
+                Reject::UpdateRefused { reject: Box::new(Reject::UpdateAborted), started: false },
+                Code::NotFound,
+                Some("MultiOperationExecutionFailure"),
+            ),
             (
                 Reject::StandaloneAlreadyStarted {
                     kind: Kind::Activity,

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use everlog_engine::{
+    cluster,
     deployment::{
         DeploymentKey, DeploymentState, WorkerVersion,
         request::{DeploymentReply, DeploymentRequest},
@@ -163,11 +164,16 @@ pub(super) fn held(events: i64, attempt: i32) -> StateReply {
         ..StartedTask::default()
     };
     let execution = Execution { workflow_task: Some(task), ..run(events, WorkflowExecutionStatus::Running) };
-    StateReply { execution: Arc::new(execution), started: Some(started), is_current: true }
+    StateReply { execution: Arc::new(execution), started: Some(started), speculative: None, is_current: true }
 }
 
 pub(super) fn state(execution: Execution) -> Reply {
-    Reply::State(StateReply { execution: Arc::new(execution), started: None, is_current: true })
+    Reply::State(StateReply {
+        execution: Arc::new(execution),
+        started: None,
+        speculative: None,
+        is_current: true,
+    })
 }
 
 impl Fake {
@@ -190,7 +196,7 @@ impl Fake {
 /// The frontend of a fake node, and a client of it.
 pub(super) struct Server {
     pub(super) fake: Arc<Fake>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     headers: HashMap<&'static str, String>,
     node: bool,
 }
@@ -495,6 +501,18 @@ impl Backend for Fake {
         for namespace in self.unheard.lock().unwrap().drain(..) {
             self.namespaces.lock().unwrap().insert(namespace.name.clone(), Arc::new(namespace));
         }
+        Ok(())
+    }
+
+    fn cluster_state(&self) -> Arc<cluster::Cluster> {
+        Arc::new(cluster::Cluster::initial(1))
+    }
+
+    async fn change_cluster(&self, _request: cluster::Request) -> Result<cluster::Reply, CallError> {
+        Ok(cluster::Reply::Done)
+    }
+
+    fn check_query(&self, _namespace_id: &str, _query: &str) -> Result<(), CallError> {
         Ok(())
     }
 

@@ -24,8 +24,8 @@ pub(super) fn check_override(
     given: Option<&VersioningOverride>,
     queue: &str,
 ) -> Result<(), Status> {
-    let Some(given) = given else { return Ok(()) };
     check_form(given)?;
+    let Some(given) = given else { return Ok(()) };
     let Some(Override::Pinned(version) | Override::Once(version)) = Override::from_api(Some(given)) else {
         return Ok(());
     };
@@ -43,8 +43,10 @@ pub(super) fn check_override(
     Ok(())
 }
 
+/// Checks an override by itself.
 #[allow(deprecated, reason = "older clients send the older form")]
-fn check_form(given: &VersioningOverride) -> Result<(), Status> {
+pub(super) fn check_form(given: Option<&VersioningOverride>) -> Result<(), Status> {
+    let Some(given) = given else { return Ok(()) };
     let invalid = |why: &str| Err(Status::invalid_argument(why));
     match &given.r#override {
         Some(ApiOverride::Pinned(pinned)) => {

@@ -72,6 +72,8 @@ impl Application for Bare {
     fn start(&self, node: Node) -> anyhow::Result<Services> {
         Ok(Services {
             api: Routes::default(),
+            http: axum::Router::new(),
+            ui: axum::Router::new(),
             handlers: Handlers {
                 internal: Arc::new(Counter { node }),
                 forward: Arc::new(Routes::new(tonic_health::server::health_reporter().1)),

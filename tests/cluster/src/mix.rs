@@ -1,10 +1,10 @@
 //! A mix of all features at once, for as long as somebody wants, while nodes die.
 //!
-//! A feature is a file: workflows that know beforehand what they will come to, how a worker answers their tasks, and a
-//! client that plays one round of them ([`feature::Feature`]). To add one, write the file and a line in [`FEATURES`].
-//! The workers keep nothing between tasks; clients repeat each write until it is acknowledged. At the end every workflow
-//! must have completed, on every node, with the number that was computed before it began; nothing that was started,
-//! signalled or answered may be missing or there twice ([`verdict`]).
+//! A feature is a file: workflows that know beforehand what they will come to, how a worker answers their tasks, and
+//! a client that plays one round of them ([`feature::Feature`]). To add one, write the file and a line in [`FEATURES`].
+//! The workers keep nothing between tasks; clients repeat each write until it is acknowledged. At the end every
+//! workflow must have completed, on every node, with the number that was computed before it began; nothing that was
+//! started, signalled or answered may be missing or there twice ([`verdict`]).
 
 pub mod client;
 pub mod feature;

@@ -1,8 +1,9 @@
 //! A leader is killed every few seconds while a mix of all features runs: every workflow ends with the result that
 //! was computed beforehand, and nothing is lost or doubled.
 //!
-//! `EVERLOG_CHAOS_SECONDS` says for how long; `cargo x chaos --seconds 300` sets it. With `EVERLOG_ADDRESS=HOST:PORT` the
-//! mix runs against any server with the public API and nobody is killed, which shows that it expects what is right.
+//! `EVERLOG_CHAOS_SECONDS` says for how long; `cargo x chaos --seconds 300` sets it. With `EVERLOG_ADDRESS=HOST:PORT`
+//! the mix runs against any server with the public API and nobody is killed, which shows that it expects what is
+//! right.
 
 use std::time::{Duration, Instant};
 

@@ -78,6 +78,21 @@ class Box:
     def finish(self) -> None:
         self.done = True
 
+    @workflow.update
+    def add(self, item: str) -> int:
+        self.items.append(item)
+        return len(self.items)
+
+    @add.validator
+    def check(self, item: str) -> None:
+        if not item:
+            raise ApplicationError("nothing to add", type="Empty")
+
+    @workflow.update
+    async def wait_until_done(self) -> str:
+        await workflow.wait_condition(lambda: len(self.items) > 1)
+        return "done waiting"
+
     @workflow.query
     def count(self) -> int:
         return len(self.items)

@@ -6,18 +6,20 @@ into the request as it is. `call` reaches any method of the API.
 """
 
 import dataclasses
+import json
 import time
 
 from harness import wire
 from temporalio.api.history.v1 import History
 
-from .commands import payloads
+from .commands import payloads, update_body
 from .render import INDENT, Renderer
 
 CALL_SECONDS = 15
 WAIT_SECONDS_MAX = 30
 POLL_EVERY_SECONDS = 0.05
 CHAIN_RUNS_MAX = 20
+STAGE = "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_"
 
 SCRIPTS = []
 
@@ -53,6 +55,7 @@ class Case:
         self.queue = f"queue-{self.id}"
         self.sticky_queue = f"sticky-{self.id}"
         self.namespace = "default"
+        self.begun = []  # A call that nobody holds would be cancelled.
         self.runs = {}  # (namespace, workflow id, run id): in the order of their start
 
     # Calling
@@ -64,7 +67,9 @@ class Case:
     def background(self, method, /, *, timeout=CALL_SECONDS, metadata=None, **fields):
         """Begins a call that is recorded when it is joined."""
         request = self.request(method, fields)
-        return Pending(self, method, request, self.send(method, request, timeout, metadata))
+        pending = Pending(self, method, request, self.send(method, request, timeout, metadata))
+        self.begun.append(pending)
+        return pending
 
     def quiet(self, method, /, *, timeout=CALL_SECONDS, **fields):
         """Calls without recording, as the CLI would; for waiting and cleaning up. Errors are raised."""
@@ -80,6 +85,24 @@ class Case:
     def send(self, method, request, timeout, metadata):
         metadata = wire.SDK_METADATA if metadata is None else metadata
         return self.connection.start(method, request, timeout=timeout * self.timeout_scale, metadata=metadata)
+
+    # Over HTTP
+
+    def http(self, verb, path, body=None, headers=(), *, timeout=CALL_SECONDS):
+        """Asks over HTTP, records status, type and JSON of the answer, and returns the latter.
+
+        A `body` that is no text is sent as JSON. `NS` in the path is the script's namespace.
+        """
+        path = path.replace("NS", f"/api/v1/namespaces/{self.namespace}", 1)
+        if body is not None:
+            body = (body if isinstance(body, str) else json.dumps(body)).encode()
+        address = next(self.connection.http)
+        status, answered, text = wire.over_http(
+            address, verb, path, body, headers, timeout * self.timeout_scale
+        )
+        lines, value = self.renderer.http(status, answered, text)
+        self.record(self.renderer.text(f"{verb} {path}"), lines)
+        return value
 
     # The transcript
 
@@ -348,6 +371,66 @@ class Case:
         }
         return self.call("RespondQueryTaskCompleted", task_token=token_of(task), **fields)
 
+    # Updates
+
+    def update(self, update_id="u", name="change", workflow_id=None, run_id="", stage="COMPLETED", **fields):
+        """Begins an update: it is answered only when a worker has brought it to the stage."""
+        return self.background(
+            "UpdateWorkflowExecution", **self.update_request(update_id, name, workflow_id, run_id, stage, fields)
+        )
+
+    def update_request(self, update_id, name, workflow_id, run_id, stage, fields):
+        return {
+            "workflow_execution": {"workflow_id": self.named(workflow_id), "run_id": run_id},
+            "wait_policy": {"lifecycle_stage": f"{STAGE}{stage}"},
+            "request": update_body(update_id, name),
+            **fields,
+        }
+
+    def poll_update(self, update_id="u", workflow_id=None, run_id="", stage="COMPLETED", **fields):
+        """Begins to wait for an update that was asked for before."""
+        execution = {"workflow_id": self.named(workflow_id), "run_id": run_id}
+        return self.background(
+            "PollWorkflowExecutionUpdate",
+            **{
+                "update_ref": {"workflow_execution": execution, "update_id": update_id},
+                "wait_policy": {"lifecycle_stage": f"{STAGE}{stage}"} if stage else None,
+                **fields,
+            },
+        )
+
+    def until_admitted(self, update_id="u", workflow_id=None):
+        """Waits until the server knows an update, unrecorded."""
+        execution = {"workflow_id": self.named(workflow_id)}
+        reference = {"workflow_execution": execution, "update_id": update_id}
+
+        def known():
+            try:
+                return self.quiet("PollWorkflowExecutionUpdate", update_ref=reference)
+            except wire.Failure:
+                return None
+
+        return self.until(known, f"update {update_id}")
+
+    def update_with_start(self, update_id="u", name="change", workflow_id=None, stage="COMPLETED", **fields):
+        """Begins an update that starts its workflow if there is none; fields are of the start."""
+        update_fields = fields.pop("update", {})
+        start = {
+            "namespace": self.namespace,
+            "identity": "tester",
+            "workflow_id": self.named(workflow_id),
+            "workflow_type": {"name": "probe"},
+            "task_queue": {"name": self.queue},
+            **fields,
+        }
+        update = self.update_request(update_id, name, workflow_id, "", stage, update_fields)
+        update.setdefault("namespace", self.namespace)
+        return self.multi({"start_workflow": start}, {"update_workflow": update})
+
+    def multi(self, *operations, **fields):
+        """Begins a call of several operations."""
+        return self.background("ExecuteMultiOperation", operations=list(operations), **fields)
+
     # Helpers
 
     def other(self, name):
@@ -371,6 +454,9 @@ class Case:
         workflow_id = getattr(request, "workflow_id", "")
         if run_id and workflow_id:
             self.runs.setdefault((request.namespace, workflow_id, run_id))
+        for part in getattr(response, "responses", ()):
+            if part.HasField("start_workflow"):
+                self.remember(request.operations[0].start_workflow, part.start_workflow)
 
 
 class Pending:

@@ -2,6 +2,9 @@
 
 import json
 
+from google.protobuf.any_pb2 import Any
+from temporalio.api.update.v1 import message_pb2 as update
+
 
 def payload(value):
     return {"metadata": {"encoding": b"json/plain"}, "data": json.dumps(value).encode()}
@@ -130,3 +133,53 @@ def signal_external(t, name="other", signal="go", run_id="", **fields):
 def cancel_external(t, name="other", run_id="", **fields):
     attributes = {"workflow_id": t.other(name), "run_id": run_id, "reason": "enough", **fields}
     return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", attributes)
+
+
+def update_body(update_id="u", name="change", args=("in",)):
+    """What a client asks of the workflow in an update."""
+    return {
+        "meta": {"update_id": update_id, "identity": "tester"},
+        "input": {"name": name, "args": payloads(*args)},
+    }
+
+
+def message(kind, update_id, message_id, **fields):
+    """A message of a worker about an update, e.g. `message("Response", "u", "u/done", ..)`."""
+    body = Any()
+    body.Pack(getattr(update, kind)(**fields))
+    return {"id": message_id, "protocol_instance_id": update_id, "body": body}
+
+
+def accept(update_id="u", name="change", **fields):
+    fields = {
+        "accepted_request_message_id": f"{update_id}/request",
+        "accepted_request_sequencing_event_id": 2,
+        "accepted_request": update_body(update_id, name),
+        **fields,
+    }
+    return message("Acceptance", update_id, f"{update_id}/accept", **fields)
+
+
+def respond(update_id="u", result="out", **fields):
+    fields = {
+        "meta": {"update_id": update_id, "identity": "tester"},
+        "outcome": {"success": payloads(result)},
+        **fields,
+    }
+    return message("Response", update_id, f"{update_id}/complete", **fields)
+
+
+def reject(update_id="u", why="unwanted", name="change", **fields):
+    fields = {
+        "rejected_request_message_id": f"{update_id}/request",
+        "rejected_request_sequencing_event_id": 2,
+        "rejected_request": update_body(update_id, name),
+        "failure": failure(why, "Unwanted"),
+        **fields,
+    }
+    return message("Rejection", update_id, f"{update_id}/reject", **fields)
+
+
+def at(message):
+    """The command that gives a message its place among the commands."""
+    return command("PROTOCOL_MESSAGE", {"message_id": message["id"]})

@@ -6,9 +6,11 @@ two equal ids are equal. Everything else is shown as it is, every field that is
 set, so a field that one of the servers forgets is a line in the diff.
 """
 
+import json
 import re
 
 from google.protobuf.descriptor import FieldDescriptor
+from harness import wire
 
 INDENT = "  "
 TEXT_CHARS_MAX = 400
@@ -32,6 +34,7 @@ MEASURES = {
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
 UNORDERED = {
+    "messages",
     "pending_activities",
     "pending_children",
     "pollers",
@@ -120,6 +123,9 @@ class Renderer:
         brief = self.brief(field, value)
         if brief is not None:
             return [f"{margin}{label}: {brief}"]
+        if value.DESCRIPTOR.full_name == "google.protobuf.Any":
+            value = wire.unpack(value)
+            label = f"{label} ({value.DESCRIPTOR.name})"
         inner = self.message(value, depth + 1)
         return [f"{margin}{label}:", *inner] if inner else [f"{margin}{label}: {{}}"]
 
@@ -206,6 +212,43 @@ class Renderer:
             lines.append(f"{INDENT}detail {detail.DESCRIPTOR.name}:")
             lines += self.message(detail, 2)
         return lines
+
+
+    # Over HTTP
+
+    def http(self, status, headers, text):
+        """An answer over HTTP, as lines and as what its JSON says."""
+        kind = (headers["content-type"] or "").partition(";")[0]
+        # The judge calls its plain JSON anything.
+        kind = "application/json" if kind == "*" else kind
+        try:
+            value = json.loads(text) if text else None
+        except ValueError:
+            return [f"{status} {kind} ({'empty' if not text else 'no JSON'})"], None
+        shown = json.dumps(self.plain(value), indent=2, sort_keys=True, ensure_ascii=False)
+        several = len(text.splitlines()) > 1
+        return [f"{status} {kind}{' over several lines' if several else ''}", *shown.splitlines()], value
+
+    def plain(self, value, name=""):
+        """JSON without what may differ between servers."""
+        name = snake(name)
+        if name in MEASURES:
+            return "<measure>"
+        if name in TOKENS:
+            return "<token>"
+        if isinstance(value, dict):
+            kept = {k: v for k, v in value.items() if snake(k) not in HINTS | OFFERS | {"task_id"}}
+            return {self.text(k): self.plain(v, k) for k, v in kept.items()}
+        if isinstance(value, list):
+            return [self.plain(item, name) for item in value]
+        if not isinstance(value, str):
+            return value
+        # Where in the judge's own source a text was refused.
+        return self.text(re.sub(r" \(in /.*\)$", "", value))
+
+
+def snake(name: str) -> str:
+    return re.sub("([A-Z])", lambda m: "_" + m[1].lower(), name)
 
 
 def direction(numbers) -> str:

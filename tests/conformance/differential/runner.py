@@ -33,7 +33,7 @@ def run(judge, subject, options, report):
     # One nonce for both servers: ids of workflows and queues are then equal on
     # both, and need no normalising.
     nonce = secrets.token_hex(3)
-    connections = [wire.Connection(judge.addresses), wire.Connection(subject.addresses)]
+    connections = [wire.Connection(s.addresses, s.http) for s in (judge, subject)]
     executor = concurrent.futures.ThreadPoolExecutor(options.jobs)
     try:
         jobs = [executor.submit(compare, s, connections, nonce, options) for s in chosen]

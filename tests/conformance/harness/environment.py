@@ -18,9 +18,9 @@ import sys
 import tempfile
 
 
-def ensure(requirements: pathlib.Path) -> str:
+def ensure(*requirements: pathlib.Path) -> str:
     """Returns the interpreter of an environment that satisfies `requirements`."""
-    home = cache_dir() / f"conformance-{digest(requirements)}"
+    home = cache_dir() / f"conformance-{digest(*requirements)}"
     python = home / "bin" / "python"
     if not python.exists():
         build(home, requirements)
@@ -32,18 +32,20 @@ def cache_dir() -> pathlib.Path:
     return pathlib.Path(base) / "everlog"
 
 
-def digest(requirements: pathlib.Path) -> str:
+def digest(*requirements: pathlib.Path) -> str:
     version = "%d.%d" % sys.version_info[:2]
-    return hashlib.sha256(version.encode() + requirements.read_bytes()).hexdigest()[:12]
+    pinned = b"".join(file.read_bytes() for file in requirements)
+    return hashlib.sha256(version.encode() + pinned).hexdigest()[:12]
 
 
-def build(home: pathlib.Path, requirements: pathlib.Path) -> None:
+def build(home: pathlib.Path, requirements: tuple[pathlib.Path, ...]) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     print(f"making the Python environment {home} (once)", file=sys.stderr)
     aside = tempfile.mkdtemp(prefix=home.name + ".", dir=home.parent)
     try:
         run(sys.executable, "-m", "venv", aside)
-        run(aside + "/bin/python", "-m", "pip", "install", "--quiet", "-r", str(requirements))
+        files = [part for file in requirements for part in ("-r", str(file))]
+        run(aside + "/bin/python", "-m", "pip", "install", "--quiet", *files)
         os.rename(aside, home)
     except OSError:
         # Somebody else finished first: theirs is as good as ours.

@@ -7,15 +7,22 @@ import pathlib
 import signal
 import sys
 
-from harness import servers
+from harness import environment, servers
 from harness.report import Report, known_differences
 
 PARTS = ("differential", "sdk", "cli")
+# Only if they are asked for: they need a browser.
+MORE_PARTS = ("ui",)
+
+
+REQUIREMENTS = pathlib.Path(__file__).resolve().parents[1] / "requirements.txt"
 
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = parse(sys.argv[1:])
+    if options.ui_assets:
+        return fetch_ui(options.ui_assets)
     # Two real servers have no differences, known or not.
     report = Report(known={} if options.against_itself else known_differences())
     with contextlib.ExitStack() as stack:
@@ -35,7 +42,7 @@ def parse(arguments):
         "against the server under test and, where answers are compared, the real Temporal "
         "development server (the judge).",
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="differential, sdk, cli or all (default)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="differential, sdk, cli or all (default); ui")
     under_test = parser.add_mutually_exclusive_group()
     under_test.add_argument(
         "--server", metavar="HOST:PORT[,HOST:PORT..]", help="the server under test, already running"
@@ -53,6 +60,8 @@ def parse(arguments):
     parser.add_argument(
         "--timeout-scale", type=float, default=1.0, help="multiplies deadlines on slow machines"
     )
+    parser.add_argument("--ui-assets", metavar="FOLDER", help="fetch the files of the Web UI, and do no more")
+    parser.add_argument("--shots", metavar="FOLDER", help="where the part ui leaves pictures of its pages")
     parser.add_argument("--show", action="store_true", help="print the judge's transcript of every script")
     parser.add_argument("--common", action="store_true", help="at the end, list the differences by frequency")
     parser.add_argument(
@@ -61,7 +70,7 @@ def parse(arguments):
         help="while developing: leave out matching lines of the transcripts, and what is under them",
     )
     options = parser.parse_args(arguments)
-    unknown = set(options.parts) - {*PARTS, "all"}
+    unknown = set(options.parts) - {*PARTS, *MORE_PARTS, "all"}
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if not options.parts or "all" in options.parts:
@@ -73,8 +82,27 @@ def subject_server(options):
     if options.server:
         return servers.running("subject", options.server.split(","))
     if options.against_itself:
-        return servers.real("subject")
-    return servers.everlog(options.everlog or built_binary(), options.nodes)
+        return servers.real("subject", with_ui="ui" in options.parts)
+    ui = ui_assets() if "ui" in options.parts else None
+    return servers.everlog(options.everlog or built_binary(), options.nodes, ui=ui)
+
+
+def ui_assets() -> pathlib.Path:
+    """The files of the Web UI, fetched once and kept in the user's cache."""
+    folder = environment.cache_dir() / f"ui-{environment.digest(REQUIREMENTS)}"
+    if not folder.exists():
+        fetch_ui(folder)
+    return folder
+
+
+def fetch_ui(folder) -> int:
+    from ui import assets
+
+    with servers.real("judge", with_ui=True) as judge:
+        count = assets.fetch(judge.ui, folder)
+    print(f"{count} files of the Web UI are in {folder}")
+    print("1 passed, 0 failed")
+    return 0
 
 
 def judge_server(options):
@@ -96,6 +124,8 @@ def run_part(part, judge, subject, options, report):
         from differential import runner
     elif part == "sdk":
         from sdk import runner
+    elif part == "ui":
+        from ui import runner
     else:
         from cli import runner
     runner.run(judge, subject, options, report)

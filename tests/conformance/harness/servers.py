@@ -37,6 +37,8 @@ JUDGE_SETTINGS = {
     "frontend.rps.namespaceReplicationInducingAPIs": 100000,
     "matching.rps": 100000,
     "matching.persistenceMaxQPS": 100000,
+    # Off by default; we have no switch for it.
+    "matching.enableFairness": "true",
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
     "history.transferProcessorEnsureCloseBeforeDelete": "false",
@@ -47,9 +49,12 @@ JUDGE_SETTINGS = {
 class Server:
     """A server under our care, or (without `command`) somebody else's."""
 
-    def __init__(self, name, addresses, command=None):
+    def __init__(self, name, addresses, command=None, http=None, ui=None):
         self.name = name
         self.addresses = addresses
+        # The same API over HTTP, for each address; of a server that somebody else runs, where it usually is.
+        self.http = http or [ten_above(address) for address in addresses]
+        self.ui = ui
         self.command = command
         self.process = None
         self.folder = None
@@ -112,25 +117,35 @@ def running(name, addresses):
     return Server(name, addresses)
 
 
-def real(name):
+def real(name, with_ui=False):
     """The real development server, in memory, on a free port."""
-    port = free_ports(1)
-    command = [temporal_cli(), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
-    command += ["--port", str(port), "--log-level", "error"]
+    port, http, ui = free_ports(1), free_ports(1), free_ports(1)
+    command = [temporal_cli(), "server", "start-dev", "--ip", "127.0.0.1"]
+    command += ["--ui-port", str(ui)] if with_ui else ["--headless"]
+    command += ["--port", str(port), "--http-port", str(http), "--log-level", "error"]
     for key, value in JUDGE_SETTINGS.items():
         command += ["--dynamic-config-value", f"{key}={value}"]
-    return Server(name, [f"127.0.0.1:{port}"], command)
+    return Server(name, [f"127.0.0.1:{port}"], command, [f"127.0.0.1:{http}"], f"127.0.0.1:{ui}")
 
 
-def everlog(binary, nodes, extra=()):
+def everlog(binary, nodes, extra=(), ui=None):
     """Our server, one node or several, its data in a folder that is removed afterwards."""
-    port = free_ports(nodes)
-    command = [str(pathlib.Path(binary).resolve()), "dev", "--port", str(port)]
+    port, http = free_ports(nodes), free_ports(nodes)
+    command = [str(pathlib.Path(binary).resolve()), "dev", "--port", str(port), "--http-port", str(http)]
     command += ["--data-dir", "{folder}/data"]
     if nodes > 1:
         command += ["--nodes", str(nodes)]
+    ui_port = free_ports(nodes)
+    if ui:
+        command += ["--ui-port", str(ui_port), "--ui-assets", str(ui)]
     addresses = [f"127.0.0.1:{port + i}" for i in range(nodes)]
-    return Server("everlog", addresses, [*command, *extra])
+    over_http = [f"127.0.0.1:{http + i}" for i in range(nodes)]
+    return Server("everlog", addresses, [*command, *extra], over_http, f"127.0.0.1:{ui_port}")
+
+
+def ten_above(address) -> str:
+    host, _, port = address.rpartition(":")
+    return f"{host}:{int(port) + 10}"
 
 
 def temporal_cli() -> str:

@@ -5,6 +5,7 @@ errors), so nothing of them is used here but the message classes they ship.
 """
 
 import dataclasses
+import http.client
 import itertools
 
 import grpc
@@ -61,7 +62,8 @@ METHODS = Methods()
 class Connection:
     """Channels to all nodes of one server; calls take the nodes in turn."""
 
-    def __init__(self, addresses):
+    def __init__(self, addresses, http=()):
+        self.http = itertools.cycle(http)
         options = [
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
@@ -85,6 +87,17 @@ class Connection:
     def close(self):
         for channel in self.channels:
             channel.close()
+
+
+def over_http(address, verb, path, body=None, headers=(), seconds=15):
+    """A request over HTTP: status, headers and body of the answer."""
+    connection = http.client.HTTPConnection(address, timeout=seconds)
+    try:
+        connection.request(verb, path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+    finally:
+        connection.close()
 
 
 def finish(future):

@@ -15,6 +15,7 @@ mod signals;
 mod standalone;
 mod starts;
 mod timers;
+mod updates;
 mod workflow_tasks;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 16] = [
     replicas::check,
     histories::check,
     index::check,
@@ -65,6 +66,7 @@ const CHECKS: [Check; 14] = [
     expected::check,
     schedules::check,
     deployments::check,
+    updates::check,
     standalone::check,
     rest::check,
 ];

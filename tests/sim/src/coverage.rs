@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What has to come up in a few hundred seeds, or a green run says little.
-const REQUIRED: [&str; 80] = [
+const REQUIRED: [&str; 87] = [
     "a buffered event got its place",
     "a child was started",
     "a child ended",
@@ -70,7 +70,14 @@ const REQUIRED: [&str; 80] = [
     "acknowledged: start that terminates an existing run",
     "acknowledged: start that uses an existing run",
     "acknowledged: terminate",
+    "acknowledged: update",
     "acknowledged: watch",
+    "an update was rejected",
+    "an update was accepted and abandoned",
+    "an update took its time",
+    "a task that brought only updates was forgotten",
+    "an update met a run that was about to end",
+    "an update was noted",
     "an activity timed out",
     "an activity was abandoned",
     "an activity was answered twice",

@@ -27,6 +27,7 @@ pub mod sim;
 pub mod standalone;
 pub mod story;
 pub mod trace;
+pub mod updates;
 pub mod worker;
 
 pub use coverage::Coverage;

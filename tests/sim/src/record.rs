@@ -1,7 +1,14 @@
 //! What was asked, answered and executed: the evidence that the checkers compare with the histories.
 
-use everlog_engine::{key::RunKey, reply::Reply, time::Time};
-use everlog_proto::api::history::v1::{HistoryEvent, history_event::Attributes};
+use everlog_engine::{
+    key::RunKey,
+    reply::{Reply, UpdateOutcome, UpdateReply},
+    time::Time,
+};
+use everlog_proto::api::{
+    history::v1::{HistoryEvent, history_event::Attributes},
+    update::v1::outcome,
+};
 use prost::Message;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -41,6 +48,7 @@ pub struct Op {
     pub session: usize,
     pub kind: OpKind,
     pub workflow: String,
+    /// Of an update, its id.
     pub request_id: String,
     pub invoked: Time,
     pub ended: Option<(Time, Ended)>,
@@ -70,6 +78,7 @@ pub enum OpKind {
     Read,
     Watch,
     ResetSticky,
+    Update,
 }
 
 impl Op {
@@ -89,9 +98,21 @@ impl Op {
             Outcome::Done { reply: Reply::QueryAnswer { result }, .. } => {
                 self.answer = result.as_ref().map(crate::machine::text_of);
             }
+            Outcome::Done { reply: Reply::Update(reply), .. } => self.answer = said(reply),
             Outcome::Refused { reject, .. } => self.refusal = Some(format!("{reject:?}")),
             _ => {}
         }
+    }
+}
+
+/// What an update came to: `failed: why`, or `event run/id`. None if it is not done.
+fn said(reply: &UpdateReply) -> Option<String> {
+    match reply.outcome.as_ref()? {
+        UpdateOutcome::Event(id) => Some(format!("event {}/{id}", reply.run_id)),
+        UpdateOutcome::Value(outcome) => match &outcome.value {
+            Some(outcome::Value::Failure(failure)) => Some(format!("failed: {}", failure.message)),
+            _ => Some("nothing".to_owned()),
+        },
     }
 }
 
@@ -101,6 +122,8 @@ pub struct Completion {
     pub run: RunKey,
     /// Sent with a token that had been used before.
     pub spent: bool,
+    /// The worker was told to go back: nothing is there of the task.
+    pub forgotten: bool,
     pub ended: Option<Ended>,
 }
 
@@ -145,6 +168,10 @@ pub fn digest(events: &[HistoryEvent]) -> u64 {
         // The metadata of a value is a map, whose bytes have no one order.
         if let Some(Attributes::WorkflowExecutionStartedEventAttributes(a)) = &mut event.attributes {
             a.search_attributes = None;
+        }
+        // Who took a task that only updates needed is not written if something else made it an ordinary one.
+        if let Some(Attributes::WorkflowTaskStartedEventAttributes(a)) = &mut event.attributes {
+            a.identity.clear();
         }
         hasher.update(&event.encode_to_vec());
     }

@@ -5,16 +5,21 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use everlog_engine::reply::Reply;
 use everlog_engine::{key::WorkflowKey, request::Request, shard::World, time::proto_duration};
+use everlog_engine::{reject::Reject, reply::Reply};
 use everlog_proto::api::{
     common::v1::{RetryPolicy, WorkflowExecution, WorkflowType},
-    enums::v1::{QueryRejectCondition, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
+    enums::v1::{
+        QueryRejectCondition, UpdateWorkflowExecutionLifecycleStage as Stage, WorkflowIdConflictPolicy,
+        WorkflowIdReusePolicy,
+    },
     query::v1::WorkflowQuery,
     taskqueue::v1::TaskQueue,
+    update::v1::WaitPolicy,
     workflowservice::v1::{
         RequestCancelWorkflowExecutionRequest, SignalWithStartWorkflowExecutionRequest,
         SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        UpdateWorkflowExecutionRequest,
     },
 };
 
@@ -27,6 +32,7 @@ use crate::{
     rpc::{Outcome, Owner},
     settings::Settings,
     sim::{NAMESPACE, Sim},
+    updates::update_body,
 };
 
 /// For what has to succeed in the end.
@@ -35,6 +41,7 @@ const ATTEMPTS_FEW: u32 = 3;
 const RPC_TIMEOUT: Duration = Duration::from_secs(4);
 const QUERY_TIMEOUT_MS: u64 = 8_000;
 const WATCH_TIMEOUT_MS: u64 = 3_000;
+const UPDATE_TIMEOUT_MS: u64 = 3_000;
 
 #[derive(Debug)]
 pub struct Session {
@@ -51,6 +58,8 @@ struct Planned {
     workflow: String,
     program: usize,
     until_answered: bool,
+    /// An update that was asked for before goes on under its id.
+    update_id: Option<String>,
 }
 
 impl Session {
@@ -71,6 +80,7 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
             workflow: workflow.clone(),
             program,
             until_answered,
+            update_id: None,
         };
         let start = *random.pick(&[
             OpKind::Start,
@@ -98,6 +108,11 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
             let plan = (0..count).map(|_| op(OpKind::Signal, random.millis(0, 2_500), true)).collect();
             sessions.push(Session { begin, plan, current: None, hot: false });
         }
+        for _ in 0..random.below(3) {
+            let count = random.between(1, 4);
+            let plan = (0..count).map(|_| op(OpKind::Update, random.millis(0, 2_500), true)).collect();
+            sessions.push(Session { begin, plan, current: None, hot: false });
+        }
     }
     for _ in 0..random.between(1, 3) {
         let begin = random.millis(500, 5_000);
@@ -112,7 +127,8 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
                 OpKind::ResetSticky,
             ]);
             let pause = random.millis(1, 3_000);
-            Planned { pause, kind, workflow: format!("wf-{program}"), program, until_answered: false }
+            let workflow = format!("wf-{program}");
+            Planned { pause, kind, workflow, program, until_answered: false, update_id: None }
         });
         sessions.push(Session { begin, plan: plan.collect(), current: None, hot: false });
     }
@@ -130,6 +146,7 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
                     OpKind::Read,
                     OpKind::Cancel,
                     OpKind::Terminate,
+                    OpKind::Update,
                     if deletes { OpKind::Delete } else { OpKind::Query },
                 ]);
                 Planned {
@@ -138,6 +155,7 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
                     workflow: format!("hot-{hot}"),
                     program: settings.workflows + hot,
                     until_answered: false,
+                    update_id: None,
                 }
             });
             let plan = plan.collect();
@@ -158,7 +176,11 @@ impl Sim {
             let execution = World::execution(truth, &key.run(&run_id))?;
             Some((run_id, execution.version))
         });
-        let request_id = format!("op-{op}");
+        let request_id = match (&planned.update_id, planned.kind) {
+            (Some(id), _) => id.clone(),
+            (None, OpKind::Update) => format!("u-{op}"),
+            (None, _) => format!("op-{op}"),
+        };
         let hot = self.sessions[session].hot;
         let request = self.request_of(&planned, &request_id, hot);
         self.records.ops.push(Op {
@@ -182,6 +204,7 @@ impl Sim {
         let timeout = match planned.kind {
             OpKind::Query => Duration::from_millis(QUERY_TIMEOUT_MS + 1_000),
             OpKind::Watch => Duration::from_millis(WATCH_TIMEOUT_MS + 2_000),
+            OpKind::Update => Duration::from_millis(UPDATE_TIMEOUT_MS + 2_000),
             _ => RPC_TIMEOUT,
         };
         self.call(key, request, Owner::Session { session, op }, attempts, timeout);
@@ -249,6 +272,23 @@ impl Sim {
                 Request::Watch { run_id, seen, until_closed, timeout_ms: WATCH_TIMEOUT_MS }
             }
             OpKind::ResetSticky => Request::ResetSticky { run_id },
+            OpKind::Update => {
+                let update = UpdateWorkflowExecutionRequest {
+                    workflow_execution: execution,
+                    wait_policy: Some(WaitPolicy { lifecycle_stage: Stage::Completed as i32 }),
+                    request: Some(update_body(request_id)),
+                    ..Default::default()
+                };
+                let (update, timeout_ms) = (Box::new(update), UPDATE_TIMEOUT_MS);
+                if hot && self.random.chance(0.5) {
+                    let mut start = self.start_request(planned, &format!("{request_id}-start"), hot);
+                    start.workflow_id_conflict_policy = WorkflowIdConflictPolicy::UseExisting as i32;
+                    start.workflow_start_delay = None;
+                    start.request_eager_execution = false;
+                    return Request::UpdateWithStart { start: Box::new(start), update, timeout_ms };
+                }
+                Request::Update { request: update, timeout_ms }
+            }
         }
     }
 
@@ -300,6 +340,12 @@ impl Sim {
         });
         crate::check::op_ended(self, op);
         let planned = self.sessions[session].current.take();
+        let asked = planned.clone();
+        if let Outcome::Refused { reject: Reject::BusyWorkflow(_), .. } = &outcome
+            && ended.kind == OpKind::Update
+        {
+            self.coverage.hit("an update met a run that was about to end");
+        }
         if let Outcome::Refused { reject, .. } = &outcome
             && let Some(planned) =
                 planned.filter(|planned| planned.kind == OpKind::Signal && planned.until_answered)
@@ -314,6 +360,13 @@ impl Sim {
                     .plan
                     .push_front(Planned { pause: Duration::from_millis(300), ..planned });
             }
+        }
+        if let Outcome::Done { reply: Reply::Update(_), .. } = &outcome
+            && ended.answer.is_none()
+            && let Some(planned) = asked.clone()
+        {
+            // It is still under way: the client asks again, under the same id.
+            self.sessions[session].plan.push_front(Planned { update_id: Some(ended.request_id), ..planned });
         }
         if let Outcome::Done { reply: Reply::Started(started), events } = outcome
             && let Some(task) = started.eager_task

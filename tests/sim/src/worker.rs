@@ -21,7 +21,7 @@ use everlog_proto::api::{
         PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondActivityTaskCanceledRequest,
         RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
         RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
-        RespondWorkflowTaskFailedRequest,
+        RespondWorkflowTaskFailedRequest, respond_workflow_task_completed_request::Capabilities,
     },
 };
 
@@ -32,6 +32,7 @@ use crate::{
     record::{ActivityResult, Completion, Ended, Execution, Told},
     rpc::{Outcome, Owner},
     sim::{NAMESPACE, Sim},
+    updates::{self, Said},
 };
 
 const SLOTS: [QueueKind; 5] =
@@ -366,7 +367,7 @@ impl Sim {
             && let Some(token) = self.workers[worker].spent_tokens.first().cloned()
         {
             self.coverage.hit("a spent token was used again");
-            self.complete(worker, &token, &[], Advance::default(), Default::default());
+            self.complete(worker, &token, &[], Advance::default(), Said::default(), Default::default());
         }
         let programs = self.programs.clone();
         let (_, _, held) = machine::replay(&programs, &task.events);
@@ -396,9 +397,11 @@ impl Sim {
         }
         if self.strikes(self.settings.answer_doubled) {
             self.coverage.hit("a workflow task was answered twice");
-            self.complete(worker, &task.token, &task.events, advance.clone(), Default::default());
+            let said = updates::said(&task.response.messages, &task.events, closes(&advance.commands));
+            self.complete(worker, &task.token, &task.events, advance.clone(), said, Default::default());
         }
-        self.complete(worker, &task.token, &task.events, advance, results);
+        let said = updates::said(&task.response.messages, &task.events, closes(&advance.commands));
+        self.complete(worker, &task.token, &task.events, advance, said, results);
     }
 
     fn complete(
@@ -407,6 +410,7 @@ impl Sim {
         token: &TaskToken,
         events: &[HistoryEvent],
         advance: Advance,
+        said: Said,
         query_results: std::collections::HashMap<String, WorkflowQueryResult>,
     ) {
         let completion = self.records.completions.len();
@@ -423,12 +427,20 @@ impl Sim {
             worker_task_queue: Some(TaskQueue { name: of.sticky_queue(), ..Default::default() }),
             schedule_to_start_timeout: Some(proto_duration(STICKY_TIMEOUT)),
         });
-        let inline = inline && inlines && of.sticky && advance.heartbeat;
+        let inline = inline && inlines && of.sticky;
+        let goes_back = completion.is_multiple_of(2);
+        // The command that ends a run is the last.
+        let mut commands = advance.commands.clone();
+        let last = if closes { commands.pop() } else { None };
+        commands.extend(said.commands);
+        commands.extend(last);
         #[allow(deprecated, reason = "a field that workers may fill and histories show: it names the answer")]
         let request = RespondWorkflowTaskCompletedRequest {
             identity: of.identity(),
             binary_checksum: format!("completion-{completion}"),
-            commands: advance.commands.clone(),
+            commands,
+            messages: said.messages,
+            capabilities: Some(Capabilities { discard_speculative_workflow_task_with_events: goes_back }),
             force_create_new_workflow_task: advance.heartbeat,
             return_new_workflow_task: inline,
             sticky_attributes,
@@ -444,6 +456,7 @@ impl Sim {
         self.records.completions.push(Completion {
             run: token.run.clone(),
             spent: events.is_empty(),
+            forgotten: false,
             ended: None,
         });
         let told = Told::new(token.run.clone(), events);
@@ -663,11 +676,19 @@ impl Sim {
             return;
         };
         self.coverage.hit("a workflow task was completed");
+        let run_id = token.run.run_id.to_string();
         self.workers[worker].spent_tokens.push(token);
         if self.workers[worker].spent_tokens.len() > SPENT_TOKENS_MAX {
             self.workers[worker].spent_tokens.remove(0);
         }
-        if told.events > 0 {
+        let reset_to = reply.response.reset_history_event_id;
+        if reply.is_forgotten {
+            self.coverage.hit("a task that brought only updates was forgotten");
+            self.records.completions[completion].forgotten = true;
+            if let Some(events) = self.workers[worker].cache.get_mut(&run_id) {
+                events.retain(|event| event.event_id <= reset_to);
+            }
+        } else if told.events > 0 {
             self.records.told.push(told);
         }
         if let Some(inline) = reply.workflow_task {

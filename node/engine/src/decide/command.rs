@@ -23,6 +23,7 @@ use crate::{
         BadCommand, activity, child, continue_as_new, external,
         retry::{self, Next},
         terminate, timer,
+        update::Messages,
         workflow_task::Outcome,
     },
     deployment::WorkerVersion,
@@ -94,6 +95,7 @@ fn fits(kind: CommandType, attributes: &Attrs) -> bool {
         Attrs::RequestCancelExternalWorkflowExecutionCommandAttributes(_) => {
             kind == T::RequestCancelExternalWorkflowExecution
         }
+        Attrs::ProtocolMessageCommandAttributes(_) => kind == T::ProtocolMessage,
         Attrs::CompleteWorkflowExecutionCommandAttributes(_) => kind == T::CompleteWorkflowExecution,
         Attrs::FailWorkflowExecutionCommandAttributes(_) => kind == T::FailWorkflowExecution,
         Attrs::CancelWorkflowExecutionCommandAttributes(_) => kind == T::CancelWorkflowExecution,
@@ -123,8 +125,13 @@ pub struct Task<'a> {
     pub namespaces: &'a Namespaces,
 }
 
-/// Carries out all commands, or says which one cannot be.
-pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<Outcome, BadCommand> {
+/// Carries out all commands and messages, or says which one cannot be.
+pub fn run(
+    turn: &mut Turn<'_>,
+    commands: &[Command],
+    messages: &mut Messages<'_>,
+    task: Task<'_>,
+) -> Result<Outcome, BadCommand> {
     let Task { completed_event_id, identity, .. } = task;
     let mut started_children = BTreeSet::new();
     let mut outcome = Outcome::default();
@@ -186,6 +193,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
                 let has_queue = |queue: &str| task.namespaces.queues.contains(queue);
                 continue_as_new::by_command(turn, command, a, completed_event_id, refused, has_queue)?;
             }
+            Attrs::ProtocolMessageCommandAttributes(a) => messages.command(turn, a)?,
             _ => {
                 return Err(BadCommand::new(
                     Cause::FeatureDisabled,
@@ -194,6 +202,7 @@ pub fn run(turn: &mut Turn<'_>, commands: &[Command], task: Task<'_>) -> Result<
             }
         }
     }
+    messages.rest(turn)?;
     if turn.execution.is_running() {
         for scheduled_event_id in eager {
             let request_id = turn.stamp.uuid();
@@ -229,6 +238,7 @@ fn missing_attributes(kind: CommandType) -> BadCommand {
             Cause::BadRequestCancelExternalWorkflowExecutionAttributes
         }
         T::ModifyWorkflowProperties => Cause::BadModifyWorkflowPropertiesAttributes,
+        T::ProtocolMessage => Cause::BadUpdateWorkflowExecutionMessage,
         _ => Cause::Unspecified,
     };
     {

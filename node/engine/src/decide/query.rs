@@ -18,7 +18,7 @@ use everlog_proto::api::{
 
 use crate::{
     codec::Proto,
-    decide::Decided,
+    decide::{Decided, workflow_task},
     reject::Reject,
     reply::{HistorySpan, Reply, WorkflowTaskReply},
     request::TakeQuery,
@@ -50,7 +50,7 @@ pub fn query(
     }
     check_ready(turn)?;
     let direct = turn.execution.has_completed_task()
-        && (!turn.execution.is_running() || turn.execution.workflow_task.is_none());
+        && (!turn.execution.is_running() || workflow_task::pending(turn).is_none());
     let buffered = turn.volatile.queries.values().filter(|q| !matches!(q.state, QueryState::Direct { .. }));
     if !direct && buffered.count() >= turn.stamp.limits.buffered_queries_max {
         return Err(Reject::BusyWorkflow(
@@ -153,7 +153,7 @@ pub fn task_completed(turn: &mut Turn<'_>, results: &ApiMap<String, WorkflowQuer
 
 /// After a turn that leaves no task owed, buffered queries need not wait for one.
 pub fn unblock(turn: &mut Turn<'_>) {
-    if turn.execution.is_running() && turn.execution.workflow_task.is_some() {
+    if turn.execution.is_running() && workflow_task::pending(turn).is_some() {
         return;
     }
     let state = direct_state(turn);

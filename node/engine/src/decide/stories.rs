@@ -7,5 +7,6 @@ use crate::testing::{check, check_with};
 mod children;
 mod closed;
 mod core;
+mod resets;
 mod sticky;
 mod versions;

@@ -6,10 +6,12 @@
 
 mod complete;
 mod fail;
+mod speculative;
 mod take;
 
 pub use complete::{Outcome, complete};
 pub use fail::{end_attempt, fail, fail_started, sticky_unavailable, wake};
+pub use speculative::{before_event, pending, schedule_for_updates, stamp, taken_until};
 pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 
 use std::time::Duration;
@@ -45,6 +47,9 @@ pub fn schedule_even_backing_off(turn: &mut Turn<'_>) {
 
 /// Owes a new task. The first attempt is written; later ones are transient, unless events came in.
 pub(super) fn schedule(turn: &mut Turn<'_>) {
+    if turn.volatile.speculative.is_some() {
+        return speculative::write(turn, "");
+    }
     if !turn.execution.buffered.is_empty() {
         turn.flush_buffer();
         turn.record(Record::NextAttempt(1));
@@ -140,8 +145,7 @@ pub(super) fn start_to_close_timeout(turn: &Turn<'_>, attempt: i32) -> Duration 
     const BACKOFF_INITIAL_SECONDS: u64 = 5;
     const RANDOM_PART: u32 = 5;
     let limits = turn.stamp.limits;
-    let base =
-        turn.execution.workflow_task.as_ref().map(|task| task.start_to_close_timeout).unwrap_or_default();
+    let base = pending(turn).map(|task| task.start_to_close_timeout).unwrap_or_default();
     let beyond = attempt - limits.workflow_task_attempts_before_backoff;
     if beyond <= 0 {
         return base;

@@ -114,7 +114,7 @@ impl Model {
 
 fn task(number: u64, queued_at: Time, priority_key: i32) -> Task {
     let run = WorkflowKey::new("n", &number.to_string()).run("r");
-    let task = OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky: false };
+    let task = OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky: false, stamp: 0 };
     Task {
         key: TaskKey { run, task },
         shard: 0,

@@ -151,7 +151,7 @@ fn task(queue: &str, name: &str) -> Task {
     let offered = match (name.starts_with("query"), queue) {
         (true, _) => OfferedTask::Query { id: 1, sticky },
         (_, "activity") => OfferedTask::Activity { scheduled_event_id: 5, attempt: 1, stamp: 0 },
-        _ => OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky },
+        _ => OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky, stamp: 0 },
     };
     let key = TaskKey { run: WorkflowKey::new("n", name).run("r"), task: offered };
     Task {

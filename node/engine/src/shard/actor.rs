@@ -131,6 +131,7 @@ impl Actor {
         Some(StateReply {
             execution: run.execution.arc(),
             started: run.volatile.started.clone(),
+            speculative: run.volatile.speculative.clone(),
             is_current: self.current.as_deref() == Some(run_id),
         })
     }
@@ -140,6 +141,8 @@ impl Actor {
         self.watchers.retain(|watcher| watcher.call != call);
         for run in self.runs.values_mut() {
             run.volatile.queries.retain(|_, query| query.call != call);
+            // What it asked for goes on without it.
+            run.volatile.update_waiters.retain(|waiter| waiter.call != call);
         }
     }
 
@@ -161,7 +164,8 @@ impl Actor {
     pub(super) fn is_seen(&self, watcher: &Watcher) -> bool {
         self.runs.get(&watcher.run_id).is_none_or(|run| {
             let execution = &run.execution;
-            let unwritten = i64::from(run.volatile.started.is_some());
+            let is_written = run.volatile.speculative.is_none();
+            let unwritten = i64::from(run.volatile.started.is_some() && is_written);
             !execution.is_running()
                 || (!watcher.until_closed && execution.history_length() + unwritten > watcher.seen)
         })
@@ -213,6 +217,9 @@ impl Actor {
                 run.soft.is_empty()
                     && run.volatile.started.is_none()
                     && run.volatile.queries.is_empty()
+                    && run.volatile.speculative.is_none()
+                    && run.volatile.update_waiters.is_empty()
+                    && run.volatile.updates.iter().all(|update| update.noted && !update.sent)
                     && run.sent.is_empty()
                     && !run.volatile.moved_to_normal
                     && (run.offered.is_empty() || run.is_asleep(now))
@@ -224,7 +231,11 @@ impl Actor {
         let queries: Vec<Call> = self
             .runs
             .values()
-            .flat_map(|run| run.volatile.queries.values().map(|query| query.call))
+            .flat_map(|run| {
+                let volatile = &run.volatile;
+                let updates = volatile.update_waiters.iter().map(|waiter| waiter.call);
+                volatile.queries.values().map(|query| query.call).chain(updates)
+            })
             .collect();
         self.waiting
             .into_iter()

@@ -14,6 +14,7 @@ use crate::{
     decide::{
         self, deliver,
         start::{self, StartDecided},
+        update::{self, WithStart},
     },
     evolve::evolve,
     execution::Execution,
@@ -159,6 +160,8 @@ impl Shard {
     }
 }
 
+mod reset;
+
 /// A task that is handed out is guarded by its token: no barrier makes it safer.
 fn tells_nothing_new(reply: &Reply) -> bool {
     matches!(reply, Reply::WorkflowTask(_) | Reply::ActivityTask(_) | Reply::TaskGone)
@@ -185,6 +188,20 @@ impl Batch {
                 let decided = start::signal_with_start(stamp, &actor.workflow, current, start)?;
                 Ok(Some(self.take_start(actor, decided)))
             }
+            Request::UpdateWithStart { start, update, timeout_ms } => {
+                let (current, call) = (current_turn(actor, stamp), call.unwrap_or_default());
+                let workflow = &actor.workflow;
+                match update::with_start(stamp, workflow, current, call, start, update, *timeout_ms)? {
+                    WithStart::Done(reply) => return Ok(Some(Reply::Update(Box::new(reply)))),
+                    WithStart::Existing(turn) => self.take(actor, *turn, false),
+                    WithStart::New(decided, answers) => {
+                        self.take_start(actor, *decided);
+                        self.replies.extend(answers);
+                    }
+                }
+                Ok(None)
+            }
+            Request::Reset { request, to } => self.reset(actor, request, to.as_ref(), stamp, world),
             Request::Read { run_id } => {
                 let run_id = find_run(actor, run_id, world)?;
                 Ok(actor.state(&run_id).map(Reply::State))
@@ -236,7 +253,8 @@ impl Batch {
         match decide::decide(&mut turn, call, request) {
             Ok(reply) => {
                 decide::settle(&mut turn);
-                let soft = may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_)));
+                let soft = turn.soft
+                    || (may_be_soft && matches!(reply, Some(Reply::ActivityTask(_) | Reply::Noted(_))));
                 self.take(actor, turn, soft);
                 debug_assert!(self.is_replayed(actor, run_id), "a batch's facts make its states");
                 Ok(reply)
@@ -323,6 +341,7 @@ impl Batch {
             return outcome(deliver::unreachable(message));
         }
         let run_id = match find_run(actor, &message.to_run, world) {
+            Ok(run_id) if message.is_from_child() => reset::successor(actor, run_id, world),
             Ok(run_id) => run_id,
             Err(Reject::NotFound(_)) => return outcome(deliver::unreachable(message)),
             Err(reject) => return Err(reject),
@@ -514,6 +533,7 @@ fn named_run(request: &Request) -> &str {
     }
     match request {
         Request::Signal(request) => of(&request.workflow_execution),
+        Request::Update { request, .. } => of(&request.workflow_execution),
         // A caller who names the first run of a chain means whichever run of it is current.
         Request::Cancel(request) if request.first_execution_run_id.is_empty() => {
             of(&request.workflow_execution)
@@ -523,6 +543,7 @@ fn named_run(request: &Request) -> &str {
         }
         Request::Delete { run_id }
         | Request::Query { run_id, .. }
+        | Request::PollUpdate { run_id, .. }
         | Request::ResetSticky { run_id }
         | Request::Delivered { run_id, .. }
         | Request::StickyUnavailable { run_id, .. } => run_id,
@@ -530,6 +551,7 @@ fn named_run(request: &Request) -> &str {
         Request::UnpauseActivity(request) => of(&request.execution),
         Request::ResetActivity(request) => of(&request.execution),
         Request::UpdateActivityOptions(request) => of(&request.execution),
+        Request::UpdateOptions(request) => of(&request.workflow_execution),
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,
         Request::TakeQuery(take) => &take.run_id,

@@ -122,14 +122,14 @@ struct Owed<'a> {
     fairness: Fairness,
 }
 
-fn owed<'a>(execution: &'a Execution, volatile: &Volatile, now: Time) -> Vec<Owed<'a>> {
+fn owed<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<Owed<'a>> {
     let mut owed: Vec<Owed<'_>> = todo::tasks(execution, volatile, now)
         .into_iter()
         .filter_map(|todo| match todo {
-            Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, scheduled_time } => {
+            Todo::WorkflowTask { queue, sticky, scheduled_event_id, attempt, stamp, scheduled_time } => {
                 let priority = execution.start.priority.as_ref();
                 let (priority, fairness) = (priority.map_or(0, |p| p.priority_key), Fairness::of(priority));
-                let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky };
+                let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp };
                 Some(Owed { task, queue, scheduled_time, priority, fairness })
             }
             Todo::ActivityTask {

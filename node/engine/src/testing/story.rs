@@ -11,8 +11,10 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
+mod resets;
 mod schedules;
 mod shown;
+mod updates;
 mod words;
 
 use std::{
@@ -28,6 +30,7 @@ use everlog_proto::api::{
     workflowservice::v1::*,
 };
 use expect_test::Expect;
+use resets::options_request;
 use shown::{name, shown, shown_reject};
 use words::{
     command, duration, failure, payloads, routed, signal_request, signal_with_start, start_request, sticky,
@@ -156,6 +159,11 @@ impl Story {
                 self.request(id, Request::Terminate(Box::new(request)))
             }
             "delete" => self.request(id, Request::Delete { run_id: String::new() }),
+            "reset" => {
+                let request = self.reset_request(id, &words);
+                self.request(id, Request::Reset { request: Box::new(request), to: None })
+            }
+            "set-priority" => self.request(id, Request::UpdateOptions(Box::new(options_request(&words)))),
             "reset-sticky" => self.request(id, Request::ResetSticky { run_id: String::new() }),
             "take" => self.take(id, &words),
             "finish" => self.finish(id, &words),
@@ -166,6 +174,7 @@ impl Story {
                 self.activity(verb, id, &words)
             }
             "query" => self.query(id, &words),
+            "send-update" | "poll-update" | "update-with-start" => self.update(verb, id, &words),
             "take-query" => self.take_query(id),
             "answer-query" => self.answer_query(id, &words),
             "wait" => {
@@ -243,7 +252,8 @@ impl Story {
     fn owed(&self, execution: &Execution) -> Vec<String> {
         use crate::todo::Todo;
         let held = self.held_task(execution.workflow_id());
-        let mut owed: Vec<String> = crate::todo::tasks(execution, &Default::default(), self.now)
+        let nothing = crate::volatile::Volatile::default();
+        let mut owed: Vec<String> = crate::todo::tasks(execution, &nothing, self.now)
             .into_iter()
             .map(|todo| match todo {
                 Todo::WorkflowTask { queue, attempt, .. } => {
@@ -434,8 +444,18 @@ impl Story {
                 self.carried = ids.clone();
                 self.say(&format!("{id}: task carries {} queries", ids.len()));
             }
+            self.say_messages(id, &task.response.messages);
         }
         Ok(reply)
+    }
+
+    /// The updates that a task brings.
+    fn say_messages(&mut self, id: &str, messages: &[everlog_proto::api::protocol::v1::Message]) {
+        if !messages.is_empty() {
+            let names: Vec<&str> =
+                messages.iter().map(|message| message.protocol_instance_id.as_str()).collect();
+            self.say(&format!("{id}: task brings {}", names.join(", ")));
+        }
     }
 
     fn token(&self, name: &str) -> Result<TaskToken, Reject> {
@@ -469,6 +489,7 @@ impl Story {
                         request.query_results.insert(id, result);
                     }
                 }
+                word if updates::answer(&mut request, word) => {}
                 word => request.commands.push(command(word)),
             }
         }
@@ -476,6 +497,13 @@ impl Story {
         let request = Request::CompleteWorkflowTask { token, request: Box::new(request), namespaces };
         let reply = self.request(id, request)?;
         if let Reply::Completed(completed) = &reply {
+            if completed.response.reset_history_event_id > 0 {
+                let event_id = completed.response.reset_history_event_id;
+                self.say(&format!("{id}: go back to {event_id}"));
+            }
+            if let Some(task) = &completed.workflow_task {
+                self.say_messages(id, &task.response.messages);
+            }
             if let Some(task) = &completed.workflow_task {
                 self.tokens.insert(id.to_owned(), task.response.task_token.clone());
             }
@@ -612,6 +640,9 @@ impl Story {
                 Ok(Reply::QueryAnswer { result }) => {
                     let text = result.map(|result| text_of(&result)).unwrap_or_default();
                     self.say(&format!("query {name}: {text}"));
+                }
+                Ok(Reply::Update(reply)) => {
+                    self.say(&format!("update {name}: {}", updates::shown(&reply)));
                 }
                 Ok(other) => self.say(&format!("query {name}: {other:?}")),
                 Err(reject) => self.say(&format!("query {name}: ! {}", shown_reject(&reject))),

@@ -133,8 +133,20 @@ requests! {
     TerminateWorkflowExecutionRequest {}
     DeleteWorkflowExecutionRequest {}
     ResetStickyTaskQueueRequest {}
+    ResetWorkflowExecutionRequest {}
+    UpdateWorkflowExecutionOptionsRequest {}
     QueryWorkflowRequest {
         fn waits(&self) -> bool { true }
+    }
+    UpdateWorkflowExecutionRequest {
+        fn waits(&self) -> bool { true }
+    }
+    PollWorkflowExecutionUpdateRequest {
+        fn waits(&self) -> bool { true }
+    }
+    ExecuteMultiOperationRequest {
+        fn waits(&self) -> bool { true }
+        fn allowed_states(&self) -> &'static [NamespaceState] { STARTABLE }
     }
     DescribeWorkflowExecutionRequest {}
     GetWorkflowExecutionHistoryRequest {
@@ -206,6 +218,23 @@ requests! {
     ListWorkersRequest {}
     CountWorkersRequest {}
     DescribeWorkerRequest {}
+    StartBatchOperationRequest {}
+    StopBatchOperationRequest {}
+    DescribeBatchOperationRequest {}
+    ListBatchOperationsRequest {}
+    CreateWorkflowRuleRequest {}
+    DescribeWorkflowRuleRequest {}
+    DeleteWorkflowRuleRequest {}
+    ListWorkflowRulesRequest {}
+    TriggerWorkflowRuleRequest {}
+    PollWorkflowExecutionTimeSkippingRequest {
+        fn waits(&self) -> bool { true }
+    }
+    FetchWorkerConfigRequest {}
+    UpdateWorkerConfigRequest {}
+    ListArchivedWorkflowExecutionsRequest {}
+    PauseWorkflowExecutionRequest {}
+    UnpauseWorkflowExecutionRequest {}
     ListWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }

@@ -115,6 +115,7 @@ async fn a_worker_must_say_what_it_polls() {
 async fn the_next_task_comes_with_the_answer_to_the_last() {
     let answers = |_: &Request| {
         Ok(Reply::Completed(Box::new(CompletedReply {
+            is_forgotten: false,
             response: RespondWorkflowTaskCompletedResponse {
                 reset_history_event_id: 9,
                 ..Default::default()

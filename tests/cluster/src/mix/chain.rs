@@ -24,7 +24,7 @@ const TYPE: &str = "chain";
 /// A run that has got so many hands over to the next.
 const SIGNALS_PER_RUN: usize = 3;
 
-pub struct Chain;
+pub(super) struct Chain;
 
 impl Feature for Chain {
     fn name(&self) -> &'static str {

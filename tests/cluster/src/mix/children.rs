@@ -1,5 +1,7 @@
 //! A parent with several children: it adds up what they come to, so that a result lost or doubled is seen.
 
+#![allow(deprecated, reason = "workers still name the namespace")]
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -19,14 +21,14 @@ use super::{
     steps,
 };
 use crate::{
-    api::{NAMESPACE, duration, number, payloads},
+    api::{duration, number, payloads},
     program::{Program, command, complete},
     unique::Chance,
 };
 
 const TYPE: &str = "parent";
 
-pub struct Children;
+pub(super) struct Children;
 
 impl Feature for Children {
     fn name(&self) -> &'static str {
@@ -83,7 +85,6 @@ fn start(told: &Told<'_>, number: usize, program: &str) -> Command {
         CommandType::StartChildWorkflowExecution,
         CommandAttributes::StartChildWorkflowExecutionCommandAttributes(
             StartChildWorkflowExecutionCommandAttributes {
-                namespace: NAMESPACE.into(),
                 workflow_id: child_id(told.workflow_id, number),
                 workflow_type: Some(WorkflowType { name: steps::TYPE.into() }),
                 task_queue: Some(queue()),

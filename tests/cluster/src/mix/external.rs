@@ -1,5 +1,7 @@
 //! Signals from one workflow to another: each arrives once, and the sender learns that it did.
 
+#![allow(deprecated, reason = "workers still name the namespace")]
+
 use anyhow::Result;
 use futures::future::BoxFuture;
 use temporalio_protos::temporal::api::{
@@ -15,7 +17,7 @@ use super::{
     feature::{Expected, Feature, Told},
 };
 use crate::{
-    api::{NAMESPACE, execution, payloads},
+    api::{execution, payloads},
     program::{command, complete, signal_value},
     unique::Chance,
 };
@@ -23,7 +25,7 @@ use crate::{
 const SENDER: &str = "sender";
 const COLLECTOR: &str = "collector";
 
-pub struct External;
+pub(super) struct External;
 
 impl Feature for External {
     fn name(&self) -> &'static str {
@@ -90,7 +92,6 @@ fn signal(workflow_id: &str, value: u64) -> Command {
         CommandType::SignalExternalWorkflowExecution,
         CommandAttributes::SignalExternalWorkflowExecutionCommandAttributes(
             SignalExternalWorkflowExecutionCommandAttributes {
-                namespace: NAMESPACE.into(),
                 execution: Some(execution(workflow_id, "")),
                 signal_name: "number".into(),
                 input: Some(payloads(&value.to_string())),

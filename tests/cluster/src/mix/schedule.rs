@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// For seeing that nothing more is done.
 const LONGER: Duration = Duration::from_millis(1_500);
 
-pub struct Schedule;
+pub(super) struct Schedule;
 
 impl Feature for Schedule {
     fn name(&self) -> &'static str {

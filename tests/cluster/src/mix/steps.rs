@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// Workflows of this type run the program that is their input; others start them as well.
-pub const TYPE: &str = "steps";
+pub(super) const TYPE: &str = "steps";
 
-pub struct Steps;
+pub(super) struct Steps;
 
 impl Feature for Steps {
     fn name(&self) -> &'static str {

@@ -1,7 +1,7 @@
 """Priorities: which task of a backlog is handed out first."""
 
 from ..case import script
-from ..commands import schedule_activity
+from ..commands import schedule_activity, seconds
 
 # 0: none is given, which counts as the middle. Each once, since the order within a priority is chance.
 KEYS = (5, 0, 1, 4, 2)
@@ -15,7 +15,7 @@ def priority(key):
 def of_workflows(t):
     """Started while nobody works."""
     for key in KEYS:
-        t.start(workflow_id=f"{t.id}-{key}", priority=priority(key))
+        t.start(workflow_id=f"{t.id}-{key}", priority=priority(key), workflow_task_timeout=seconds(100))
     t.sleep(1)
     served = [t.quiet("PollWorkflowTaskQueue", task_queue={"name": t.queue}) for _ in KEYS]
     t.note("order", [task.workflow_execution.workflow_id[-1] for task in served])

@@ -5,9 +5,19 @@ from ..commands import schedule_activity
 
 
 def update(t, kind="ACTIVITY", **fields):
-    return t.call(
-        "UpdateTaskQueueConfig", task_queue=fields.pop("task_queue", t.queue), task_queue_type=f"TASK_QUEUE_TYPE_{kind}", **fields
-    )
+    """Updates, and waits until it is seen: the judge's queues learn of it a moment later."""
+    name = fields.pop("task_queue", t.queue)
+    kind = f"TASK_QUEUE_TYPE_{kind}"
+    answer = t.call("UpdateTaskQueueConfig", task_queue=name, task_queue_type=kind, **fields)
+    if answer is None or name != t.queue or kind.endswith("UNSPECIFIED"):
+        return
+
+    def is_seen():
+        queue = {"name": name}
+        seen = t.quiet("DescribeTaskQueue", task_queue=queue, task_queue_type=kind, report_config=True)
+        return str(seen.config) == str(answer.config)
+
+    t.until(is_seen, "the update to be seen")
 
 
 def rate(per_second, reason="why not"):

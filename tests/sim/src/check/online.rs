@@ -58,6 +58,7 @@ fn count(sim: &mut Sim, change: &Change) {
             }
             Fact::Record(Record::ActivityRetry { .. }) => sim.coverage.hit("an activity was retried"),
             Fact::Record(Record::TransientTask { .. }) => sim.coverage.hit("a workflow task was transient"),
+            Fact::Record(Record::UpdateAdmitted { .. }) => sim.coverage.hit("an update was noted"),
             Fact::Record(Record::Deleted) => sim.coverage.hit("a run was deleted"),
             Fact::Record(_) => {}
         }
@@ -123,6 +124,12 @@ pub fn op_ended(sim: &mut Sim, op: usize) {
         crate::record::OpKind::Read => "acknowledged: read",
         crate::record::OpKind::Watch => "acknowledged: watch",
         crate::record::OpKind::ResetSticky => "acknowledged: reset of stickiness",
+        crate::record::OpKind::Update => match op.answer.as_deref() {
+            Some(answer) if answer.starts_with("event") => "acknowledged: update",
+            Some("failed: unwanted") => "an update was rejected",
+            Some(_) => "an update was accepted and abandoned",
+            None => "an update took its time",
+        },
     });
     if let (Some((floor_run, floor)), Some((run, version))) = (&op.floor, &op.seen)
         && floor_run == run

@@ -51,6 +51,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         let workflow = &*completion.run.workflow.workflow_id;
         let times = seen.get(&number).copied().unwrap_or_default();
         let wrong = match completion.ended {
+            Some(Ended::Acknowledged) if completion.forgotten => times != 0,
             Some(Ended::Acknowledged) => times != 1 && !evidence.may_be_deleted(workflow),
             Some(Ended::Refused) => times != 0,
             _ => times > 1,
@@ -118,6 +119,11 @@ fn is_of_command(event: &HistoryEvent, completed: i64) -> bool {
         Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(a)) => {
             a.workflow_task_completed_event_id == completed
         }
+        // Among them, in the places that the worker gave them.
+        Some(
+            Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(_)
+            | Attributes::WorkflowExecutionUpdateCompletedEventAttributes(_),
+        ) => true,
         _ => false,
     }
 }

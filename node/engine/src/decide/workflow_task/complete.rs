@@ -12,11 +12,15 @@ use everlog_proto::api::{
     workflowservice::v1::{RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskCompletedResponse},
 };
 
-use super::fail::check_holder;
+use super::{
+    fail::check_holder,
+    speculative::{self, is_forgettable, pending},
+};
 use crate::{
     decide::{
         BadCommand, Decided, command, query,
         terminate::{self, SERVER_IDENTITY},
+        update::{self, Messages},
     },
     deployment::WorkerVersion,
     execution::Sticky,
@@ -42,7 +46,7 @@ pub fn complete(
     check_holder(turn, token)?;
     command::check_sequence(&request.commands)?;
 
-    let task = turn.execution.workflow_task.clone().unwrap_or_default();
+    let task = pending(turn).cloned().unwrap_or_default();
     let heartbeat =
         request.force_create_new_workflow_task && request.commands.is_empty() && request.messages.is_empty();
     if heartbeat
@@ -53,11 +57,19 @@ pub fn complete(
     }
 
     let before = turn.checkpoint();
-    match carry_out(turn, request, namespaces) {
+    let is_forgettable = is_forgettable(turn, request);
+    let carried_out = match is_forgettable {
+        true => forget(turn, request),
+        false => carry_out(turn, request, namespaces),
+    };
+    match carried_out {
         Ok(ended) => Ok(Some(finish(turn, request, ended, heartbeat, &task))),
         Err(bad) => {
             if !planted::is("commands_half_applied") {
                 turn.roll_back(before);
+            }
+            if bad.only_call {
+                return Err(Reject::InvalidArgument(bad.message));
             }
             refuse(turn, request, &bad)
         }
@@ -67,6 +79,8 @@ pub fn complete(
 /// What the commands led to, as far as the next task depends on it.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// Nothing is written of the task: the worker goes back to where it was before.
+    pub is_forgotten: bool,
     pub canceled_unstarted_activity: bool,
     pub eager_activities: Vec<everlog_proto::api::workflowservice::v1::PollActivityTaskQueueResponse>,
 }
@@ -76,6 +90,7 @@ fn carry_out(
     request: &RespondWorkflowTaskCompletedRequest,
     namespaces: &Namespaces,
 ) -> Result<Outcome, BadCommand> {
+    speculative::write(turn, &request.identity);
     let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
     turn.holding = true;
     let deployment = request.deployment_options.as_ref();
@@ -106,7 +121,24 @@ fn carry_out(
         version: version.as_ref(),
         namespaces,
     };
-    command::run(turn, &request.commands, task)
+    let mut messages = Messages::new(&request.messages, completed_event_id);
+    let outcome = command::run(turn, &request.commands, &mut messages, task)?;
+    if !request.force_create_new_workflow_task && turn.execution.is_running() {
+        update::reject_unanswered(turn);
+    }
+    Ok(outcome)
+}
+
+/// The worker has rejected all that the task brought: it is as if there had been no task.
+fn forget(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest) -> Result<Outcome, BadCommand> {
+    turn.volatile.started = None;
+    turn.volatile.speculative = None;
+    Messages::new(&request.messages, 0).rest(turn)?;
+    update::reject_unanswered(turn);
+    let is_empty = turn.is_empty();
+    set_sticky(turn, request);
+    turn.soft = is_empty;
+    Ok(Outcome { is_forgotten: true, ..Outcome::default() })
 }
 
 /// The build of the worker that completes the task, if it says so.
@@ -140,8 +172,13 @@ fn finish(
     let mut reply = CompletedReply {
         response: RespondWorkflowTaskCompletedResponse {
             activity_tasks: outcome.eager_activities,
+            reset_history_event_id: match outcome.is_forgotten {
+                true => turn.execution.last_completed_started_event_id,
+                false => 0,
+            },
             ..Default::default()
         },
+        is_forgotten: outcome.is_forgotten,
         workflow_task: None,
     };
     if turn.execution.is_running() {
@@ -153,11 +190,19 @@ fn finish(
             if heartbeat {
                 turn.record(Record::OriginalSchedule(task.original_scheduled_time));
             }
-            if request.return_new_workflow_task {
-                let version = WorkerVersion::of_worker(request.deployment_options.as_ref());
-                let (identity, build_id) = (&request.identity, build_of(request));
-                reply.workflow_task = Some(super::take_inline(turn, identity, build_id, version.as_ref()));
+        } else if turn.volatile.updates.iter().any(|update| !update.sent) {
+            // Nothing but updates waits. Only a worker that takes them at once may forget the task.
+            match request.return_new_workflow_task {
+                true => super::schedule_for_updates(turn),
+                false => super::schedule(turn),
             }
+        }
+        if request.return_new_workflow_task && pending(turn).is_some() {
+            let goes_on = request.force_create_new_workflow_task;
+            let version = WorkerVersion::of_worker(request.deployment_options.as_ref());
+            let (identity, build_id) = (&request.identity, build_of(request));
+            let task = super::take_inline(turn, identity, build_id, version.as_ref(), goes_on);
+            reply.workflow_task = Some(task);
         }
     }
     query::unblock(turn);
@@ -167,7 +212,7 @@ fn finish(
 /// The completion cannot stand: the task fails in its place, and the worker reads why.
 fn refuse(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest, bad: &BadCommand) -> Decided {
     let unhandled = bad.cause == WorkflowTaskFailedCause::UnhandledCommand;
-    let attempt = turn.execution.workflow_task.as_ref().map_or(1, |task| task.attempt);
+    let attempt = pending(turn).map_or(1, |task| task.attempt);
     let text = bad.text();
     if attempt > 1 && !unhandled && !bad.terminates {
         // Nothing is written: the task will time out, which slows a broken worker down.
@@ -186,6 +231,7 @@ fn refuse(turn: &mut Turn<'_>, request: &RespondWorkflowTaskCompletedRequest, ba
         binary_checksum: request.binary_checksum.clone(),
         ..Default::default()
     };
+    update::give_up_sent(turn);
     super::end_attempt(turn, TaskEnd::Failed { cause: bad.cause }, Some(failed));
     if bad.terminates {
         terminate::end(turn, &text, None, SERVER_IDENTITY, Vec::new());

@@ -12,10 +12,12 @@ use everlog_proto::api::{
     workflowservice::v1::RespondWorkflowTaskFailedRequest,
 };
 
+use super::speculative::{self, pending, taken_until};
 use crate::{
     decide::{
         Decided, query,
         terminate::{self, SERVER_IDENTITY},
+        update,
     },
     fact::Record,
     planted,
@@ -83,6 +85,7 @@ pub fn fail_started(
 
 /// Ends the current attempt without a completion. The next one is not scheduled here.
 pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTaskFailedEventAttributes>) {
+    speculative::write(turn, failed.as_ref().map_or("", |failed| &failed.identity));
     let Some(task) = turn.execution.workflow_task.clone() else { return };
     query::release(turn);
     let started = turn.volatile.started.clone();
@@ -116,7 +119,12 @@ pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTas
         turn.record(Record::TaskFailure { cause: cause as i32 });
     }
     let off_sticky = started.is_some_and(|started| !started.sticky);
-    count_attempt(turn, task.attempt, off_sticky);
+    match end {
+        // Nobody has had it.
+        TaskEnd::TimedOut(TimeoutType::ScheduleToStart) => count_attempt(turn, 0, off_sticky),
+        _ => count_attempt(turn, task.attempt, off_sticky),
+    }
+    update::release(turn);
 }
 
 /// A failure on the sticky queue may be the cache's fault: it costs the stickiness, not an attempt. A worker
@@ -135,7 +143,7 @@ pub fn sticky_unavailable(turn: &mut Turn<'_>, scheduled_event_id: i64, query: O
     match query {
         Some(id) => query::to_normal_queue(turn, id),
         None => {
-            let task = turn.execution.workflow_task.as_ref();
+            let task = pending(turn);
             if turn.volatile.started.is_none()
                 && task.is_some_and(|task| task.scheduled_event_id == scheduled_event_id)
             {
@@ -156,9 +164,15 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
         end_attempt(turn, TaskEnd::TimedOut(TimeoutType::StartToClose), None);
         return true;
     }
-    let Some(task) = &turn.execution.workflow_task else { return false };
-    let waited_too_long = task.sticky_timeout.is_some_and(|timeout| task.scheduled_time + timeout <= now);
-    if !waited_too_long || turn.volatile.moved_to_normal {
+    let waited_too_long = match (&turn.execution.workflow_task, &turn.volatile.speculative) {
+        (Some(task), _) => {
+            let sticky = task.sticky_timeout.filter(|_| !turn.volatile.moved_to_normal);
+            sticky.is_some_and(|timeout| task.scheduled_time + timeout <= now)
+        }
+        (None, Some(task)) => taken_until(task) <= now,
+        (None, None) => false,
+    };
+    if !waited_too_long {
         return false;
     }
     end_attempt(turn, TaskEnd::TimedOut(TimeoutType::ScheduleToStart), None);

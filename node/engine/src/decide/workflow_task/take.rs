@@ -8,9 +8,11 @@ use everlog_proto::api::{
     workflowservice::v1::PollWorkflowTaskQueueResponse,
 };
 
+use super::speculative::{pending, scheduled};
 use crate::{
-    decide::{Decided, query},
+    decide::{Decided, query, update},
     deployment::WorkerVersion,
+    execution::{Execution, WorkflowTask},
     fact::Record,
     reply::{HistorySpan, Reply, WorkflowTaskReply},
     request::{Routed, TakeWorkflowTask},
@@ -23,12 +25,17 @@ use crate::{
 const INLINE_REQUEST_ID: &str = "request-from-RespondWorkflowTaskCompleted";
 
 pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
-    let pending = turn.execution.workflow_task.as_ref().filter(|_| turn.execution.is_running());
-    let Some(task) = pending else { return Ok(Some(Reply::TaskGone)) };
+    let task = pending(turn).filter(|_| turn.execution.is_running());
+    let Some(task) = task else { return Ok(Some(Reply::TaskGone)) };
     if task.scheduled_event_id != take.scheduled_event_id || task.attempt != take.attempt {
         return Ok(Some(Reply::TaskGone));
     }
     let sticky = task.sticky_timeout.is_some() && task.queue == take.queue;
+    let brings_nothing = turn.volatile.speculative.is_some() && turn.volatile.updates.is_empty();
+    if brings_nothing && turn.volatile.started.is_none() {
+        turn.volatile.speculative = None;
+        return Ok(Some(Reply::TaskGone));
+    }
     if let Some(started) = &turn.volatile.started {
         // The queue asks again because it did not hear the answer.
         let same = started.request_id == take.request_id && !take.request_id.is_empty();
@@ -59,18 +66,20 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         version: take.routed.version.as_ref(),
         routed: Some(&take.routed),
     };
-    hold(turn, holder, sticky);
+    hold(turn, holder, sticky, false);
     Ok(Some(Reply::WorkflowTask(reply(turn))))
 }
 
-/// Starts the task that was just scheduled for the worker that completed the one before.
+/// Starts the task that was just scheduled for the worker that completed the one before, or put it off.
 pub fn take_inline(
     turn: &mut Turn<'_>,
     identity: &str,
     build_id: &str,
     version: Option<&WorkerVersion>,
+    goes_on: bool,
 ) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id: INLINE_REQUEST_ID, build_id, version, routed: None }, true);
+    let holder = Holder { identity, request_id: INLINE_REQUEST_ID, build_id, version, routed: None };
+    hold(turn, holder, true, goes_on);
     reply(turn)
 }
 
@@ -81,7 +90,7 @@ pub fn take_eagerly(
     request_id: &str,
     version: Option<&WorkerVersion>,
 ) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id, build_id: "", version, routed: None }, false);
+    hold(turn, Holder { identity, request_id, build_id: "", version, routed: None }, false, false);
     if let Some(started) = &mut turn.volatile.started {
         // Nothing of this run is persisted yet.
         started.history_bytes = 0;
@@ -104,8 +113,8 @@ struct Holder<'a> {
 }
 
 /// Remembers who holds the task and what it was told.
-fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
-    let Some(task) = turn.execution.workflow_task.clone() else { return };
+fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool, goes_on: bool) {
+    let Some(task) = pending(turn).cloned() else { return };
     let limits = turn.stamp.limits;
     let versioning = turn.execution.versioning.clone();
     let mut reasons = Vec::new();
@@ -115,6 +124,9 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
     }
     if started_event_id >= limits.suggest_continue_as_new_events {
         reasons.push(SuggestContinueAsNewReason::TooManyHistoryEvents as i32);
+    }
+    if update::are_too_many(turn) {
+        reasons.push(SuggestContinueAsNewReason::TooManyUpdates as i32);
     }
     turn.volatile.started = Some(StartedTask {
         scheduled_event_id: if task.written { task.scheduled_event_id } else { turn.execution.next_event_id },
@@ -140,6 +152,7 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
         deadline: turn.stamp.now + super::start_to_close_timeout(turn, task.attempt),
         sticky,
         queries: query::attach(turn),
+        updates: update::attach(turn, goes_on),
     });
 }
 
@@ -147,7 +160,7 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool) {
 fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
     let execution = &turn.execution;
     let started = turn.volatile.started.clone().unwrap_or_default();
-    let task = execution.workflow_task.clone().unwrap_or_default();
+    let task = pending(turn).cloned().unwrap_or_default();
     let key = execution.key().clone();
     let token = TaskToken {
         run: key.clone(),
@@ -177,6 +190,7 @@ fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
         scheduled_time: Some(task.scheduled_time.proto()),
         started_time: Some(started.time.proto()),
         queries: query::attached(turn),
+        messages: update::outgoing(turn, &started.updates, started.started_event_id),
         ..Default::default()
     };
     let history = HistorySpan { run: key, from, to: execution.history_length(), suffix: unwritten(turn) };
@@ -185,17 +199,18 @@ fn reply(turn: &Turn<'_>) -> Box<WorkflowTaskReply> {
 
 /// The events of the held task that are not written yet, as they will be.
 fn unwritten(turn: &Turn<'_>) -> Vec<HistoryEvent> {
-    unwritten_events(&turn.execution, turn.volatile.started.as_ref())
+    let volatile = &turn.volatile;
+    unwritten_events(&turn.execution, volatile.speculative.as_ref(), volatile.started.as_ref())
 }
 
 /// The same for anybody who reads the history while the task runs.
 pub fn unwritten_events(
-    execution: &crate::execution::Execution,
+    execution: &Execution,
+    speculative: Option<&WorkflowTask>,
     started: Option<&StartedTask>,
 ) -> Vec<HistoryEvent> {
-    let Some(task) = execution.workflow_task.as_ref().filter(|_| execution.is_running()) else {
-        return Vec::new();
-    };
+    let pending = execution.workflow_task.as_ref().or(speculative);
+    let Some(task) = pending.filter(|_| execution.is_running()) else { return Vec::new() };
     let scheduled_event_id = if task.written { task.scheduled_event_id } else { execution.next_event_id };
     let timeout = started.map_or(task.start_to_close_timeout, |started| started.deadline.since(started.time));
     let mut events = Vec::new();
@@ -204,7 +219,10 @@ pub fn unwritten_events(
             event_id: scheduled_event_id,
             event_time: Some(task.scheduled_time.proto()),
             event_type: EventType::WorkflowTaskScheduled as i32,
-            attributes: Some(super::transient_scheduled(execution, task.attempt, timeout)),
+            attributes: Some(match speculative {
+                Some(task) => scheduled(execution, task),
+                None => super::transient_scheduled(execution, task.attempt, timeout),
+            }),
             ..Default::default()
         });
     }

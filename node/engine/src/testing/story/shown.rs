@@ -102,6 +102,14 @@ pub(super) fn shown(event: &HistoryEvent) -> String {
         Some(A::ExternalWorkflowExecutionCancelRequestedEventAttributes(a)) => {
             format!(" {}", a.initiated_event_id)
         }
+        Some(A::WorkflowExecutionUpdateAcceptedEventAttributes(a)) => {
+            let told = if a.accepted_request.is_some() { "" } else { " as admitted" };
+            format!(" {}{told}", a.protocol_instance_id)
+        }
+        Some(A::WorkflowExecutionUpdateCompletedEventAttributes(a)) => {
+            let id = a.meta.as_ref().map_or("", |meta| &meta.update_id);
+            format!(" {id} of {}", a.accepted_event_id)
+        }
         _ => String::new(),
     };
     format!("{} {}{about}", event.event_id, name(event))

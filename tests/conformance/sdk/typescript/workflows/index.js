@@ -13,6 +13,7 @@ module.exports = {
   ...require('./messages'),
   ...require('./retries'),
   ...require('./timers'),
+  ...require('./updates'),
   ...require('./visibility'),
   ...require('./workers'),
 };

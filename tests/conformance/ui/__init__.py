@@ -1,0 +1,1 @@
+"""The official Web UI in front of the server under test."""
