@@ -562,41 +562,6 @@ fn a_child_of_a_reset_parent_ends_with_the_run_that_the_reset_made() {
 }
 
 #[test]
-fn a_child_that_was_asked_for_before_the_point_is_started_once() {
-    check(
-        "
-        start  order
-        take   order
-        signal order go
-        deaf
-        finish order child=parcel
-        take   order
-        wait   1s
-        reset  order 8
-        hearing
-        wait   10s
-        ",
-        expect![[r#"
-            ! InvalidArgument: Workflow task finish ID must be > 1 && <= workflow last event ID.
-            -- order
-            1 WorkflowExecutionStarted
-            2 WorkflowTaskScheduled on q
-            3 WorkflowTaskStarted
-            4 WorkflowTaskCompleted
-            5 StartChildWorkflowExecutionInitiated parcel
-            6 WorkflowExecutionSignaled go
-            7 WorkflowTaskScheduled on q
-            8 ChildWorkflowExecutionStarted 5
-            todo: workflow task on q
-            -- parcel
-            1 WorkflowExecutionStarted
-            2 WorkflowTaskScheduled on q
-            todo: workflow task on q
-        "#]],
-    );
-}
-
-#[test]
 fn the_end_of_a_child_is_written_again() {
     check(
         "
