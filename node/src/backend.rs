@@ -6,6 +6,11 @@ use bytes::Bytes;
 use everlog_engine::{
     cluster::{self as engine_cluster, TaskQueueSettings},
     codec::Proto,
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     key::{RunKey, WorkflowKey},
     queue::{Poller, QueueKey, QueueKind, RATE_PER_SECOND_DEFAULT},
     reject::Reject,
@@ -38,6 +43,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
     cluster,
+    deployments::{self, QueueSeen},
     frontend::backend::{
         ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
         SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
@@ -61,6 +67,13 @@ pub struct NodeBackend {
 impl NodeBackend {
     async fn poll(&self, poll: Poll, kind: QueueKind) -> Result<Option<HandedOut>, CallError> {
         let key = queue_key(&poll.namespace_id, &poll.queue, kind);
+        let version = WorkerVersion::of_worker(poll.deployment.as_ref());
+        if let Some(version) = &version {
+            let name = if kind == QueueKind::Sticky { &poll.normal_queue } else { &poll.queue };
+            let queue = deployments::polled_queue(name, kind);
+            deployments::register(&self.router, &poll.namespace_id, version, queue).await?;
+        }
+        let key = key.of_version(version);
         let patience = poll.deadline.saturating_duration_since(Instant::now());
         let poller = Poller {
             identity: poll.identity,
@@ -74,6 +87,7 @@ impl NodeBackend {
                 build_id: poll.build_id,
                 ..WorkerVersionCapabilities::default()
             }),
+            deployment_options: poll.deployment.filter(|_| key.version.is_some()),
             ..Poller::default()
         };
         match self.queues.poll(key, poller).await {
@@ -133,7 +147,7 @@ impl NodeBackend {
 }
 
 fn queue_key(namespace_id: &str, name: &str, kind: QueueKind) -> QueueKey {
-    QueueKey { namespace_id: namespace_id.into(), name: name.into(), kind }
+    QueueKey::unversioned(namespace_id, name, kind)
 }
 
 #[tonic::async_trait]
@@ -181,6 +195,21 @@ impl Backend for NodeBackend {
         }
     }
 
+    async fn call_deployment(
+        &self,
+        shard: u64,
+        key: DeploymentKey,
+        request: DeploymentRequest,
+        deadline: Instant,
+    ) -> Result<DeploymentReply, CallError> {
+        let Some(shard) = self.router.shard(shard as u16) else { return Err(CallError::NotHere) };
+        match tokio::time::timeout_at(deadline, shard.call_deployment(key, request)).await {
+            Ok(Ok(Reply::Deployment(reply))) => Ok(reply),
+            Ok(Ok(_)) => Err(Reject::Internal("unexpected answer of a deployment".to_owned()).into()),
+            Ok(Err(reject)) => Err(reject.into()),
+            Err(_) => Err(CallError::Lost),
+        }
+    }
     async fn call_standalone(
         &self,
         shard: u64,
@@ -193,6 +222,27 @@ impl Backend for NodeBackend {
             Ok(answer) => answer.map_err(CallError::from),
             Err(_) => Err(CallError::Lost),
         }
+    }
+
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        self.router.deployments().read().get(key).cloned()
+    }
+
+    fn deployments(&self, namespace_id: &str) -> usize {
+        self.router.deployments().read().count(namespace_id)
+    }
+
+    async fn list_deployments(&self, namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError> {
+        Ok(deployments::list(&self.router, namespace_id).await?)
+    }
+
+    async fn queue_seen(
+        &self,
+        namespace_id: &str,
+        version: &WorkerVersion,
+        queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError> {
+        Ok(deployments::seen(&self.router, namespace_id, version, queue).await?)
     }
 
     async fn forward(
@@ -290,12 +340,15 @@ impl Backend for NodeBackend {
         }
         let settings =
             self.router.cluster().borrow().task_queue(namespace_id, name, request.task_queue_type()).cloned();
-        let described = self.queues.describe(queue_key(namespace_id, name, kind)).await.unwrap_or_default();
+        let described =
+            self.queues.describe(queue_key(namespace_id, name, kind), true).await.unwrap_or_default();
+        let versioning_info = deployments::versioning_info(&self.router, namespace_id, name, kind);
         let rate = rate_in_force(settings.as_deref(), described.worker_rate);
         let mut response = DescribeTaskQueueResponse {
             pollers: described.pollers,
             config: settings.filter(|_| request.report_config).map(|settings| settings.config()),
             effective_rate_limit: Some(rate),
+            versioning_info: Some(versioning_info),
             ..Default::default()
         };
         if request.report_stats {

@@ -11,6 +11,7 @@ use crate::{
     backend::NodeBackend,
     batches, cluster,
     config::Config,
+    deployments,
     frontend::{Frontend, dynamic_config::DynamicConfig, metrics::ApiMetrics},
     internal::{Internal, InternalReply},
     machine::Folding,
@@ -51,6 +52,7 @@ impl Application for Everlog {
             node.peers.clone(),
             tables.clone(),
             view.clone(),
+            machine.deployments(),
             node.clock,
             node.metrics.clone(),
         );
@@ -78,6 +80,7 @@ impl Application for Everlog {
             tokio::spawn(follow_leaders(group.leadership(), shards.clone(), queues.clone()));
         }
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
+        tokio::spawn(deployments::watch_drainage(router.clone(), dynamic.drainage()));
         tokio::spawn(batches::carry_out(router.clone()));
         tokio::spawn(batches::empty_deleted_namespaces(router.clone()));
         let backend =

@@ -3,12 +3,11 @@
 //! Both ends run neighbouring versions of the same binary, so messages carry a kind and a version like
 //! everything that is stored.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use everlog_engine::{
     cluster::{self, work::Work},
     codec::{self, CodecError, Proto},
+    deployment::{DeploymentKey, DeploymentState, Placement, WorkerVersion, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
     queue::{Fairness, QueueKey, QueueKind, Refusal, Task, TaskKey},
@@ -32,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     batches::Leftover,
+    deployments::QueueSeen,
     list::ListQuery,
     nexus::{NexusAnswered, NexusDispatch},
     workers::WorkersAsked,
@@ -90,6 +90,21 @@ pub enum Internal {
     Message(Message),
     /// What the other node has heard of workers.
     Workers(WorkersAsked),
+    /// For a deployment of a shard that the other node leads.
+    Deployment {
+        key: DeploymentKey,
+        request: DeploymentRequest,
+    },
+    /// A shard's deployments of a namespace.
+    Deployments {
+        shard: u16,
+        namespace_id: String,
+    },
+    /// What a queue has seen of the workers of a version.
+    QueueSeen {
+        queue: WireQueue,
+        version: WorkerVersion,
+    },
     TakeStandaloneActivity {
         key: StandaloneKey,
         take: TakeStandaloneActivity,
@@ -125,6 +140,8 @@ pub enum InternalReply {
         read_to: Option<Vec<u8>>,
     },
     Nexus(NexusAnswered),
+    Deployments(Vec<DeploymentState>),
+    QueueSeen(QueueSeen),
 }
 
 /// A task on its way to a worker.
@@ -194,6 +211,7 @@ pub struct WireTask {
     pub shard: u16,
     pub queued_at: Time,
     pub priority_key: i32,
+    pub placement: Placement,
     pub fairness: Fairness,
 }
 
@@ -235,6 +253,7 @@ impl Internal {
             shard: task.shard,
             queued_at: task.queued_at,
             priority_key: task.priority_key,
+            placement: task.placement.clone(),
             fairness: task.fairness.clone(),
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
@@ -283,7 +302,7 @@ impl WireQueue {
             2 => QueueKind::Activity,
             _ => QueueKind::Nexus,
         };
-        QueueKey { namespace_id: Arc::from(&*self.namespace_id), name: Arc::from(&*self.name), kind }
+        QueueKey::unversioned(&self.namespace_id, &self.name, kind)
     }
 }
 
@@ -309,6 +328,7 @@ impl WireTask {
             priority_key: self.priority_key,
             fairness: self.fairness,
             deadline: None,
+            placement: self.placement,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod deployments;
 pub mod dev;
 pub mod everlog;
 pub mod frontend;

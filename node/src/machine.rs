@@ -13,6 +13,7 @@ use bytes::Bytes;
 use everlog_engine::{
     cluster::{self, Cluster},
     codec::CodecError,
+    deployment,
     execution::Execution,
     fact::{ENTRY_KIND, Entry},
     key::{RunKey, WorkflowKey},
@@ -22,6 +23,8 @@ use everlog_engine::{
 };
 use everlog_raft_store::{Batch, Deferred, KeyRange, Machine, Payload, Tables, Value};
 use tokio::sync::watch;
+
+use crate::deployments::Deployments;
 
 /// The cluster's state, as this node has applied it.
 pub type ClusterView = watch::Receiver<Arc<Cluster>>;
@@ -33,16 +36,22 @@ pub struct Folding {
     shards: u16,
     cluster: watch::Sender<Arc<Cluster>>,
     tables: OnceLock<Tables>,
+    deployments: Deployments,
 }
 
 impl Folding {
     pub fn new(shards: u16) -> Folding {
         let (cluster, _) = watch::channel(Arc::new(Cluster::initial(shards)));
-        Folding { shards, cluster, tables: OnceLock::new() }
+        Folding { shards, cluster, tables: OnceLock::new(), deployments: Deployments::default() }
     }
 
     pub fn cluster(&self) -> ClusterView {
         self.cluster.subscribe()
+    }
+
+    /// The deployments, as this node has applied them.
+    pub fn deployments(&self) -> Deployments {
+        self.deployments.clone()
     }
 
     /// Takes the cluster's state from the tables, after a start or a snapshot.
@@ -51,14 +60,14 @@ impl Folding {
         if let Some(value) = tables.get(CLUSTER_KEY) {
             self.cluster.send_replace(Arc::new(Cluster::decode(&value.to_bytes())?));
         }
-        Ok(())
+        self.deployments.load(tables, |_| true)
     }
 }
 
 impl Machine for Folding {
     fn apply(&self, group: u64, index: u64, _term: u64, payload: &Payload, batch: &mut Batch) -> Bytes {
         let outcome = match payload.bytes.first() {
-            Some(&ENTRY_KIND) => apply_entry(payload, batch),
+            Some(&ENTRY_KIND) => self.apply_entry(payload, batch),
             Some(&cluster::FACTS_KIND) => self.apply_cluster(payload, batch),
             _ => Err("entry of an unknown kind".to_owned()),
         };
@@ -97,11 +106,12 @@ impl Machine for Folding {
     }
 
     fn restored(&self, group: u64) {
-        if group == 0
-            && let Some(tables) = self.tables.get()
-            && let Err(error) = self.load(tables)
-        {
-            panic!("the cluster's state in a snapshot is unreadable: {error}");
+        let Some(tables) = self.tables.get() else { return };
+        let loaded = if group == 0 { self.load(tables) } else { Ok(()) };
+        let slots = Cluster::initial(self.shards).slots;
+        let is_of = |slot| slots.shard_of(slot) == Some(group as u16);
+        if let Err(error) = loaded.and_then(|()| self.deployments.load(tables, is_of)) {
+            panic!("the state in a snapshot is unreadable: {error}");
         }
     }
 }
@@ -122,25 +132,29 @@ impl Folding {
         self.cluster.send_replace(Arc::new(cluster));
         Ok(())
     }
-}
 
-fn apply_entry(payload: &Payload, batch: &mut Batch) -> Result<(), String> {
-    let prepared = payload.prepared.clone().and_then(|prepared| prepared.downcast::<Entry>().ok());
-    let entry = match prepared {
-        Some(entry) => entry,
-        None => Arc::new(Entry::decode(&payload.bytes).map_err(|error| error.to_string())?),
-    };
-    let mut rows = BatchRows { batch };
-    for change in &entry.changes {
-        rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+    fn apply_entry(&self, payload: &Payload, batch: &mut Batch) -> Result<(), String> {
+        let prepared = payload.prepared.clone().and_then(|prepared| prepared.downcast::<Entry>().ok());
+        let entry = match prepared {
+            Some(entry) => entry,
+            None => Arc::new(Entry::decode(&payload.bytes).map_err(|error| error.to_string())?),
+        };
+        let mut rows = BatchRows { batch };
+        for change in &entry.changes {
+            rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+        }
+        for change in &entry.schedules {
+            schedule::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+        }
+        for change in &entry.deployments {
+            let state = deployment::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+            self.deployments.put(&state);
+        }
+        for change in &entry.standalone {
+            standalone::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
-    for change in &entry.schedules {
-        schedule::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
-    }
-    for change in &entry.standalone {
-        standalone::rows::apply(&mut rows, change).map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }
 
 /// An execution in the tables' memory: encoded only if it outlives the next checkpoint.

@@ -9,12 +9,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_engine::{
     cluster::{TaskQueueId, TaskQueueSettings},
+    deployment::{Directory, WorkerVersion, state::PolledQueue},
     key::{RunKey, WorkflowKey},
     queue::{
         Config, Description, Match, Output, PollId, Poller, QueueKey, QueueKind, Queues, Refusal, Task,
         TaskKey,
     },
-    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Offer, OfferedTask},
     standalone::{Kind, StandaloneKey, request::TakeStandaloneActivity},
     time::Time,
@@ -27,6 +28,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
+    deployments::polled_queue,
     internal::{HandedOut, Internal},
     nexus::{NexusAnswered, NexusDispatch},
     router::Router,
@@ -84,6 +86,7 @@ enum Message {
     },
     Describe {
         key: QueueKey,
+        all_versions: bool,
         reply: oneshot::Sender<Option<Description>>,
     },
     Nexus {
@@ -182,9 +185,10 @@ impl QueuesHandle {
         let _ = self.inbox.try_send(Message::ShutDownWorker { key, worker_instance_key });
     }
 
-    pub async fn describe(&self, key: QueueKey) -> Option<Description> {
+    /// All versions of a queue together, or only the key's.
+    pub async fn describe(&self, key: QueueKey, all_versions: bool) -> Option<Description> {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Message::Describe { key, reply }).await.ok()?;
+        self.inbox.send(Message::Describe { key, all_versions, reply }).await.ok()?;
         answer.await.ok().flatten()
     }
 
@@ -253,8 +257,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
         OfferedTask::Nexus { .. } => QueueKind::Nexus,
     };
-    let key =
-        QueueKey { namespace_id: offer.run.workflow.namespace_id.clone(), name: offer.queue.into(), kind };
+    let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
         key: TaskKey { run: offer.run, task: offer.task },
         shard,
@@ -262,6 +265,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         priority_key: offer.priority,
         fairness: offer.fairness,
         deadline: None,
+        placement: offer.placement,
     };
     (key, task)
 }
@@ -280,6 +284,7 @@ impl Shell {
         // An alarm that rings too early costs less than one that is set again for every message.
         let alarm = tokio::time::sleep(IDLE_WAKE);
         tokio::pin!(alarm);
+        let mut deployments = self.router.deployments().changes();
         let mut cluster = self.router.cluster().clone();
         let mut settings = Arc::default();
         let mut is_followed = true;
@@ -297,6 +302,7 @@ impl Shell {
                     Some(message) => self.handle(message),
                     None => return,
                 },
+                Ok(()) = deployments.changed() => self.place_anew(),
                 () = &mut alarm => self.queues.expire(self.clock.time()),
                 changed = cluster.changed(), if is_followed => is_followed = changed.is_ok(),
             }
@@ -317,7 +323,10 @@ impl Shell {
     fn handle(&mut self, message: Message) {
         let now = self.clock.time();
         match message {
-            Message::Offer { key, task } => self.queues.offer(now, &key, task),
+            Message::Offer { key, task } => match self.place(&key, &task) {
+                Some(version) => self.queues.offer(now, &QueueKey { version, ..key }, task),
+                None => self.refuse(task, Refusal::NoStickyPoller),
+            },
             Message::Poll { key, poller, reply } => {
                 self.polls.insert(poller.id, reply);
                 self.queues.poll(now, &key, poller);
@@ -340,8 +349,8 @@ impl Shell {
             Message::ShutDownWorker { key, worker_instance_key } => {
                 self.queues.shut_down_worker(now, &key, &worker_instance_key);
             }
-            Message::Describe { key, reply } => {
-                let _ = reply.send(self.queues.describe(now, &key));
+            Message::Describe { key, all_versions, reply } => {
+                let _ = reply.send(self.queues.describe(now, &key, all_versions));
             }
             Message::Nexus { dispatch, reply } => {
                 if let Some((key, task)) = self.nexus.wait(now, *dispatch, reply) {
@@ -362,6 +371,19 @@ impl Shell {
                 self.nexus.forget_where(|_| true);
             }
         }
+    }
+
+    /// The version whose workers may have a task; nothing if it belongs into no sticky queue any more.
+    fn place(&self, key: &QueueKey, task: &Task) -> Option<Option<Arc<WorkerVersion>>> {
+        let directory = self.router.deployments().read();
+        place(&directory, key, task)
+    }
+
+    /// Tasks wait where they belonged when they were offered: they go where they belong now.
+    fn place_anew(&mut self) {
+        let router = self.router.clone();
+        let directory = router.deployments().read();
+        self.queues.place_anew(self.clock.time(), |key, task| place(&directory, key, task));
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -388,7 +410,7 @@ impl Shell {
         let router = self.router.clone();
         let back = self.back.clone();
         tokio::spawn(async move {
-            let message = match router.take(take_request(&matched)).await {
+            let message = match router.take(take_request(&router, &matched)).await {
                 Ok(Some(task)) => Message::Taken {
                     id: matched.poller.id,
                     task: Box::new(task),
@@ -425,6 +447,44 @@ impl Shell {
     }
 }
 
+fn place(directory: &Directory, key: &QueueKey, task: &Task) -> Option<Option<Arc<WorkerVersion>>> {
+    let placement = &task.placement;
+    let is_sticky = key.kind == QueueKind::Sticky;
+    let name = if is_sticky { &placement.normal_queue } else { &*key.name };
+    let queue = polled_queue(name, key.kind);
+    let is_activity = key.kind == QueueKind::Activity;
+    let workflow_id = &task.key.run.workflow.workflow_id;
+    let lane = directory.lane(&key.namespace_id, &queue, workflow_id, is_activity, placement);
+    // A worker's own queue holds runs that are on its version: those that move on leave it.
+    let stays = !is_sticky || lane == placement.version;
+    stays.then(|| lane.map(Arc::new))
+}
+
+/// What is known of versions when a worker takes a task.
+fn routed(router: &Router, matched: &Match) -> Routed {
+    let Match { queue: key, task, .. } = matched;
+    let placement = &task.placement;
+    let is_sticky = key.kind == QueueKind::Sticky;
+    let name = if is_sticky { &placement.normal_queue } else { &*key.name };
+    let queue = polled_queue(name, key.kind);
+    let directory = router.deployments().read();
+    let target = directory.target(&key.namespace_id, &queue, &task.key.run.workflow.workflow_id);
+    let version = key.version.as_deref();
+    // A run that comes to the worker's version has to find its own queue there.
+    let own = if placement.normal_queue.is_empty() { &*key.name } else { &placement.normal_queue };
+    let own = polled_queue(own, QueueKind::Workflow);
+    let lacks = |version: Option<&WorkerVersion>, queue: &PolledQueue| {
+        version.is_some_and(|version| !directory.has_queue(&key.namespace_id, version, queue))
+    };
+    let independent = lacks(placement.version.as_ref(), &queue) || lacks(version, &own);
+    Routed {
+        version: version.cloned(),
+        revision: target.revision.max(placement.revision),
+        target: target.version,
+        independent,
+    }
+}
+
 /// What was set for queues, as the queues know themselves.
 fn configs(settings: &BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>) -> BTreeMap<QueueKey, Config> {
     let of = |settings: &TaskQueueSettings| {
@@ -433,8 +493,7 @@ fn configs(settings: &BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>) -> BTreeMap
             TaskQueueType::Activity => QueueKind::Activity,
             _ => return None,
         };
-        let (namespace_id, name) = (settings.namespace_id.as_str().into(), settings.name.as_str().into());
-        Some((QueueKey { namespace_id, name, kind }, Config::of(settings)))
+        Some((QueueKey::unversioned(&settings.namespace_id, &settings.name, kind), Config::of(settings)))
     };
     settings.values().filter_map(|settings| of(settings)).collect()
 }
@@ -446,7 +505,8 @@ pub enum Take {
     Standalone(StandaloneKey, TakeStandaloneActivity),
 }
 
-fn take_request(matched: &Match) -> Take {
+fn take_request(router: &Router, matched: &Match) -> Take {
+    let routed = routed(router, matched);
     let run: &RunKey = &matched.task.key.run;
     let run_id = run.run_id.to_string();
     let identity = matched.poller.identity.clone();
@@ -464,6 +524,7 @@ fn take_request(matched: &Match) -> Take {
                 identity,
                 request_id,
                 build_id,
+                routed,
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
@@ -475,6 +536,7 @@ fn take_request(matched: &Match) -> Take {
                 identity,
                 request_id,
                 build_id,
+                routed,
             })
         }
         OfferedTask::Query { id, .. } | OfferedTask::Nexus { id } => {

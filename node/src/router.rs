@@ -23,6 +23,7 @@ use everlog_raft_store::Tables;
 
 use crate::{
     clock::Clock,
+    deployments::{self, Deployments},
     internal::{self, HandedOut, Internal, InternalReply},
     machine::ClusterView,
     metrics::Metrics,
@@ -65,6 +66,7 @@ struct Inner {
     shards: OnceLock<Vec<ShardHandle>>,
     queues: OnceLock<QueuesHandle>,
     workers: Heard,
+    deployments: Deployments,
     /// One change of the cluster at a time: each is decided on what the one before led to.
     cluster_changes: tokio::sync::Mutex<()>,
 }
@@ -76,6 +78,7 @@ impl Router {
         peers: Peers,
         tables: Tables,
         cluster: ClusterView,
+        deployments: Deployments,
         clock: Clock,
         metrics: Metrics,
     ) -> Router {
@@ -93,6 +96,7 @@ impl Router {
                 shards,
                 queues,
                 workers,
+                deployments,
                 cluster_changes,
             }),
         }
@@ -122,6 +126,10 @@ impl Router {
 
     pub fn workers(&self) -> &Heard {
         &self.inner.workers
+    }
+
+    pub fn deployments(&self) -> &Deployments {
+        &self.inner.deployments
     }
 
     pub fn tables(&self) -> &Tables {
@@ -355,6 +363,19 @@ impl Router {
                 Ok(outcome) => InternalReply::Message(outcome),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Deployment { key, request } => match deployments::tell_here(self, key, request).await {
+                Ok(()) => InternalReply::Done,
+                Err(reject) => InternalReply::Reject(reject),
+            },
+            Internal::Deployments { shard, namespace_id } => {
+                match deployments::list_shard(self, shard, &namespace_id).await {
+                    Ok(states) => InternalReply::Deployments(states),
+                    Err(reject) => InternalReply::Reject(reject),
+                }
+            }
+            Internal::QueueSeen { queue, version } => {
+                InternalReply::QueueSeen(deployments::seen_here(self, queue.key(), &version).await)
+            }
             Internal::Workers(asked) => InternalReply::Workers(workers::part_here(self, &asked)),
             Internal::Nexus(dispatch) => InternalReply::Nexus(crate::nexus::here(self, dispatch).await),
             Internal::ClusterBarrier => match crate::cluster::barrier_here(self).await {

@@ -19,6 +19,7 @@ use std::{
 };
 
 use everlog_engine::{
+    deployment::{DeploymentKey, request::DeploymentRequest},
     fact::Entry,
     key::{RunKey, WorkflowKey},
     reject::Reject,
@@ -71,6 +72,12 @@ enum Message {
         call: Call,
         key: ScheduleKey,
         request: ScheduleRequest,
+        reply: oneshot::Sender<Result<Reply, Reject>>,
+    },
+    Deployment {
+        call: Call,
+        key: DeploymentKey,
+        request: DeploymentRequest,
         reply: oneshot::Sender<Result<Reply, Reject>>,
     },
     Standalone {
@@ -151,6 +158,23 @@ impl ShardHandle {
         let (reply, answer) = oneshot::channel();
         let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         match self.inbox.try_send(message(call, reply)) {
+            Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                Err(Reject::Overloaded("too many requests wait for this shard".into()))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopped()),
+        }
+    }
+
+    /// Asks a deployment of this shard. Refused with Unavailable if another node leads the shard.
+    pub async fn call_deployment(
+        &self,
+        key: DeploymentKey,
+        request: DeploymentRequest,
+    ) -> Result<Reply, Reject> {
+        let (reply, answer) = oneshot::channel();
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        match self.inbox.try_send(Message::Deployment { call, key, request, reply }) {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(stopped())),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 Err(Reject::Overloaded("too many requests wait for this shard".into()))
@@ -301,6 +325,10 @@ impl Shell {
                     Message::Schedule { call, key, request, reply } => {
                         self.calls.insert(call, reply);
                         Input::Schedule { call, key, request }
+                    }
+                    Message::Deployment { call, key, request, reply } => {
+                        self.calls.insert(call, reply);
+                        Input::Deployment { call, key, request }
                     }
                     Message::Standalone { call, key, request, reply } => {
                         self.calls.insert(call, reply);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use everlog_proto::api::{
     activity::v1::ActivityOptions,
     common::v1::RetryPolicy,
-    enums::v1::{EventType, TaskQueueKind, WorkflowExecutionStatus},
+    enums::v1::{EventType, TaskQueueKind, VersioningBehavior, WorkflowExecutionStatus},
     history::v1::{
         HistoryEvent, WorkflowExecutionStartedEventAttributes, WorkflowTaskCompletedEventAttributes,
         history_event::Attributes,
@@ -28,6 +28,7 @@ use crate::{
     nexus::{Attempts, NexusCancel, NexusOperation, Settled, callback::Callback},
     shared::Shared,
     time::{Time, duration, set_duration},
+    versioning,
 };
 
 /// Reset points that a run remembers; the oldest give way.
@@ -104,6 +105,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             execution.last_completed_event_id = event.event_id;
             execution.close_attempted = false;
             note_build(execution, a, event.event_id, at);
+            versioning::task_completed(&mut execution.versioning, a);
         }
         Attributes::WorkflowTaskFailedEventAttributes(_)
         | Attributes::WorkflowTaskTimedOutEventAttributes(_) => execution.workflow_task = None,
@@ -189,11 +191,7 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             }
         }
         Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
-            if a.unset_versioning_override {
-                execution.start.0.versioning_override = None;
-            } else if a.versioning_override.is_some() {
-                execution.start.0.versioning_override = a.versioning_override.clone();
-            }
+            versioning::options_updated(&mut execution.versioning, a);
             // An event that says nothing of the priority changes nothing of it.
             if a.priority.is_some() {
                 execution.start.0.priority = a.priority.clone();
@@ -295,13 +293,20 @@ fn note_build(
 ) {
     #[allow(deprecated, reason = "workers without deployments say only this")]
     let (checksum, stamp) = (&attributes.binary_checksum, &attributes.worker_version);
-    let build_id = stamp.as_ref().map_or("", |stamp| &stamp.build_id);
-    if !build_id.is_empty() {
+    let is_versioned = attributes.versioning_behavior != VersioningBehavior::Unspecified as i32;
+    let build_id = match &attributes.deployment_version {
+        Some(version) => &version.build_id,
+        None => stamp.as_ref().map_or("", |stamp| &stamp.build_id),
+    };
+    if !build_id.is_empty() && attributes.deployment_version.is_none() {
         execution.build_id = build_id.to_owned();
     }
-    let mut builds = vec!["unversioned".to_owned()];
-    if !build_id.is_empty() {
-        builds.push(format!("unversioned:{build_id}"));
+    let mut builds = Vec::new();
+    if !is_versioned {
+        builds.push("unversioned".to_owned());
+        if !build_id.is_empty() && attributes.deployment_version.is_none() {
+            builds.push(format!("unversioned:{build_id}"));
+        }
     }
     for build in builds {
         if !execution.build_ids.contains(&build) {
@@ -356,6 +361,7 @@ fn started(execution: &mut Execution, attributes: &WorkflowExecutionStartedEvent
     execution.reset_points = points.map(Proto).collect::<Vec<_>>().into();
     let callbacks = std::mem::take(&mut kept.completion_callbacks).into_iter();
     execution.callbacks = callbacks.map(|callback| Callback::new(callback, at)).collect::<Vec<_>>().into();
+    versioning::started(&mut execution.versioning, &kept);
     execution.status = WorkflowExecutionStatus::Running as i32;
     execution.start_time = at;
     execution.execution_time = at + duration(kept.first_workflow_task_backoff.as_ref());
@@ -634,6 +640,12 @@ fn keep(execution: &mut Execution, record: &Record) {
                 activity.forget_attempt();
             }
         }
+        Record::ChildElsewhere { initiated_event_id } => {
+            if let Some(child) = execution.children.get_mut(initiated_event_id) {
+                child.is_elsewhere = true;
+            }
+        }
+        Record::RoutedBy(revision) => execution.versioning.revision = *revision,
         Record::ActivityOptions { scheduled_event_id, options } => {
             if let Some(activity) = execution.activities.get_mut(scheduled_event_id) {
                 set_options(activity, options);

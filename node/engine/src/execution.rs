@@ -28,10 +28,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Proto,
     decide::json_string,
+    deployment::WorkerVersion,
     key::RunKey,
     nexus::{NexusOperation, callback::Callback},
     shared::Shared,
     time::Time,
+    versioning::{self, Versioning},
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,6 +114,8 @@ pub struct Execution {
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
+    /// On which version of its workers it is.
+    pub versioning: Shared<Versioning>,
     pub updates: Shared<Updates>,
     /// What resets have to do with this run; for nearly all runs nothing.
     pub resets: Option<Shared<Resets>>,
@@ -223,6 +227,8 @@ pub struct Activity {
     pub generation: u32,
     /// The options that the workflow gave it, kept once others were set by hand.
     pub original_options: Option<Proto<ActivityOptions>>,
+    /// Of the worker that has, or had, the latest attempt.
+    pub last_version: Option<WorkerVersion>,
 }
 
 /// Who paused an activity, and why.
@@ -241,6 +247,7 @@ pub struct ActivityStart {
     pub identity: String,
     pub request_id: String,
     pub build_id: String,
+    pub version: Option<WorkerVersion>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -260,6 +267,8 @@ pub struct Child {
     pub started_event_id: i64,
     /// The parent has closed, and the child has been dealt with as its policy says.
     pub told_of_close: bool,
+    /// The version of the workers that its parent is on does not have its queue.
+    pub is_elsewhere: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -348,8 +357,13 @@ impl Execution {
     /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.
     pub fn shown_search_attributes(&self) -> BTreeMap<String, Proto<Payload>> {
         let mut shown = (*self.search_attributes).clone();
-        if !self.build_ids.is_empty() {
-            let names: Vec<String> = self.build_ids.iter().map(|build| format!("{build:?}")).collect();
+        let (of_versions, pinned) = versioning::search_attributes(&self.versioning);
+        shown.extend(of_versions.into_iter().map(|(name, payload)| (name.to_owned(), Proto(payload))));
+        // The others are those of workers without a version, as long as the run is with them.
+        let unversioned = self.build_ids.iter().filter(|_| !self.versioning.is_versioned());
+        let builds: Vec<&String> = pinned.iter().chain(unversioned).collect();
+        if !builds.is_empty() {
+            let names: Vec<String> = builds.iter().map(|build| json_string(build)).collect();
             shown.insert("BuildIds".into(), Proto(keywords(&names)));
         }
         if !self.pause_info.is_empty() {
@@ -452,6 +466,7 @@ impl Activity {
 
     /// A worker takes the current attempt.
     pub(crate) fn start(&mut self, start: &ActivityStart) {
+        self.last_version = start.version.clone();
         self.last_identity = start.identity.clone();
         self.last_started_time = Some(start.time);
         self.started = Some(start.clone());
@@ -499,7 +514,7 @@ pub fn event_type(event: &HistoryEvent) -> EventType {
 }
 
 /// A search attribute of the type KeywordList, from quoted words.
-fn keywords(quoted: &[String]) -> Payload {
+pub(crate) fn keywords(quoted: &[String]) -> Payload {
     let mut payload = Payload { data: format!("[{}]", quoted.join(",")).into_bytes(), ..Payload::default() };
     payload.metadata.insert("encoding".into(), b"json/plain".to_vec());
     payload.metadata.insert("type".into(), b"KeywordList".to_vec());

@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     codec::{self, CodecError, Proto},
+    deployment::fact::DeploymentChange,
     execution::{ActivityPause, ActivityStart, Copied, Execution, MadeByReset, Sticky},
     key::RunKey,
     nexus::Settled,
@@ -236,6 +237,12 @@ pub enum Record {
         next_time: Time,
         settled: Option<Settled>,
     },
+    /// The revision of the routing that led the run to its version of the workers.
+    RoutedBy(i64),
+    /// The version of the workers that the parent is on does not have the child's queue.
+    ChildElsewhere {
+        initiated_event_id: i64,
+    },
 }
 
 /// What happened to one run in one entry.
@@ -255,6 +262,7 @@ pub struct Change {
 pub struct Entry {
     pub changes: Vec<Change>,
     pub schedules: Vec<ScheduleChange>,
+    pub deployments: Vec<DeploymentChange>,
     pub standalone: Vec<StandaloneChange>,
 }
 

@@ -8,6 +8,7 @@
 pub mod cluster;
 pub mod codec;
 pub mod decide;
+pub mod deployment;
 pub mod event;
 pub mod evolve;
 pub mod execution;
@@ -34,6 +35,7 @@ pub mod time;
 pub mod todo;
 pub mod token;
 pub mod turn;
+pub mod versioning;
 pub mod visibility;
 pub mod volatile;
 pub mod worker;

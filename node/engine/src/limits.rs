@@ -97,6 +97,12 @@ pub struct Limits {
     pub nexus_header_bytes_max: usize,
     /// `system.maxCallbacksPerWorkflow`
     pub callbacks_max: usize,
+    /// `matching.maxDeployments`, of one namespace
+    pub deployments_max: usize,
+    /// `matching.maxVersionsInDeployment`
+    pub versions_in_deployment_max: usize,
+    /// `matching.maxTaskQueuesInDeploymentVersion`
+    pub queues_in_version_max: usize,
 }
 
 impl Default for Limits {
@@ -148,6 +154,9 @@ impl Default for Limits {
             pending_nexus_operations_max: 30,
             nexus_header_bytes_max: 8 * KIB,
             callbacks_max: 2000,
+            deployments_max: 100,
+            versions_in_deployment_max: 100,
+            queues_in_version_max: 100,
         }
     }
 }

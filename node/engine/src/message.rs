@@ -26,6 +26,7 @@ use crate::{
         callback::{self, Completion, Posted},
     },
     time::Time,
+    versioning::Inherited,
 };
 
 /// The real server's count of changes between data centres, of which there are none here.
@@ -121,6 +122,8 @@ pub struct StartChild {
     pub initiated_event_id: i64,
     pub root: Proto<WorkflowExecution>,
     pub request: Proto<StartWorkflowExecutionRequest>,
+    /// What it takes over from its parent.
+    pub inherited: Inherited,
 }
 
 /// What became of a message.
@@ -287,6 +290,7 @@ fn start_child(execution: &Execution, id: i64, child: &Child) -> StartChild {
         initiated_event_id: id,
         root: Proto(execution.start.root_workflow_execution.clone().unwrap_or_else(|| itself(execution))),
         request: Proto(request),
+        inherited: if child.is_elsewhere { Inherited::default() } else { execution.versioning.inherited() },
     }
 }
 

@@ -29,6 +29,7 @@ pub const BUGS: [(&str, &str); 25] = [
     ("launch_forgotten", "a new leader does not look at a schedule whose start is on its way"),
     ("launch_renamed", "a start of a schedule that is asked for again has another request id"),
     ("index_row_left", "a list's index still finds a run as what it was"),
+    ("version_change_answered_early", "a change of a deployment is answered before it is committed"),
     ("update_asked_twice", "an update that is asked for again goes to the worker again"),
     ("standalone_row_missing", "a new leader does not find an activity that runs on its own"),
     ("standalone_ends_twice", "an activity that runs on its own and has ended can be completed again"),

@@ -34,7 +34,10 @@ use self::{
     rate::{Meters, RateLimit},
     scaling::Scaling,
 };
-use crate::time::{Time, proto_duration};
+use crate::{
+    deployment::WorkerVersion,
+    time::{Time, proto_duration},
+};
 
 pub use self::{
     config::Config,
@@ -69,12 +72,31 @@ pub const SHUTDOWN_REMEMBERED: Duration = Duration::from_secs(30);
 /// Workers whose shutdown one queue remembers.
 pub const SHUTDOWNS_REMEMBERED_MAX: usize = 1_000;
 
-/// Which queue: names are per namespace, and workflow and activity tasks never mix.
+/// Which queue: names are per namespace, and workflow and activity tasks never mix. Nor do versions of
+/// workers: what is one queue to its users is one for each version here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueueKey {
     pub namespace_id: Arc<str>,
     pub name: Arc<str>,
     pub kind: QueueKind,
+    /// None for workers that have no version.
+    pub version: Option<Arc<WorkerVersion>>,
+}
+
+impl QueueKey {
+    /// The queue of the workers without a version.
+    pub fn unversioned(namespace_id: &str, name: &str, kind: QueueKind) -> QueueKey {
+        QueueKey { namespace_id: namespace_id.into(), name: name.into(), kind, version: None }
+    }
+
+    pub fn of_version(&self, version: Option<WorkerVersion>) -> QueueKey {
+        QueueKey { version: version.map(Arc::new), ..self.clone() }
+    }
+
+    /// Whether users see both as one queue.
+    pub fn is_one_with(&self, other: &QueueKey) -> bool {
+        (&self.namespace_id, &self.name, self.kind) == (&other.namespace_id, &other.name, other.kind)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,6 +284,11 @@ impl Queue {
             self.polled_at = None;
             self.refuse_all(Refusal::NoStickyPoller, out);
         }
+    }
+
+    /// Takes out the tasks that belong elsewhere.
+    pub(crate) fn remove_where(&mut self, belongs_elsewhere: impl FnMut(&Task) -> bool) -> Vec<Task> {
+        self.backlog.remove_where(belongs_elsewhere)
     }
 
     /// Ends all polls and forgets all tasks.

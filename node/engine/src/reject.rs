@@ -52,6 +52,8 @@ pub enum Reject {
         reject: Box<Reject>,
         started: bool,
     },
+    /// Something of this name is there.
+    AlreadyExists(String),
     /// The id is taken by something that runs, or has run, on its own.
     StandaloneAlreadyStarted {
         kind: Kind,

@@ -16,6 +16,7 @@ use everlog_proto::api::{
 };
 
 use crate::{
+    deployment::request::DeploymentReply,
     execution::{Execution, WorkflowTask},
     key::RunKey,
     message::{self, Message},
@@ -68,6 +69,7 @@ pub enum Reply {
     /// The outcome of a message is noted; another message may follow from it.
     Noted(Option<Box<Message>>),
     Schedule(ScheduleReply),
+    Deployment(DeploymentReply),
     /// A start of something that runs on its own; `started` is false if a run was used that was there.
     StandaloneStarted {
         run_id: String,

@@ -1,6 +1,6 @@
 //! What can be asked of a workflow. Public requests are the API's own messages; the rest are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everlog_proto::api::{
     enums::v1::{
@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Proto,
+    deployment::WorkerVersion,
     message::{Message, Outcome, Subject},
     token::TaskToken,
 };
@@ -160,6 +161,8 @@ pub struct Namespaces {
     pub refused_attributes: BTreeMap<usize, String>,
     /// The ids of Nexus endpoints that commands name, by name.
     pub endpoints: BTreeMap<String, String>,
+    /// The queues that the version of the worker has.
+    pub queues: BTreeSet<String>,
 }
 
 /// A point of a history that is found by what happened there.
@@ -193,6 +196,18 @@ pub struct TakeWorkflowTask {
     pub request_id: String,
     /// The build of the worker that takes it, if it says so.
     pub build_id: String,
+    pub routed: Routed,
+}
+
+/// The version of a worker that takes a task, and what its queue knows of versions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Routed {
+    pub version: Option<WorkerVersion>,
+    /// Where a task that is free to go anywhere would go, and the revision of that routing.
+    pub target: Option<WorkerVersion>,
+    pub revision: i64,
+    /// The queue is not one of the version that the run is on: whoever polls there may have the task.
+    pub independent: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,6 +220,7 @@ pub struct TakeActivityTask {
     pub request_id: String,
     /// The build of the worker that takes it, if it says so.
     pub build_id: String,
+    pub routed: Routed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::{
     codec::{self, CodecError},
+    deployment::DeploymentKey,
     evolve::evolve_change,
     execution::Execution,
     fact::{Change, Event, Fact},
@@ -32,6 +33,8 @@ const EXECUTION_VERSION: u8 = 1;
 pub enum Kind {
     /// Workflow id to its latest run.
     Current = b'C',
+    /// The state of a worker deployment.
+    Deployment = b'D',
     /// The state of a run.
     Execution = b'X',
     /// Events of a run, one row a change.
@@ -87,6 +90,8 @@ pub enum ApplyError {
     Version { run: RunKey, expected: u64, found: u64 },
     #[error("change of {key:?} follows version {expected}, the schedule is at {found}")]
     ScheduleVersion { key: ScheduleKey, expected: u64, found: u64 },
+    #[error("change of {key:?} follows version {expected}, the deployment is at {found}")]
+    DeploymentVersion { key: DeploymentKey, expected: u64, found: u64 },
     #[error("change of {run:?} follows version {expected}, it is at {found}")]
     StandaloneVersion { run: StandaloneRun, expected: u64, found: u64 },
     #[error(transparent)]

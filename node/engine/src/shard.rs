@@ -8,6 +8,7 @@
 
 mod actor;
 mod decide;
+mod deployments;
 mod offers;
 mod parked;
 mod schedules;
@@ -25,6 +26,7 @@ use actor::Actor;
 use parked::Parking;
 
 use crate::{
+    deployment::{DeploymentKey, DeploymentState, Placement, request::DeploymentRequest},
     execution::Execution,
     fact::{Entry, Event},
     key::{RunKey, WorkflowKey},
@@ -83,6 +85,7 @@ pub trait World {
     fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time>;
     /// Schedules of a slot whose wake-up lies before or at a moment.
     fn due_schedules(&self, slot: u16, until: Time, most: usize) -> Vec<ScheduleKey>;
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>>;
     fn standalone_current(&self, key: &StandaloneKey) -> Option<String>;
     fn standalone(&self, run: &StandaloneRun) -> Option<Arc<Standalone>>;
     /// The earliest wake-up of what runs on its own in a slot at or after a moment.
@@ -115,6 +118,11 @@ pub enum Input {
         call: Call,
         key: ScheduleKey,
         request: ScheduleRequest,
+    },
+    Deployment {
+        call: Call,
+        key: DeploymentKey,
+        request: DeploymentRequest,
     },
     Standalone {
         call: Call,
@@ -188,6 +196,7 @@ pub struct Offer {
     pub task: OfferedTask,
     pub scheduled_time: Time,
     pub priority: i32,
+    pub placement: Placement,
     pub fairness: Fairness,
 }
 
@@ -245,6 +254,7 @@ pub struct Shard {
     next_read: u64,
     outputs: VecDeque<Output>,
     schedules: schedules::Schedules,
+    deployments: deployments::Deployments,
     standalones: standalone::Standalones,
 }
 
@@ -268,6 +278,7 @@ impl Shard {
             next_read: 1,
             outputs: VecDeque::new(),
             schedules: schedules::Schedules::default(),
+            deployments: deployments::Deployments::default(),
             standalones: standalone::Standalones::default(),
         }
     }
@@ -303,6 +314,9 @@ impl Shard {
             Input::Schedule { call, key, request } => {
                 self.schedule_request(now, call, key, request, world);
             }
+            Input::Deployment { call, key, request } => {
+                self.deployment_request(call, key, request, world);
+            }
             Input::Standalone { call, key, request } => {
                 self.standalone_request(now, call, key, request, world);
             }
@@ -310,11 +324,13 @@ impl Shard {
             Input::Committed { proposal } => {
                 self.committed(now, proposal);
                 self.schedules_committed(now, proposal);
+                self.deployments_committed(proposal);
                 self.standalones_committed(now, proposal);
             }
             Input::Lost { proposal } => {
                 let awaited = self.in_flight.contains_key(&proposal)
                     || self.awaits_schedules(proposal)
+                    || self.awaits_deployments(proposal)
                     || self.standalones.awaits(proposal);
                 if awaited {
                     self.follow();
@@ -360,6 +376,7 @@ impl Shard {
         self.wake_due(now, world);
         self.decide_ready(now, world);
         self.end_schedules_turn(now, world);
+        self.decide_deployments(now, world);
         self.end_standalones_turn(now, world);
         if !self.reads_of_turn.is_empty() {
             let read = self.next_read;
@@ -421,6 +438,7 @@ impl Shard {
     fn follow(&mut self) {
         self.term = None;
         let mut calls: Vec<Call> = self.follow_schedules();
+        calls.extend(self.follow_deployments());
         calls.extend(self.follow_standalones());
         for actor in std::mem::take(&mut self.actors).into_values() {
             calls.extend(actor.into_calls());

@@ -12,6 +12,7 @@ pub use story::{Story, check, check_with};
 
 use crate::{
     codec::CodecError,
+    deployment::{self, DeploymentKey, DeploymentState},
     execution::Execution,
     fact::{Change, Entry, Event},
     key::{RunKey, WorkflowKey},
@@ -46,6 +47,12 @@ impl MemoryTables {
         }
         for (ours, theirs) in replica.schedules.iter().zip(&entry.schedules) {
             let folded = schedule::rows::apply(self, ours)?;
+            if let Some(prepared) = &theirs.prepared {
+                assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.key);
+            }
+        }
+        for (ours, theirs) in replica.deployments.iter().zip(&entry.deployments) {
+            let folded = deployment::rows::apply(self, ours)?;
             if let Some(prepared) = &theirs.prepared {
                 assert_eq!(&folded, prepared, "the fold of {:?} differs from the prepared state", ours.key);
             }
@@ -184,6 +191,10 @@ impl World for MemoryTables {
         keys.take(most).filter_map(|key| schedule::rows::parse_wake(key)).map(|(_, key)| key).collect()
     }
 
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        let bytes = self.rows.get(&deployment::rows::state_key(key))?;
+        Some(Arc::new(DeploymentState::decode(bytes).expect("a deployment is readable")))
+    }
     fn standalone_current(&self, key: &StandaloneKey) -> Option<String> {
         let bytes = self.rows.get(&standalone::rows::current_key(key))?;
         Some(String::from_utf8_lossy(bytes).into_owned())

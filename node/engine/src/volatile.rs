@@ -12,6 +12,7 @@ use everlog_proto::api::{
 
 use crate::{
     codec::Proto,
+    deployment::WorkerVersion,
     execution::{AdmittedUpdate, Updates, WorkflowTask},
     reply::Started,
     shared::Shared,
@@ -46,6 +47,11 @@ pub struct StartedTask {
     pub identity: String,
     pub request_id: String,
     pub build_id: String,
+    /// Of the worker, and the revision of the routing that led to it.
+    pub version: Option<WorkerVersion>,
+    pub revision: i64,
+    /// Tasks that are free to go anywhere go elsewhere now.
+    pub target_changed: bool,
     /// Values that the worker was told, to be written exactly so.
     pub history_bytes: i64,
     pub suggest_continue_as_new: bool,

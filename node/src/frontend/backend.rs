@@ -8,6 +8,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use everlog_engine::{
     cluster::{self, Cluster},
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     key::{RunKey, WorkflowKey},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
@@ -22,6 +27,7 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     activity::v1::ActivityExecutionListInfo,
+    deployment::v1::WorkerDeploymentOptions,
     enums::v1::{IndexedValueType, NamespaceState},
     nexus::v1::Endpoint,
     schedule::v1::ScheduleListEntry,
@@ -38,6 +44,7 @@ use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
     nexus::NexusAnswered,
+    deployments::QueueSeen,
     workers::{Choice, WorkerPage},
 };
 
@@ -68,6 +75,31 @@ pub trait Backend: Send + Sync + 'static {
         deadline: Instant,
     ) -> Result<ScheduleReply, CallError>;
 
+    /// Asks a deployment of a shard that this node leads.
+    async fn call_deployment(
+        &self,
+        shard: u64,
+        key: DeploymentKey,
+        request: DeploymentRequest,
+        deadline: Instant,
+    ) -> Result<DeploymentReply, CallError>;
+
+    /// A deployment as this node knows it.
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>>;
+
+    /// How many deployments of a namespace this node knows.
+    fn deployments(&self, namespace_id: &str) -> usize;
+
+    /// All deployments of a namespace, newest first.
+    async fn list_deployments(&self, namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError>;
+
+    /// What the home of a queue has seen of a version's workers.
+    async fn queue_seen(
+        &self,
+        namespace_id: &str,
+        version: &WorkerVersion,
+        queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError>;
     /// Asks something that runs on its own in a shard that this node leads.
     async fn call_standalone(
         &self,
@@ -292,6 +324,8 @@ pub struct Poll {
     pub request_id: String,
     /// The worker's build, if it says so.
     pub build_id: String,
+    /// Of which deployment and version it is.
+    pub deployment: Option<WorkerDeploymentOptions>,
     /// The worker's client, as the call names it.
     pub sdk_name: String,
     pub sdk_version: String,

@@ -10,6 +10,7 @@ use everlog_engine::{
     reply::{Reply, StateReply},
     request::Request,
     time::{Time, proto_duration},
+    versioning,
 };
 use everlog_proto::api::{
     common::v1::{Memo, SearchAttributes, WorkerVersionStamp, WorkflowExecution, WorkflowType},
@@ -119,6 +120,8 @@ fn info(state: &StateReply) -> WorkflowExecutionInfo {
         execution_duration: execution
             .close_time
             .map(|closed| proto_duration(closed.since(execution.execution_time))),
+        versioning_info: versioning::described(execution, state.started.as_ref()),
+        worker_deployment_name: versioning::deployment_name(execution),
         execution_time: Some(execution.execution_time.proto()),
         status: execution.status,
         history_length: execution.history_length() + i64::from(is_started_event_due(state)),

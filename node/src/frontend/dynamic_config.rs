@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use everlog_engine::limits::Limits;
+use everlog_engine::{deployment::request::DrainageTimes, limits::Limits};
 use serde_json::Value;
 
 use super::{backend::Namespace, rate::Rate};
@@ -57,6 +57,11 @@ pub struct ApiLimits {
     pub batches_max: usize,
     /// `system.namespaceMinRetentionLocal`: the shortest retention that a namespace may have.
     pub retention_min: Duration,
+    /// `matching.wv.VersionDrainageStatusVisibilityGracePeriod`: how long after it got its last new workflow a
+    /// version is looked at for the first time. The same for all namespaces.
+    pub drainage_grace: Duration,
+    /// `matching.wv.VersionDrainageStatusRefreshInterval`: how often after that.
+    pub drainage_refresh: Duration,
 }
 
 impl Default for ApiLimits {
@@ -77,6 +82,8 @@ impl Default for ApiLimits {
             list_by_filter_disabled: false,
             batches_max: 1,
             retention_min: Duration::from_secs(60 * 60),
+            drainage_grace: Duration::from_secs(3 * 60),
+            drainage_refresh: Duration::from_secs(3 * 60),
         }
     }
 }
@@ -153,6 +160,10 @@ impl DynamicConfig {
     /// The settings for a namespace, by its name.
     pub fn settings(&self, namespace: &str) -> &Arc<Settings> {
         self.namespaces.get(namespace).unwrap_or(&self.everyone)
+    }
+
+    pub fn drainage(&self) -> DrainageTimes {
+        DrainageTimes { grace: self.everyone.api.drainage_grace, refresh: self.everyone.api.drainage_refresh }
     }
 
     pub fn api(&self, namespace: &str) -> &ApiLimits {
@@ -270,6 +281,11 @@ settings! {
     "system.enableTokenNamespaceEnforcement" => api.token_namespace_enforced: switch,
     "frontend.MaxConcurrentBatchOperationPerNamespace" => api.batches_max: count,
     "system.namespaceMinRetentionLocal" => api.retention_min: duration,
+    "matching.maxDeployments" => limits.deployments_max: count,
+    "matching.maxVersionsInDeployment" => limits.versions_in_deployment_max: count,
+    "matching.maxTaskQueuesInDeploymentVersion" => limits.queues_in_version_max: count,
+    "matching.wv.VersionDrainageStatusVisibilityGracePeriod" => api.drainage_grace: duration,
+    "matching.wv.VersionDrainageStatusRefreshInterval" => api.drainage_refresh: duration,
 }
 
 fn number(value: &Value) -> Result<f64, &'static str> {

@@ -39,7 +39,9 @@ pub(super) async fn workflow_task(scope: Scope, mut request: PollWorkflowTaskQue
     worker_version(&scope, stamp.as_ref(), request.deployment_options.as_ref(), request.task_queue.as_ref())?;
     let queue = validate::task_queue(&mut request.task_queue, &scope.limits)?;
     let build_id = stamp.map(|stamp| stamp.build_id).unwrap_or_default();
-    let poll = Poll { build_id, ..poll(&scope, queue, &request.identity, &request.worker_instance_key) };
+    let deployment = request.deployment_options.clone();
+    let poll =
+        Poll { build_id, deployment, ..poll(&scope, queue, &request.identity, &request.worker_instance_key) };
     let (scope, poll) = (&scope, &poll);
     // Naming the poll is all that makes a second try safe: a task is given twice to one name only.
     to_home(&scope.call, scope.namespace_id(), &poll.queue, Repeat::Safe, |_| async move {
@@ -61,6 +63,7 @@ pub(super) async fn activity_task(scope: Scope, mut request: PollActivityTaskQue
     let tasks_per_second = request.task_queue_metadata.as_ref().and_then(|m| m.max_tasks_per_second);
     let poll = Poll {
         build_id: stamp.map(|stamp| stamp.build_id).unwrap_or_default(),
+        deployment: request.deployment_options.clone(),
         tasks_per_second_max: tasks_per_second,
         ..poll(&scope, &queue, &request.identity, &request.worker_instance_key)
     };
@@ -119,6 +122,7 @@ fn poll(scope: &Scope, queue: &TaskQueue, identity: &str, worker_instance_key: &
         worker_instance_key: worker_instance_key.to_owned(),
         request_id: Uuid::new_v4().to_string(),
         build_id: String::new(),
+        deployment: None,
         sdk_name: scope.call.client.name.clone(),
         sdk_version: scope.call.client.version.clone(),
         tasks_per_second_max: None,

@@ -1,19 +1,16 @@
 //! Going back to an earlier point of a workflow, and other options for one that runs.
 
 use everlog_engine::{key::WorkflowKey, reply::Reply, request::Request};
-use everlog_proto::api::{
-    workflow::v1::VersioningOverride,
-    workflowservice::v1::{
-        ResetWorkflowExecutionRequest, ResetWorkflowExecutionResponse, UpdateWorkflowExecutionOptionsRequest,
-        UpdateWorkflowExecutionOptionsResponse,
-    },
+use everlog_proto::api::workflowservice::v1::{
+    ResetWorkflowExecutionRequest, ResetWorkflowExecutionResponse, UpdateWorkflowExecutionOptionsRequest,
+    UpdateWorkflowExecutionOptionsResponse,
 };
 use tonic::Status;
 use uuid::Uuid;
 
 use super::{
     call::{Answer, Scope, encode},
-    validate,
+    validate, versioning,
     workflow::{ask, unexpected},
 };
 use crate::route::{Repeat, to_home};
@@ -55,7 +52,7 @@ pub(super) async fn update_options(scope: Scope, request: UpdateWorkflowExecutio
         let message = "The Time-Skipping feature is not enabled for namespace.";
         return Err(Status::unimplemented(message));
     }
-    check_override(options.versioning_override.as_ref())?;
+    versioning::check_form(options.versioning_override.as_ref())?;
     validate::priority(options.priority.as_ref())?;
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
     let asked = Request::UpdateOptions(Box::new(request));
@@ -97,33 +94,5 @@ pub(super) fn check_mask(paths: &[String]) -> Result<(), Status> {
              \"temporal.api.workflow.v1.WorkflowExecutionOptions\""
         ))),
         None => Ok(()),
-    }
-}
-
-#[allow(deprecated, reason = "older clients say only this")]
-fn check_override(asked: Option<&VersioningOverride>) -> Result<(), Status> {
-    use everlog_proto::api::{
-        enums::v1::VersioningBehavior as Behavior, workflow::v1::versioning_override::Override,
-    };
-    let Some(asked) = asked else { return Ok(()) };
-    let invalid = |message: &str| Err(Status::invalid_argument(message.to_owned()));
-    match &asked.r#override {
-        Some(Override::AutoUpgrade(_)) => return Ok(()),
-        Some(_) => return Ok(()),
-        None => {}
-    }
-    let names_version = asked.deployment.is_some() || !asked.pinned_version.is_empty();
-    match asked.behavior() {
-        Behavior::Unspecified => invalid("override behavior is required"),
-        Behavior::Pinned if !names_version => {
-            invalid("must provide deployment (deprecated) or pinned version if behavior is 'PINNED'")
-        }
-        Behavior::AutoUpgrade if !asked.pinned_version.is_empty() => {
-            invalid("only provide pinned version if behavior is 'PINNED'")
-        }
-        Behavior::AutoUpgrade if asked.deployment.is_some() => {
-            invalid("only provide deployment if behavior is 'PINNED'")
-        }
-        _ => Ok(()),
     }
 }

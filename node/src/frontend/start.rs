@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     call::{Answer, Scope, encode},
-    callbacks, events, search_attributes, validate, workflow,
+    callbacks, events, search_attributes, validate, versioning, workflow,
 };
 use crate::route::{Repeat, to_home};
 
@@ -129,12 +129,8 @@ pub(super) fn prepare_start(
     request.links.retain(|link| !told.contains(link));
     validate::blob(request.input.as_ref(), limits)?;
     validate::memo(request.memo.as_ref(), limits)?;
-    if let Some(pinned) = &request.versioning_override
-        && pinned.r#override.is_none()
-    {
-        return Err(Status::invalid_argument("override behavior is required"));
-    }
-    Ok(())
+    let queue = request.task_queue.as_ref().map_or("", |queue| &queue.name);
+    versioning::check_override(scope, request.versioning_override.as_ref(), queue)
 }
 
 fn prepare_signal_with_start(
@@ -185,7 +181,9 @@ fn prepare_signal_with_start(
     validate::links(&request.links, api)?;
     validate::blob(request.signal_input.as_ref(), limits)?;
     validate::blob(request.input.as_ref(), limits)?;
-    validate::memo(request.memo.as_ref(), limits)
+    validate::memo(request.memo.as_ref(), limits)?;
+    let queue = request.task_queue.as_ref().map_or("", |queue| &queue.name);
+    versioning::check_override(scope, request.versioning_override.as_ref(), queue)
 }
 
 /// The deprecated reuse policy brings its own conflict policy, so that one stays open then.

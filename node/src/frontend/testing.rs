@@ -10,6 +10,11 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 use everlog_engine::{
     cluster,
+    deployment::{
+        DeploymentKey, DeploymentState, WorkerVersion,
+        request::{DeploymentReply, DeploymentRequest},
+        state::PolledQueue,
+    },
     execution::{Execution, WorkflowTask},
     key::{RunKey, WorkflowKey},
     reject::Reject,
@@ -56,6 +61,7 @@ use super::{
 };
 use crate::{
     nexus::NexusAnswered,
+    deployments::QueueSeen,
     workers::{Choice, WorkerPage},
 };
 
@@ -286,6 +292,37 @@ impl Backend for Fake {
     ) -> Result<Reply, CallError> {
         self.asked.lock().unwrap().push(request.clone());
         (self.answers)(&request)
+    }
+
+    async fn call_deployment(
+        &self,
+        _shard: u64,
+        _key: DeploymentKey,
+        _request: DeploymentRequest,
+        _deadline: Instant,
+    ) -> Result<DeploymentReply, CallError> {
+        Err(CallError::NotHere)
+    }
+
+    fn deployment(&self, _key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        None
+    }
+
+    fn deployments(&self, _namespace_id: &str) -> usize {
+        0
+    }
+
+    async fn list_deployments(&self, _namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, CallError> {
+        Ok(Vec::new())
+    }
+
+    async fn queue_seen(
+        &self,
+        _namespace_id: &str,
+        _version: &WorkerVersion,
+        _queue: &PolledQueue,
+    ) -> Result<QueueSeen, CallError> {
+        Ok(QueueSeen::default())
     }
 
     async fn forward(

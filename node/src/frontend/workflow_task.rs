@@ -1,8 +1,9 @@
 //! What workers answer to workflow tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everlog_engine::{
+    deployment::{DeploymentKey, WorkerVersion},
     reply::Reply,
     request::{Namespaces, Request},
     token::{TaskToken, TokenTask},
@@ -11,7 +12,7 @@ use everlog_proto::api::{
     command::v1::{Command, command::Attributes},
     common::v1::{SearchAttributes, WorkerVersionStamp},
     deployment::v1::WorkerDeploymentOptions,
-    enums::v1::{TaskQueueKind, WorkerVersioningMode},
+    enums::v1::{TaskQueueKind, TaskQueueType, VersioningBehavior, WorkerVersioningMode},
     failure::v1::{ApplicationFailureInfo, Failure as ApiFailure, ServerFailureInfo, failure::FailureInfo},
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
@@ -35,6 +36,12 @@ pub(super) async fn completed(scope: Scope, mut request: RespondWorkflowTaskComp
     #[allow(deprecated)]
     let stamp = request.worker_version_stamp.as_ref();
     worker_version(&scope, stamp, request.deployment_options.as_ref(), sticky_queue)?;
+    let behaves = request.versioning_behavior != VersioningBehavior::Unspecified as i32;
+    if behaves && WorkerVersion::of_worker(request.deployment_options.as_ref()).is_none() {
+        return Err(Status::invalid_argument(
+            "versioning behavior cannot be specified without deployment options being set with versioned mode",
+        ));
+    }
     let token = workflow_token(&scope)?;
     let mut namespaces = namespaces(&scope, &request)?;
     for (place, command) in request.commands.iter_mut().enumerate() {
@@ -106,7 +113,8 @@ fn namespaces(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> R
         ids.insert(name.clone(), id);
     }
     let endpoints = endpoints(scope, request);
-    Ok(Namespaces { own: scope.namespace.name.clone(), ids, endpoints, ..Namespaces::default() })
+    let queues = queues_of_worker(scope, request.deployment_options.as_ref());
+    Ok(Namespaces { own: scope.namespace.name.clone(), ids, endpoints, queues, ..Namespaces::default() })
 }
 
 /// The endpoints that commands name, as far as this node knows them.
@@ -120,6 +128,16 @@ fn endpoints(scope: &Scope, request: &RespondWorkflowTaskCompletedRequest) -> BT
         Some((name.clone(), endpoint.id))
     });
     known.collect()
+}
+
+/// The queues for workflows that the worker's version has: children and successors there stay with it.
+fn queues_of_worker(scope: &Scope, worker: Option<&WorkerDeploymentOptions>) -> BTreeSet<String> {
+    let Some(version) = WorkerVersion::of_worker(worker) else { return BTreeSet::new() };
+    let key = DeploymentKey::new(scope.namespace_id(), &version.deployment);
+    let known = scope.call.shared.backend.deployment(&key);
+    let queues = known.iter().flat_map(|state| state.versions.get(&version.build_id)).flat_map(|v| &v.queues);
+    let workflows = TaskQueueType::Workflow as i32;
+    queues.filter(|queue| queue.kind == workflows).map(|queue| queue.name.clone()).collect()
 }
 
 fn search_attributes_of(command: &mut Command) -> Option<&mut SearchAttributes> {
@@ -179,7 +197,7 @@ fn cut(failure: ApiFailure) -> ApiFailure {
     ApiFailure { message, source, stack_trace, failure_info, ..ApiFailure::default() }
 }
 
-/// What a worker says about its version. Versions are not served, yet wrong ones are refused.
+/// What a worker says about its version.
 #[allow(deprecated)]
 pub(super) fn worker_version(
     scope: &Scope,
@@ -208,6 +226,10 @@ pub(super) fn worker_version(
     let versioned = deployment.worker_versioning_mode == WorkerVersioningMode::Versioned as i32;
     if versioned && (deployment.deployment_name.is_empty() || deployment.build_id.is_empty()) {
         return Err(Status::invalid_argument("Deployment name and build id must be set together."));
+    }
+    if versioned {
+        super::deployment::check_name("WorkerDeploymentName", &deployment.deployment_name, scope)?;
+        super::deployment::check_name("BuildID", &deployment.build_id, scope)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use everlog_engine::{
+    deployment::{self, DeploymentKey, DeploymentState},
     execution::Execution,
     fact::Event,
     key::{RunKey, WorkflowKey},
@@ -80,6 +81,12 @@ impl World for NodeWorld {
         let value = self.tables.get(&schedule::rows::state_key(key))?;
         let state = ScheduleState::decode(&value.to_bytes());
         state.inspect_err(|error| tracing::error!(?key, %error, "unreadable schedule")).ok().map(Arc::new)
+    }
+
+    fn deployment(&self, key: &DeploymentKey) -> Option<Arc<DeploymentState>> {
+        let value = self.tables.get(&deployment::rows::state_key(key))?;
+        let state = DeploymentState::decode(&value.to_bytes());
+        state.inspect_err(|error| tracing::error!(?key, %error, "unreadable deployment")).ok().map(Arc::new)
     }
 
     fn first_schedule_wake(&self, slot: u16, from: Time) -> Option<Time> {

@@ -60,18 +60,18 @@ class Case:
 
     # Calling
 
-    def call(self, method, *, timeout=CALL_SECONDS, metadata=None, **fields):
+    def call(self, method, /, *, timeout=CALL_SECONDS, metadata=None, **fields):
         """Calls a method, records the answer, and returns it (None for an error)."""
         return self.background(method, timeout=timeout, metadata=metadata, **fields).join()
 
-    def background(self, method, *, timeout=CALL_SECONDS, metadata=None, **fields):
+    def background(self, method, /, *, timeout=CALL_SECONDS, metadata=None, **fields):
         """Begins a call that is recorded when it is joined."""
         request = self.request(method, fields)
         pending = Pending(self, method, request, self.send(method, request, timeout, metadata))
         self.begun.append(pending)
         return pending
 
-    def quiet(self, method, *, timeout=CALL_SECONDS, **fields):
+    def quiet(self, method, /, *, timeout=CALL_SECONDS, **fields):
         """Calls without recording, as the CLI would; for waiting and cleaning up. Errors are raised."""
         request = self.request(method, fields)
         return wire.finish(self.send(method, request, timeout, wire.CLI_METADATA))

@@ -21,7 +21,7 @@ TIME_IN_TEXT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d
 RUN_OF_ONE = re.compile(r"([^ ])\1{39,}")
 
 # Opaque bytes: a server may put into them what it likes.
-TOKENS = {"task_token", "next_page_token", "token", "run_id_token", "long_poll_token"}
+TOKENS = {"task_token", "next_page_token", "token", "run_id_token", "long_poll_token", "conflict_token"}
 # Measures of the server's own encoding and bookkeeping, not of the workflow.
 MEASURES = {
     "history_size_bytes",
@@ -33,11 +33,20 @@ MEASURES = {
 # Maps whose keys the server makes up.
 NAMED_BY_SERVER = {"queries"}
 # Lists that the judge makes from a map, in whatever order.
-UNORDERED = {"pending_activities", "pending_children", "pending_nexus_operations", "messages"}
-# Advice about load: it depends on how long a poll happened to wait.
-HINTS = {"backlog_count_hint", "poller_scaling_decision"}
+UNORDERED = {
+    "messages",
+    "pending_activities",
+    "pending_children",
+    "pending_nexus_operations",
+    "pollers",
+    "task_queue_infos",
+    "version_task_queues",
+    "worker_deployments",
+}
+# Advice about load, which depends on how long a poll happened to wait; how far a change has spread already.
+HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
 # What a server may offer or not: it shall say only what is true of itself.
-OFFERS = {"capabilities", "supports_schedules", "versioning_info"}
+OFFERS = {"capabilities", "supports_schedules"}
 # How the judge numbers what it stores.
 STORAGE = {"task_id_block"}
 # The API's RATE_LIMIT_SOURCE_SYSTEM.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use everlog_engine::{
+    deployment::{DeploymentKey, request::DeploymentRequest},
     key::{RunKey, WorkflowKey},
     queue::{Match, Poller, QueueKey, Task, TaskKey},
     reject::Reject,
@@ -22,6 +23,8 @@ pub enum Event {
     WantSchedule {
         schedule: usize,
     },
+    /// The client of the deployment asks for its next change.
+    ChangeDeployment,
     /// A client asks for its activity, or how it ended.
     WantActivity {
         activity: usize,
@@ -145,6 +148,7 @@ pub enum Message {
     Offer { key: QueueKey, task: Task },
     OfferRefused { run: RunKey },
     Schedule { key: ScheduleKey, request: Box<ScheduleRequest>, asker: Asker, hops: u32 },
+    Deployment { key: DeploymentKey, request: Box<DeploymentRequest>, asker: Asker, hops: u32 },
     Standalone { key: StandaloneKey, request: Box<StandaloneRequest>, asker: Asker, hops: u32 },
     Poll { key: QueueKey, poller: Box<Poller>, by: PollBy, hops: u32 },
     CancelPoll { by: PollBy },
@@ -194,6 +198,10 @@ pub enum Asker {
     /// A client that wants a schedule.
     ScheduleClient {
         schedule: usize,
+    },
+    /// The client that changes a deployment, when so many changes were answered.
+    DeploymentClient {
+        made: usize,
     },
     /// Whoever has to do with an activity that runs on its own.
     Activity {

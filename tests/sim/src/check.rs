@@ -2,6 +2,7 @@
 
 mod activities;
 mod children;
+mod deployments;
 mod expected;
 mod histories;
 mod index;
@@ -66,6 +67,7 @@ const CHECKS: [Check; 16] = [
     reads::check,
     expected::check,
     schedules::check,
+    deployments::check,
     updates::check,
     standalone::check,
     rest::check,

@@ -8,6 +8,7 @@
 pub mod agenda;
 pub mod check;
 pub mod coverage;
+pub mod deployments;
 pub mod faults;
 pub mod handler;
 pub mod log;

@@ -8,7 +8,7 @@ use everlog_engine::{
     queue::{self, Match, Poller, QueueKey, QueueKind, Refusal, Task, TaskKey},
     reject::Reject,
     reply::{HistorySpan, Reply},
-    request::{Request, TakeActivityTask, TakeQuery, TakeWorkflowTask},
+    request::{Request, Routed, TakeActivityTask, TakeQuery, TakeWorkflowTask},
     shard::{Input, Offer, OfferedTask, Output, World},
     standalone::request::StandaloneRequest,
     time::Time,
@@ -189,6 +189,9 @@ impl Sim {
             Message::Schedule { key, request, asker, hops } => {
                 self.route_schedule(node, key, request, asker, hops);
             }
+            Message::Deployment { key, request, asker, hops } => {
+                self.route_deployment(node, key, request, asker, hops);
+            }
             Message::Standalone { key, request, asker, hops } => {
                 self.route_standalone(node, key, request, asker, hops);
             }
@@ -258,11 +261,19 @@ impl Sim {
                     return;
                 }
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::Activity { .. } if lost => {
+            Asker::Rpc { .. }
+            | Asker::ScheduleClient { .. }
+            | Asker::DeploymentClient { .. }
+            | Asker::Activity { .. }
+                if lost =>
+            {
                 self.coverage.hit("an answer was lost");
                 return;
             }
-            Asker::Rpc { .. } | Asker::ScheduleClient { .. } | Asker::Activity { .. } => {}
+            Asker::Rpc { .. }
+            | Asker::ScheduleClient { .. }
+            | Asker::DeploymentClient { .. }
+            | Asker::Activity { .. } => {}
         }
         self.agenda.plan(self.now + delay, Event::Answer { to: asker, answer });
     }
@@ -423,6 +434,7 @@ impl Sim {
                 self.handler_started(node, life, *message, answer.reply);
             }
             Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
+            Asker::DeploymentClient { made } => self.deployment_answered(made, &answer.reply),
             Asker::Activity { activity, about } => self.activity_answered(activity, about, &answer.reply),
             Asker::Schedule { node, life, shard, ask, request } => {
                 self.asked(node, life, shard, ask, &request, answer);
@@ -484,8 +496,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         OfferedTask::Activity { .. } | OfferedTask::StandaloneActivity { .. } => QueueKind::Activity,
         OfferedTask::Nexus { .. } => QueueKind::Nexus,
     };
-    let namespace_id = offer.run.workflow.namespace_id.clone();
-    let key = QueueKey { namespace_id, name: offer.queue.into(), kind };
+    let key = QueueKey::unversioned(&offer.run.workflow.namespace_id, &offer.queue, kind);
     let task = Task {
         key: TaskKey { run: offer.run, task: offer.task },
         shard: shard as u16,
@@ -493,6 +504,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         priority_key: offer.priority,
         fairness: offer.fairness,
         deadline: None,
+        placement: offer.placement,
     };
     (key, task)
 }
@@ -514,6 +526,7 @@ fn take_request(matched: &Match) -> Option<(WorkflowKey, Request)> {
                 identity,
                 request_id,
                 build_id: String::new(),
+                routed: Routed::default(),
             })
         }
         OfferedTask::Activity { scheduled_event_id, attempt, stamp } => {
@@ -525,6 +538,7 @@ fn take_request(matched: &Match) -> Option<(WorkflowKey, Request)> {
                 identity,
                 request_id,
                 build_id: String::new(),
+                routed: Routed::default(),
             })
         }
         OfferedTask::Query { id, .. } => Request::TakeQuery(TakeQuery { run_id, query: id, queue, identity }),

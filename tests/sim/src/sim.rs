@@ -16,6 +16,7 @@ use everlog_engine::{
 use crate::{
     agenda::{Agenda, Asker, Event, Message, Recovery},
     coverage::Coverage,
+    deployments::Changes,
     log::Log,
     node::Node,
     program::{self, Program},
@@ -72,6 +73,7 @@ pub struct Sim {
     pub next_rpc: u64,
     pub sessions: Vec<Session>,
     pub schedules: Vec<Wanted>,
+    pub deployment: Changes,
     pub activities: Vec<WantedActivity>,
     pub records: Records,
     pub coverage: Coverage,
@@ -101,6 +103,7 @@ impl Sim {
             next_rpc: 1,
             sessions: Vec::new(),
             schedules: Vec::new(),
+            deployment: Changes::draw(&mut Random::of(settings.seed, 7)),
             activities: Vec::new(),
             records: Records::default(),
             coverage: Coverage::default(),
@@ -143,6 +146,9 @@ impl Sim {
         for schedule in 0..self.schedules.len() {
             let at = self.now + draw.millis(500, 10_000);
             self.agenda.plan(at, Event::WantSchedule { schedule });
+        }
+        if !self.deployment_is_done() {
+            self.agenda.plan(self.now + draw.millis(500, 5_000), Event::ChangeDeployment);
         }
         let mut draw = Random::of(self.settings.seed, 6);
         self.activities = standalone::draw(&mut draw);
@@ -209,6 +215,7 @@ impl Sim {
             Event::RpcRetry { rpc } => self.rpc_attempt(rpc),
             Event::Session { session } => self.session_acts(session),
             Event::WantSchedule { schedule } => self.want_schedule(schedule),
+            Event::ChangeDeployment => self.change_deployment(),
             Event::WantActivity { activity } => self.want_activity(activity),
             Event::CancelActivity { activity } => self.cancel_activity(activity),
             Event::AttemptActs { activity, attempt } => self.attempt_acts(activity, attempt),
@@ -243,6 +250,7 @@ impl Sim {
     fn is_done(&self) -> bool {
         self.sessions.iter().all(Session::is_done)
             && self.schedules_are_done()
+            && self.deployment_is_done()
             && self.activities_are_done()
             && self.logs.iter().all(|log| log.open_runs == 0)
     }
@@ -330,6 +338,7 @@ fn doubled(message: &Message) -> Option<Message> {
             asker: Asker::Nobody,
             hops: *hops,
         }),
-        Message::Poll { .. } | Message::CancelPoll { .. } | Message::Schedule { .. } => None,
+        Message::Poll { .. } | Message::CancelPoll { .. } => None,
+        Message::Schedule { .. } | Message::Deployment { .. } => None,
     }
 }

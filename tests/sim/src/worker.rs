@@ -205,7 +205,7 @@ impl Sim {
         of.polls[slot] = Some(poll);
         let kind = SLOTS[slot];
         let name = if kind == QueueKind::Sticky { of.sticky_queue() } else { QUEUE.to_owned() };
-        let key = QueueKey { namespace_id: NAMESPACE.into(), name: name.into(), kind };
+        let key = QueueKey::unversioned(NAMESPACE, &name, kind);
         let by = PollBy { worker, life, slot, poll };
         let poller = Box::new(Poller {
             identity: of.identity(),

@@ -26,6 +26,7 @@ use prost::Message as _;
 use crate::{
     decide::{BadCommand, command, command::Task, external::target, retry, start, workflow_task},
     execution::Child,
+    fact::Record,
     message::{self, Message},
     schedule::cron,
     time::{self, duration, proto_duration, set_duration},
@@ -95,12 +96,17 @@ pub fn start(
         priority: a.priority.clone(),
         ..Default::default()
     };
-    turn.full_event(
+    let queue = attributes.task_queue.as_ref().map_or_else(String::new, |queue| queue.name.clone());
+    let initiated_event_id = turn.full_event(
         turn.stamp.now,
         Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(attributes),
         command.user_metadata.clone(),
         Vec::new(),
     );
+    let is_elsewhere = queue != turn.execution.task_queue() && !task.namespaces.queues.contains(&queue);
+    if is_elsewhere && turn.execution.versioning.is_versioned() {
+        turn.record(Record::ChildElsewhere { initiated_event_id });
+    }
     Ok(())
 }
 

@@ -26,6 +26,7 @@ use crate::{
         update::Messages,
         workflow_task::Outcome,
     },
+    deployment::WorkerVersion,
     limits::Limits,
     planted,
     reject::Reject,
@@ -120,6 +121,8 @@ pub struct Task<'a> {
     pub identity: &'a str,
     /// Empty if the worker does not say.
     pub build_id: &'a str,
+    /// Of the same worker.
+    pub version: Option<&'a WorkerVersion>,
     pub namespaces: &'a Namespaces,
 }
 
@@ -192,7 +195,8 @@ pub fn run(
                 close(turn, command, Attributes::WorkflowExecutionCanceledEventAttributes(attributes));
             }
             Attrs::ContinueAsNewWorkflowExecutionCommandAttributes(a) => {
-                continue_as_new::by_command(turn, command, a, completed_event_id, refused)?;
+                let has_queue = |queue: &str| task.namespaces.queues.contains(queue);
+                continue_as_new::by_command(turn, command, a, completed_event_id, refused, has_queue)?;
             }
             Attrs::ProtocolMessageCommandAttributes(a) => messages.command(turn, a)?,
         }
@@ -207,6 +211,7 @@ pub fn run(
                 identity,
                 &request_id,
                 task.build_id,
+                task.version,
             ));
         }
     }

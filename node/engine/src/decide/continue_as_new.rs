@@ -32,6 +32,7 @@ pub fn by_command(
     a: &ContinueAsNewWorkflowExecutionCommandAttributes,
     completed_event_id: i64,
     refused_attributes: Option<&str>,
+    has_queue: impl Fn(&str) -> bool,
 ) -> Result<(), BadCommand> {
     let next = validated(turn, a, refused_attributes)?;
     let new_run_id = turn.stamp.uuid();
@@ -52,12 +53,11 @@ pub fn by_command(
         header: a.header.clone(),
         memo: a.memo.clone(),
         search_attributes: a.search_attributes.clone(),
-        initial_versioning_behavior: a.initial_versioning_behavior,
         ..Default::default()
     };
     let retry_policy =
         a.retry_policy.as_ref().map(|policy| retry::with_defaults(Some(policy), turn.stamp.limits));
-    let started = WorkflowExecutionStartedEventAttributes {
+    let mut started = WorkflowExecutionStartedEventAttributes {
         workflow_type: Some(next.workflow_type),
         task_queue: Some(next.task_queue),
         input: a.input.clone(),
@@ -74,6 +74,7 @@ pub fn by_command(
         cron_schedule: a.cron_schedule.clone(),
         ..inherited(turn)
     };
+    put_versions(turn, a, has_queue, &mut started);
     turn.full_event(
         turn.stamp.now,
         Attributes::WorkflowExecutionContinuedAsNewEventAttributes(attributes),
@@ -85,18 +86,40 @@ pub fn by_command(
     Ok(())
 }
 
+/// The successor stays on the version of this run if that has the successor's queue.
+fn put_versions(
+    turn: &Turn<'_>,
+    a: &ContinueAsNewWorkflowExecutionCommandAttributes,
+    has_queue: impl Fn(&str) -> bool,
+    started: &mut WorkflowExecutionStartedEventAttributes,
+) {
+    let queue = started.task_queue.as_ref().map_or("", |queue| &queue.name);
+    if queue != turn.execution.task_queue() && !has_queue(queue) {
+        return;
+    }
+    let versioning = &turn.execution.versioning;
+    let moves_on = a.initial_versioning_behavior != 0;
+    let inherited = versioning.inherited();
+    let inherited = if moves_on { inherited.moving_on(versioning.revision) } else { inherited };
+    inherited.put(started);
+    if let Some(info) = started.inherited_auto_upgrade_info.as_mut().filter(|_| moves_on) {
+        info.continue_as_new_initial_versioning_behavior = a.initial_versioning_behavior;
+    }
+}
+
 /// The run failed or timed out and its policy allows another attempt. Returns the new run's id; the
 /// caller writes the event that closes the old run.
 pub fn retry(turn: &mut Turn<'_>, after: Duration, failure: Failure) -> String {
     let new_run_id = turn.stamp.uuid();
     let old = &turn.execution;
-    let started = WorkflowExecutionStartedEventAttributes {
+    let mut started = WorkflowExecutionStartedEventAttributes {
         initiator: ContinueAsNewInitiator::Retry as i32,
         continued_failure: Some(failure),
         last_completion_result: old.start.last_completion_result.clone(),
         attempt: old.start.attempt + 1,
         ..same_again(turn)
     };
+    old.versioning.inherited_by_retry(&old.start).put(&mut started);
     begin(turn, new_run_id.clone(), started, after);
     new_run_id
 }

@@ -12,7 +12,9 @@ use everlog_proto::api::{
     workflowservice::v1::UpdateWorkflowExecutionOptionsRequest,
 };
 
-use crate::{decide::Decided, execution::Execution, reject::Reject, reply::Reply, turn::Turn};
+use crate::{
+    decide::Decided, execution::Execution, reject::Reject, reply::Reply, turn::Turn, versioning::Override,
+};
 
 pub fn update(turn: &mut Turn<'_>, request: &UpdateWorkflowExecutionOptionsRequest) -> Decided {
     if !turn.execution.is_running() {
@@ -27,7 +29,7 @@ pub fn update(turn: &mut Turn<'_>, request: &UpdateWorkflowExecutionOptionsReque
 /// The options that a workflow has now.
 pub fn of(execution: &Execution) -> WorkflowExecutionOptions {
     WorkflowExecutionOptions {
-        versioning_override: execution.start.versioning_override.clone(),
+        versioning_override: execution.versioning.by_hand.as_ref().map(Override::api),
         priority: execution.start.priority.clone(),
         ..WorkflowExecutionOptions::default()
     }
@@ -68,7 +70,8 @@ fn merge(
         return Err(Reject::InvalidArgument(message.into()));
     }
     if paths.contains("versioning_override") {
-        into.versioning_override = asked.versioning_override.clone();
+        let asked = Override::from_api(asked.versioning_override.as_ref());
+        into.versioning_override = asked.as_ref().map(Override::api);
     }
     if paths.contains("priority") {
         into.priority = asked.priority.clone();

@@ -31,6 +31,7 @@ use crate::{
         terminate::{self, SERVER_IDENTITY},
         workflow_task,
     },
+    deployment::WorkerVersion,
     execution::Execution,
     fact::Record,
     key::{RunKey, WorkflowKey},
@@ -43,6 +44,7 @@ use crate::{
     stamp::Stamp,
     time::{duration, proto_duration, set_duration},
     turn::{NewRun, Turn},
+    versioning::Override,
     volatile::Volatile,
 };
 
@@ -164,7 +166,7 @@ pub fn start_child<'a>(
         workflow_id: message.from.workflow.workflow_id.to_string(),
         run_id: message.from.run_id.to_string(),
     };
-    let attributes = WorkflowExecutionStartedEventAttributes {
+    let mut attributes = WorkflowExecutionStartedEventAttributes {
         parent_workflow_namespace: message.from_namespace.clone(),
         parent_workflow_namespace_id: message.from.workflow.namespace_id.to_string(),
         parent_workflow_execution: Some(parent),
@@ -172,6 +174,7 @@ pub fn start_child<'a>(
         root_workflow_execution: Some(start.root.0.clone()),
         ..attributes(stamp, key, &start.run_id, request, false)
     };
+    start.inherited.put(&mut attributes);
     let run = key.run(&start.run_id);
     let metadata = request.user_metadata.clone();
     let mut turn = open(stamp, run, attributes, request.request_id.clone(), metadata, Vec::new());
@@ -336,10 +339,15 @@ fn create<'a>(
     if signal.is_none() || backoff.is_zero() {
         workflow_task::schedule_if_needed(&mut turn);
     }
+    let version = WorkerVersion::of_worker(request.eager_worker_deployment_options.as_ref());
     let mut reply = Started { status: WorkflowExecutionStatus::Running, ..started(&turn.execution) };
     if eager {
-        reply.eager_task =
-            Some(workflow_task::take_eagerly(&mut turn, &request.identity, &request.request_id));
+        reply.eager_task = Some(workflow_task::take_eagerly(
+            &mut turn,
+            &request.identity,
+            &request.request_id,
+            version.as_ref(),
+        ));
     }
     StartDecided { current: replaced, new: Some(close(turn)), reply: Reply::Started(reply) }
 }
@@ -445,7 +453,8 @@ fn attributes(
         completion_callbacks: request.completion_callbacks.clone(),
         priority: request.priority.clone(),
         eager_execution_accepted: eager,
-        versioning_override: request.versioning_override.clone(),
+        versioning_override: Override::from_api(request.versioning_override.as_ref())
+            .map(|by_hand| by_hand.api()),
         ..Default::default()
     }
 }

@@ -10,3 +10,4 @@ mod core;
 mod nexus;
 mod resets;
 mod sticky;
+mod versions;

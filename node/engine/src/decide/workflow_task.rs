@@ -105,6 +105,7 @@ pub(super) fn started_attributes(started: &StartedTask) -> Attributes {
         history_size_bytes: started.history_bytes,
         #[allow(deprecated, reason = "workers without deployments say only this")]
         worker_version: stamp_of(&started.build_id),
+        target_worker_deployment_version_changed: started.target_changed,
         ..Default::default()
     })
 }

@@ -120,6 +120,12 @@ impl Backlog {
         }
     }
 
+    pub(super) fn remove_where(&mut self, mut condition: impl FnMut(&Task) -> bool) -> Vec<Task> {
+        let chosen = self.tasks.iter().filter(|(_, waiting)| condition(&waiting.task));
+        let places: Vec<Place> = chosen.map(|(place, _)| place.clone()).collect();
+        places.iter().filter_map(|place| self.take(place)).collect()
+    }
+
     /// Drops the tasks that their shards have stopped to offer. That need not be punctual, so it is one
     /// pass now and then instead of an index that every repeated offer would have to update.
     pub(super) fn sweep(&mut self, now: Time) {

@@ -8,7 +8,7 @@ use std::{
 use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
 
 use super::{Config, Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
-use crate::time::Time;
+use crate::{deployment::WorkerVersion, time::Time};
 
 /// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
 /// [`Queues::wake_at`].
@@ -37,6 +37,34 @@ pub struct Description {
     pub stats_by_priority: BTreeMap<i32, TaskQueueStats>,
     /// The limit that workers have set, in tasks a second.
     pub worker_rate: Option<f64>,
+}
+
+impl Description {
+    /// Two versions of a queue as one.
+    fn and(mut self, other: Description) -> Description {
+        self.pollers.extend(other.pollers);
+        self.pollers.sort_by_key(|poller| {
+            let seen = poller.last_access_time.as_ref();
+            std::cmp::Reverse(seen.map(Time::from_proto))
+        });
+        add_stats(&mut self.stats, &other.stats);
+        for (priority, stats) in &other.stats_by_priority {
+            add_stats(self.stats_by_priority.entry(*priority).or_default(), stats);
+        }
+        self.worker_rate = self.worker_rate.or(other.worker_rate);
+        self
+    }
+}
+
+fn add_stats(sum: &mut TaskQueueStats, more: &TaskQueueStats) {
+    let age = |stats: &TaskQueueStats| stats.approximate_backlog_age.map(|age| (age.seconds, age.nanos));
+    if age(more) > age(sum) {
+        sum.approximate_backlog_age = more.approximate_backlog_age;
+    }
+    sum.approximate_backlog_count += more.approximate_backlog_count;
+    sum.tasks_add_rate += more.tasks_add_rate;
+    sum.tasks_dispatch_rate += more.tasks_dispatch_rate;
+    sum.rate_limiting_active |= more.rate_limiting_active;
 }
 
 impl Queues {
@@ -87,8 +115,17 @@ impl Queues {
 
     /// A worker stops: its polls here get their empty answer now, and so do those that come late.
     pub fn shut_down_worker(&mut self, now: Time, key: &QueueKey, worker_instance_key: &str) {
-        if self.has_room_for(key) {
-            self.with(now, key, |queue, out| queue.shut_down_worker(now, worker_instance_key, out));
+        // It does not say of which version it is.
+        let first = key.of_version(None);
+        let versions = self.queues.range(first..).map(|(other, _)| other.clone());
+        let mut keys: Vec<QueueKey> = versions.take_while(|other| other.is_one_with(key)).collect();
+        if keys.is_empty() {
+            keys.push(key.clone());
+        }
+        for key in keys {
+            if self.has_room_for(&key) {
+                self.with(now, &key, |queue, out| queue.shut_down_worker(now, worker_instance_key, out));
+            }
         }
     }
 
@@ -98,9 +135,14 @@ impl Queues {
         self.configs = configs.into_iter().map(|(key, config)| (key, Arc::new(config))).collect();
         let keys: BTreeSet<QueueKey> = before.keys().chain(self.configs.keys()).cloned().collect();
         for key in keys {
-            if before.get(&key) != self.configs.get(&key) && self.queues.contains_key(&key) {
-                let config = self.configs.get(&key).cloned().unwrap_or_default();
-                self.with(now, &key, |queue, out| queue.configure(now, config, out));
+            if before.get(&key) == self.configs.get(&key) {
+                continue;
+            }
+            let config = self.configs.get(&key).cloned().unwrap_or_default();
+            let versions = self.queues.range(key.clone()..).map(|(other, _)| other.clone());
+            let versions: Vec<QueueKey> = versions.take_while(|other| other.is_one_with(&key)).collect();
+            for version in versions {
+                self.with(now, &version, |queue, out| queue.configure(now, config.clone(), out));
             }
         }
     }
@@ -124,9 +166,50 @@ impl Queues {
         self.outputs.pop_front()
     }
 
-    /// Nothing, if the queue has not been used for a while.
-    pub fn describe(&self, now: Time, key: &QueueKey) -> Option<Description> {
-        self.queues.get(key).map(|entry| entry.queue.describe(now))
+    /// Nothing, if the queue has not been used for a while. All versions of it together, or only the key's.
+    pub fn describe(&self, now: Time, key: &QueueKey, all_versions: bool) -> Option<Description> {
+        if !all_versions {
+            return self.queues.get(key).map(|entry| entry.queue.describe(now));
+        }
+        let first = key.of_version(None);
+        let versions = self.queues.range(first..).take_while(|(other, _)| other.is_one_with(key));
+        versions.map(|(_, entry)| entry.queue.describe(now)).reduce(Description::and)
+    }
+
+    /// Where tasks belong has changed: `place` says of each task in which version's queue it may wait, or
+    /// nothing if this queue is not for it any more.
+    pub fn place_anew(
+        &mut self,
+        now: Time,
+        mut place: impl FnMut(&QueueKey, &Task) -> Option<Option<Arc<WorkerVersion>>>,
+    ) {
+        let keys: Vec<QueueKey> = self.queues.keys().cloned().collect();
+        for key in keys {
+            let mut moved = Vec::new();
+            self.with(now, &key, |queue, out| {
+                let mut to = Vec::new();
+                let tasks = queue.remove_where(|task| match place(&key, task) {
+                    Some(version) if version == key.version => false,
+                    elsewhere => {
+                        to.push(elsewhere);
+                        true
+                    }
+                });
+                for (task, version) in tasks.into_iter().zip(to) {
+                    match version {
+                        Some(version) => moved.push((version, task)),
+                        None => out.push_back(Output::TaskRefused {
+                            queue: key.clone(),
+                            task,
+                            reason: Refusal::NoStickyPoller,
+                        }),
+                    }
+                }
+            });
+            for (version, task) in moved {
+                self.offer(now, &QueueKey { version, ..key.clone() }, task);
+            }
+        }
     }
 
     /// This node no longer is the home of these queues: polls get their empty answer and ask again where
@@ -158,7 +241,7 @@ impl Queues {
         let first_output = self.outputs.len();
         let configs = &self.configs;
         let entry = self.queues.entry(key.clone()).or_insert_with(|| {
-            let config = configs.get(key).cloned().unwrap_or_default();
+            let config = configs.get(&key.of_version(None)).cloned().unwrap_or_default();
             Entry { queue: Queue::new(key.clone(), now, config), wake: Time::NEVER }
         });
         act(&mut entry.queue, &mut self.outputs);

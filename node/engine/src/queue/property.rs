@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
-use crate::{key::WorkflowKey, shard::OfferedTask, stamp::Stamp};
+use crate::{deployment::Placement, key::WorkflowKey, shard::OfferedTask, stamp::Stamp};
 
 const SEEDS: u64 = 300;
 const CALLS: usize = 400;
@@ -30,7 +30,7 @@ fn run(seed: u64) -> usize {
     let limits = crate::limits::Limits::default();
     let stamp = Stamp::new(Time(0), seed, &limits);
     let below = |bound: u64| stamp.chance() % bound;
-    let key = QueueKey { namespace_id: "n".into(), name: "q".into(), kind: QueueKind::Workflow };
+    let key = QueueKey::unversioned("n", "q", QueueKind::Workflow);
     let (mut queues, mut model) = (Queues::new(), Model::default());
     let mut now = Time(1_000_000_000_000);
     let mut matches = 0;
@@ -122,5 +122,6 @@ fn task(number: u64, queued_at: Time, priority_key: i32) -> Task {
         priority_key,
         fairness: Fairness::default(),
         deadline: None,
+        placement: Placement::default(),
     }
 }

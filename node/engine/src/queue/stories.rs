@@ -7,7 +7,7 @@ use std::{fmt::Write, time::Duration};
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::{key::WorkflowKey, shard::OfferedTask};
+use crate::{deployment::Placement, key::WorkflowKey, shard::OfferedTask};
 
 /// Runs a story. `at <seconds>` moves the clock and lets due things happen; queues are `normal`, `sticky`
 /// and `activity`; a task is a name with options, a poll a number with options.
@@ -104,7 +104,7 @@ impl Teller {
     }
 
     fn describe(&mut self, key: &QueueKey) {
-        let Some(description) = self.queues.describe(self.now, key) else {
+        let Some(description) = self.queues.describe(self.now, key, true) else {
             writeln!(self.text, "  no such queue").unwrap();
             return;
         };
@@ -142,7 +142,7 @@ fn key(kind: &str) -> QueueKey {
         "activity" => QueueKind::Activity,
         other => panic!("unknown queue {other}"),
     };
-    QueueKey { namespace_id: "n".into(), name: "q".into(), kind }
+    QueueKey::unversioned("n", "q", kind)
 }
 
 /// A task whose workflow id is its name; a name that begins with `query` is a query.
@@ -154,7 +154,15 @@ fn task(queue: &str, name: &str) -> Task {
         _ => OfferedTask::Workflow { scheduled_event_id: 2, attempt: 1, sticky, stamp: 0 },
     };
     let key = TaskKey { run: WorkflowKey::new("n", name).run("r"), task: offered };
-    Task { key, shard: 0, queued_at: Time(0), priority_key: 0, fairness: Fairness::default(), deadline: None }
+    Task {
+        key,
+        shard: 0,
+        queued_at: Time(0),
+        priority_key: 0,
+        fairness: Fairness::default(),
+        deadline: None,
+        placement: Placement::default(),
+    }
 }
 
 fn name(task: &Task) -> String {

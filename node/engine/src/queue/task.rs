@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    deployment::Placement,
     key::{RunKey, WorkflowKey},
     shard::OfferedTask,
     time::Time,
@@ -32,6 +33,8 @@ pub struct Task {
     pub fairness: Fairness,
     /// When nobody waits for the task any more. Only queries and Nexus requests have this.
     pub deadline: Option<Time>,
+    /// What its run says about the workers that may have it.
+    pub placement: Placement,
 }
 
 /// With whom a task shares its turns, see [`super::fairness`].

@@ -19,6 +19,7 @@ use crate::{
     shared::Shared,
     time::Time,
     todo,
+    versioning::Versioning,
     volatile::Volatile,
 };
 
@@ -53,6 +54,8 @@ pub(super) struct Run {
     pub(super) soft_since: Option<Time>,
     /// Tasks that a queue has been told of: when, and how often.
     pub(super) offered: BTreeMap<OfferedTask, Offered>,
+    /// On which version of its workers the run was when they were told.
+    pub(super) offered_on: Shared<Versioning>,
     /// The same for messages that were sent to other workflows.
     pub(super) sent: BTreeMap<Subject, Offered>,
 }
@@ -75,8 +78,10 @@ pub(super) struct Watcher {
 
 impl Run {
     pub(super) fn new(execution: impl Into<Shared<Execution>>, volatile: Volatile) -> Box<Run> {
+        let execution = execution.into();
         Box::new(Run {
-            execution: execution.into(),
+            offered_on: execution.versioning.clone(),
+            execution,
             volatile,
             soft: Vec::new(),
             soft_since: None,

@@ -43,6 +43,11 @@ impl Offered {
 impl Run {
     pub(super) fn offers(&mut self, key: RunKey, now: Time) -> Vec<Offer> {
         let owed = owed(&self.execution, &self.volatile, now);
+        if self.offered_on != self.execution.versioning {
+            // What was offered to the workers of another version is offered to those of this one.
+            self.offered.clear();
+            self.offered_on = self.execution.versioning.clone();
+        }
         if !self.offered.is_empty() {
             self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
@@ -55,7 +60,18 @@ impl Run {
             let made = Offered::again(now, before.map_or(0, |offered| offered.times));
             self.offered.insert(task.clone(), made);
             let queue = queue.to_owned();
-            offers.push(Offer { run: key.clone(), queue, task, scheduled_time, priority, fairness });
+            let is_elsewhere = queue != self.execution.task_queue();
+            let normal_queue = if is_elsewhere { self.execution.task_queue() } else { "" };
+            let placement = self.execution.versioning.placement(normal_queue);
+            offers.push(Offer {
+                run: key.clone(),
+                queue,
+                task,
+                scheduled_time,
+                priority,
+                fairness,
+                placement,
+            });
         }
         offers
     }

@@ -18,6 +18,7 @@ use super::{
     offers::put_off,
 };
 use crate::{
+    deployment::Placement,
     fact::Entry,
     key::RunKey,
     limits::Limits,
@@ -363,6 +364,8 @@ fn offer_of(state: &Standalone, now: Time) -> Option<Offer> {
                 scheduled_time: owed.scheduled_time,
                 priority: owed.priority,
                 fairness: owed.fairness,
+                // Wherever its queue says.
+                placement: Placement::default(),
             })
         }
     }

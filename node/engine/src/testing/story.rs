@@ -26,7 +26,7 @@ use std::{
 };
 
 use everlog_proto::api::{
-    enums::v1::{QueryRejectCondition, QueryResultType, WorkflowTaskFailedCause},
+    enums::v1::{QueryRejectCondition, QueryResultType, VersioningBehavior, WorkflowTaskFailedCause},
     query::v1::{WorkflowQuery, WorkflowQueryResult},
     workflowservice::v1::*,
 };
@@ -34,8 +34,8 @@ use expect_test::Expect;
 use resets::options_request;
 use shown::{name, shown, shown_reject};
 use words::{
-    command, duration, failure, payloads, signal_request, signal_with_start, start_request, sticky, text_of,
-    word,
+    command, duration, failure, payloads, routed, signal_request, signal_with_start, start_request, sticky,
+    text_of, word, worker_of,
 };
 
 use super::MemoryTables;
@@ -439,6 +439,7 @@ impl Story {
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
             build_id: String::new(),
+            routed: routed(words),
         };
         let reply = self.request(id, Request::TakeWorkflowTask(take))?;
         if let Reply::WorkflowTask(task) = &reply {
@@ -476,6 +477,14 @@ impl Story {
                 "force" => request.force_create_new_workflow_task = true,
                 "inline" => request.return_new_workflow_task = true,
                 word if word.starts_with("sticky=") => request.sticky_attributes = Some(sticky(&word[7..])),
+                word if word.starts_with("pinned=") || word.starts_with("moving=") => {
+                    let (behavior, build_id) = (&word[..6], &word[7..]);
+                    request.versioning_behavior = match behavior {
+                        "pinned" => VersioningBehavior::Pinned as i32,
+                        _ => VersioningBehavior::AutoUpgrade as i32,
+                    };
+                    request.deployment_options = Some(worker_of(build_id));
+                }
                 word if word.starts_with("answer=") => {
                     for id in self.open_query_ids() {
                         let result = WorkflowQueryResult {
@@ -560,6 +569,7 @@ impl Story {
             identity: WORKER.into(),
             request_id: word(words, "request").unwrap_or("poll").into(),
             build_id: String::new(),
+            routed: routed(words),
         };
         let reply = self.request(id, Request::TakeActivityTask(take))?;
         if let Reply::ActivityTask(task) = &reply {

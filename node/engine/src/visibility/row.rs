@@ -108,6 +108,7 @@ impl Row {
             && before.memo == after.memo
             && before.search_attributes == after.search_attributes
             && before.build_ids == after.build_ids
+            && before.versioning == after.versioning
             && before.reset_points == after.reset_points
             && before.pause_info == after.pause_info
     }

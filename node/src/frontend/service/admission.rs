@@ -273,4 +273,29 @@ requests! {
     CountWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }
+    CreateWorkerDeploymentRequest {}
+    DescribeWorkerDeploymentRequest {}
+    ListWorkerDeploymentsRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    DeleteWorkerDeploymentRequest {}
+    SetWorkerDeploymentManagerRequest {}
+    SetWorkerDeploymentCurrentVersionRequest {}
+    SetWorkerDeploymentRampingVersionRequest {}
+    CreateWorkerDeploymentVersionRequest {}
+    DescribeWorkerDeploymentVersionRequest {}
+    DeleteWorkerDeploymentVersionRequest {}
+    UpdateWorkerDeploymentVersionMetadataRequest {}
+    UpdateWorkerDeploymentVersionComputeConfigRequest {}
+    ValidateWorkerDeploymentVersionComputeConfigRequest {}
+    UpdateWorkerBuildIdCompatibilityRequest {}
+    GetWorkerBuildIdCompatibilityRequest {}
+    UpdateWorkerVersioningRulesRequest {}
+    GetWorkerVersioningRulesRequest {}
+    GetWorkerTaskReachabilityRequest {}
+    DescribeDeploymentRequest {}
+    ListDeploymentsRequest {}
+    GetDeploymentReachabilityRequest {}
+    GetCurrentDeploymentRequest {}
+    SetCurrentDeploymentRequest {}
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
-    describe, history, namespace, nexus_endpoint, nexus_task, off, operator, poll, query, reset, schedule,
+    deployment, describe, history, namespace, nexus_endpoint, nexus_task, off, older_versioning, operator, poll, query, reset, schedule,
     start, system, task_queue, update, update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
@@ -148,6 +148,29 @@ methods! {
         "RespondNexusTaskCompleted" => scoped nexus_task::completed,
         "RespondNexusTaskFailed" => scoped nexus_task::failed,
         "GetSearchAttributes" => open operator::get_search_attributes,
+        "CreateWorkerDeployment" => scoped deployment::create,
+        "DescribeWorkerDeployment" => scoped deployment::describe,
+        "ListWorkerDeployments" => scoped deployment::list,
+        "DeleteWorkerDeployment" => scoped deployment::delete,
+        "SetWorkerDeploymentManager" => scoped deployment::set_manager,
+        "SetWorkerDeploymentCurrentVersion" => scoped deployment::set_current,
+        "SetWorkerDeploymentRampingVersion" => scoped deployment::set_ramping,
+        "CreateWorkerDeploymentVersion" => scoped deployment::create_version,
+        "DescribeWorkerDeploymentVersion" => scoped deployment::describe_version,
+        "DeleteWorkerDeploymentVersion" => scoped deployment::delete_version,
+        "UpdateWorkerDeploymentVersionMetadata" => scoped deployment::update_metadata,
+        "UpdateWorkerDeploymentVersionComputeConfig" => scoped deployment::update_compute,
+        "ValidateWorkerDeploymentVersionComputeConfig" => scoped deployment::validate_compute,
+        "UpdateWorkerBuildIdCompatibility" => scoped older_versioning::update_sets,
+        "GetWorkerBuildIdCompatibility" => scoped older_versioning::get_sets,
+        "UpdateWorkerVersioningRules" => scoped older_versioning::update_rules,
+        "GetWorkerVersioningRules" => scoped older_versioning::get_rules,
+        "GetWorkerTaskReachability" => scoped older_versioning::task_reachability,
+        "DescribeDeployment" => scoped older_versioning::describe_deployment,
+        "ListDeployments" => scoped older_versioning::list_deployments,
+        "GetDeploymentReachability" => scoped older_versioning::deployment_reachability,
+        "GetCurrentDeployment" => scoped older_versioning::current_deployment,
+        "SetCurrentDeployment" => scoped older_versioning::set_current_deployment,
     ;
     "temporal.api.operatorservice.v1.OperatorService":
         "ListSearchAttributes" => open operator::list_search_attributes,

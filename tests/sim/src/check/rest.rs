@@ -39,9 +39,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             continue;
         }
         for kind in [QueueKind::Workflow, QueueKind::Activity] {
-            let key = QueueKey { namespace_id: NAMESPACE.into(), name: QUEUE.into(), kind };
+            let key = QueueKey::unversioned(NAMESPACE, QUEUE, kind);
             let waiting =
-                node.queues.describe(sim.now, &key).map_or(0, |d| d.stats.approximate_backlog_count);
+                node.queues.describe(sim.now, &key, true).map_or(0, |d| d.stats.approximate_backlog_count);
             if waiting > 0 {
                 return wrong(format!("{waiting} tasks wait in {kind:?} on node {}", node.id));
             }

@@ -11,16 +11,19 @@ use everlog_proto::api::{
 };
 
 use crate::{
+    deployment::WorkerVersion,
     execution::{Activity, ActivityPause},
     time::{Time, proto_duration, set_duration},
 };
 
+#[allow(deprecated, reason = "older clients read the version's text")]
 /// What is to be seen of a pending activity at `now`.
 pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
     let state = state(activity);
     // Once a retry may be handed out it waits for a worker, no longer for its moment.
     let backs_off = state == PendingActivityState::Scheduled && now < activity.scheduled_time;
     let scheduled = &activity.scheduled;
+    let version = activity.last_version.as_ref();
     PendingActivityInfo {
         activity_id: scheduled.activity_id.clone(),
         activity_type: scheduled.activity_type.clone(),
@@ -45,6 +48,8 @@ pub fn pending_info(activity: &Activity, now: Time) -> PendingActivityInfo {
         paused: activity.is_paused(),
         pause_info: activity.pause.as_ref().map(pause_info),
         activity_options: Some(options(activity)),
+        last_worker_deployment_version: version.map(WorkerVersion::dotted).unwrap_or_default(),
+        last_deployment_version: version.map(WorkerVersion::api),
         ..Default::default()
     }
 }

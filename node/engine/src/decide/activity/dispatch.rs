@@ -6,11 +6,12 @@ use everlog_proto::api::{
 };
 
 use crate::{
-    decide::Decided,
+    decide::{Decided, workflow_task},
+    deployment::WorkerVersion,
     execution::{Activity, ActivityStart, Execution},
     fact::Record,
     reply::Reply,
-    request::TakeActivityTask,
+    request::{Routed, TakeActivityTask},
     token::{TaskToken, TokenTask},
     turn::Turn,
 };
@@ -30,11 +31,32 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeActivityTask) -> Decided {
         // Whatever was offered before somebody paused or changed it is void.
         None if activity.is_paused() || activity.stamp != take.stamp => return gone,
         None if activity.scheduled_time > now => return gone,
-        None => start(turn, take.scheduled_event_id, &take.identity, &take.request_id, &take.build_id),
+        None if must_move_on(turn, &take.routed) => {
+            // The run comes to the worker's version by a workflow task first.
+            workflow_task::schedule_if_needed(turn);
+            return gone;
+        }
+        None => {
+            let start = ActivityStart {
+                time: now,
+                identity: take.identity.clone(),
+                request_id: take.request_id.clone(),
+                build_id: take.build_id.clone(),
+                version: take.routed.version.clone(),
+            };
+            begin(turn, take.scheduled_event_id, start);
+        }
     }
     let Some(task) = task(&turn.execution, take.scheduled_event_id) else { return gone };
     let task = PollActivityTaskQueueResponse { priority, ..task };
     Ok(Some(Reply::ActivityTask(Box::new(task))))
+}
+
+/// Whether a worker of another version than the run is on offers to take an activity that belongs to that
+/// version: then the deployment has moved on, and the run has to move first.
+fn must_move_on(turn: &Turn<'_>, routed: &Routed) -> bool {
+    let versioning = &turn.execution.versioning;
+    !routed.independent && !versioning.is_pinned() && versioning.version() != routed.version.as_ref()
 }
 
 /// Starts an activity in the turn that scheduled it, for the worker that completes the workflow task. The
@@ -46,23 +68,25 @@ pub fn start_eagerly(
     identity: &str,
     request_id: &str,
     build_id: &str,
+    version: Option<&WorkerVersion>,
 ) -> Option<PollActivityTaskQueueResponse> {
     if turn.execution.activities.get(&scheduled_event_id)?.started.is_some() {
         return None;
     }
-    start(turn, scheduled_event_id, identity, request_id, build_id);
-    task(&turn.execution, scheduled_event_id)
-}
-
-fn start(turn: &mut Turn<'_>, scheduled_event_id: i64, identity: &str, request_id: &str, build_id: &str) {
-    let Some(activity) = turn.execution.activities.get(&scheduled_event_id) else { return };
-    let attempt = activity.attempt;
     let start = ActivityStart {
         time: turn.stamp.now,
         identity: identity.to_owned(),
         request_id: request_id.to_owned(),
         build_id: build_id.to_owned(),
+        version: version.cloned(),
     };
+    begin(turn, scheduled_event_id, start);
+    task(&turn.execution, scheduled_event_id)
+}
+
+fn begin(turn: &mut Turn<'_>, scheduled_event_id: i64, start: ActivityStart) {
+    let Some(activity) = turn.execution.activities.get(&scheduled_event_id) else { return };
+    let attempt = activity.attempt;
     turn.record(Record::ActivityStarted { scheduled_event_id, attempt, start });
 }
 

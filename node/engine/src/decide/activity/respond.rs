@@ -45,6 +45,7 @@ pub fn complete(
         identity: request.identity.clone(),
         request_id: String::new(),
         build_id: String::new(),
+        version: None,
     });
     let scheduled_event_id = found.scheduled_event_id;
     super::close(turn, scheduled_event_id, Some(&start), |started_event_id| {
@@ -190,6 +191,7 @@ fn find_by_token(turn: &Turn<'_>, token: &TaskToken, identity: &str) -> Result<F
             identity: identity.to_owned(),
             request_id: request_id.clone(),
             build_id: String::new(),
+            version: None,
         },
     };
     Ok(Found { scheduled_event_id: *scheduled_event_id, start: Some(start) })

@@ -42,7 +42,7 @@ use crate::{
     limits::Limits,
     reject::Reject,
     reply::{CompletedReply, Reply},
-    request::{ActivityRef, Namespaces, Request, TakeActivityTask, TakeWorkflowTask},
+    request::{ActivityRef, Namespaces, Request, Routed, TakeActivityTask, TakeWorkflowTask},
     shared::Shared,
     stamp::Stamp,
     time::{Time, proto_duration},
@@ -139,6 +139,7 @@ impl Story {
             identity: "workflow-worker".into(),
             request_id: format!("poll-{}", task.scheduled_event_id),
             build_id: String::new(),
+            routed: Routed::default(),
         }))
         .expect("the task is there");
     }
@@ -217,6 +218,7 @@ impl Story {
             identity: "worker".into(),
             request_id: request_id.into(),
             build_id: String::new(),
+            routed: Routed::default(),
         };
         match self.ask(Request::TakeActivityTask(take)).expect("a poller is never refused") {
             Reply::ActivityTask(task) => Some(*task),

@@ -22,6 +22,7 @@ use crate::{
         terminate::{self, SERVER_IDENTITY},
         update::{self, Messages},
     },
+    deployment::WorkerVersion,
     execution::Sticky,
     fact::Record,
     planted,
@@ -92,6 +93,8 @@ fn carry_out(
     speculative::write(turn, &request.identity);
     let Some(started) = super::write_started(turn) else { return Ok(Outcome::default()) };
     turn.holding = true;
+    let deployment = request.deployment_options.as_ref();
+    let version = WorkerVersion::of_worker(deployment);
     #[allow(deprecated, reason = "older workers still send these fields and expect to read them back")]
     let completed = WorkflowTaskCompletedEventAttributes {
         scheduled_event_id: started.scheduled_event_id,
@@ -102,14 +105,20 @@ fn carry_out(
         sdk_metadata: request.sdk_metadata.clone(),
         metering_metadata: request.metering_metadata,
         versioning_behavior: request.versioning_behavior,
+        worker_deployment_name: deployment.map(|options| options.deployment_name.clone()).unwrap_or_default(),
+        deployment_version: version.as_ref().map(WorkerVersion::api),
         ..Default::default()
     };
     let completed_event_id = turn.event(Attributes::WorkflowTaskCompletedEventAttributes(completed));
+    if turn.execution.versioning.revision != started.revision {
+        turn.record(Record::RoutedBy(started.revision));
+    }
     set_sticky(turn, request);
     let task = command::Task {
         completed_event_id,
         identity: &request.identity,
         build_id: build_of(request),
+        version: version.as_ref(),
         namespaces,
     };
     let mut messages = Messages::new(&request.messages, completed_event_id);
@@ -190,7 +199,9 @@ fn finish(
         }
         if request.return_new_workflow_task && pending(turn).is_some() {
             let goes_on = request.force_create_new_workflow_task;
-            let task = super::take_inline(turn, &request.identity, build_of(request), goes_on);
+            let version = WorkerVersion::of_worker(request.deployment_options.as_ref());
+            let (identity, build_id) = (&request.identity, build_of(request));
+            let task = super::take_inline(turn, identity, build_id, version.as_ref(), goes_on);
             reply.workflow_task = Some(task);
         }
     }

@@ -11,10 +11,11 @@ use everlog_proto::api::{
 use super::speculative::{pending, scheduled};
 use crate::{
     decide::{Decided, query, update},
+    deployment::WorkerVersion,
     execution::{Execution, WorkflowTask},
     fact::Record,
     reply::{HistorySpan, Reply, WorkflowTaskReply},
-    request::TakeWorkflowTask,
+    request::{Routed, TakeWorkflowTask},
     token::{TaskToken, TokenTask},
     turn::Turn,
     volatile::StartedTask,
@@ -44,6 +45,10 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         // A sticky poller for a run that is no longer sticky.
         return Ok(Some(Reply::TaskGone));
     }
+    if !turn.execution.versioning.admits(take.routed.version.as_ref()) {
+        // Offered before the run was pinned, or when it was pinned to another version.
+        return Ok(Some(Reply::TaskGone));
+    }
     turn.flush_buffer();
     // Events that came in since an attempt failed make the next one an ordinary first attempt.
     let stale = |turn: &Turn<'_>| {
@@ -54,7 +59,13 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         turn.record(Record::NextAttempt(1));
         super::write_scheduled(turn, 1);
     }
-    let holder = Holder { identity: &take.identity, request_id: &take.request_id, build_id: &take.build_id };
+    let holder = Holder {
+        identity: &take.identity,
+        request_id: &take.request_id,
+        build_id: &take.build_id,
+        version: take.routed.version.as_ref(),
+        routed: Some(&take.routed),
+    };
     hold(turn, holder, sticky, false);
     Ok(Some(Reply::WorkflowTask(reply(turn))))
 }
@@ -64,15 +75,22 @@ pub fn take_inline(
     turn: &mut Turn<'_>,
     identity: &str,
     build_id: &str,
+    version: Option<&WorkerVersion>,
     goes_on: bool,
 ) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id: INLINE_REQUEST_ID, build_id }, true, goes_on);
+    let holder = Holder { identity, request_id: INLINE_REQUEST_ID, build_id, version, routed: None };
+    hold(turn, holder, true, goes_on);
     reply(turn)
 }
 
 /// Starts the first task for the client that started the workflow, which is a worker as well.
-pub fn take_eagerly(turn: &mut Turn<'_>, identity: &str, request_id: &str) -> Box<WorkflowTaskReply> {
-    hold(turn, Holder { identity, request_id, build_id: "" }, false, false);
+pub fn take_eagerly(
+    turn: &mut Turn<'_>,
+    identity: &str,
+    request_id: &str,
+    version: Option<&WorkerVersion>,
+) -> Box<WorkflowTaskReply> {
+    hold(turn, Holder { identity, request_id, build_id: "", version, routed: None }, false, false);
     if let Some(started) = &mut turn.volatile.started {
         // Nothing of this run is persisted yet.
         started.history_bytes = 0;
@@ -89,12 +107,16 @@ struct Holder<'a> {
     identity: &'a str,
     request_id: &'a str,
     build_id: &'a str,
+    version: Option<&'a WorkerVersion>,
+    /// What the queue knows; nothing if the task did not come through one.
+    routed: Option<&'a Routed>,
 }
 
 /// Remembers who holds the task and what it was told.
 fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool, goes_on: bool) {
     let Some(task) = pending(turn).cloned() else { return };
     let limits = turn.stamp.limits;
+    let versioning = turn.execution.versioning.clone();
     let mut reasons = Vec::new();
     let started_event_id = turn.execution.next_event_id + i64::from(!task.written);
     if turn.execution.history_bytes >= limits.suggest_continue_as_new_bytes {
@@ -114,6 +136,15 @@ fn hold(turn: &mut Turn<'_>, holder: Holder<'_>, sticky: bool, goes_on: bool) {
         identity: holder.identity.to_owned(),
         request_id: holder.request_id.to_owned(),
         build_id: holder.build_id.to_owned(),
+        version: holder.version.cloned(),
+        revision: match holder.routed {
+            _ if holder.version.is_none() => 0,
+            Some(routed) if !versioning.is_pinned() => routed.revision,
+            _ => versioning.revision,
+        },
+        target_changed: versioning.by_hand.is_none()
+            && versioning.is_pinned()
+            && holder.routed.is_some_and(|routed| routed.target != versioning.version),
         history_bytes: turn.execution.history_bytes,
         suggest_continue_as_new: !reasons.is_empty(),
         suggest_reasons: reasons,

@@ -60,6 +60,7 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeStandaloneActivity) -> Reply {
                 identity: take.identity.clone(),
                 request_id: take.request_id.clone(),
                 build_id: take.build_id.clone(),
+                version: None,
             };
             let attempt = activity.attempt;
             let (sdk_name, sdk_version) = (take.sdk_name.clone(), take.sdk_version.clone());

@@ -52,6 +52,7 @@ pub fn complete(
             identity: request.identity.clone(),
             request_id: String::new(),
             build_id: String::new(),
+            version: None,
         });
         note_start(turn, start);
     }
@@ -144,6 +145,7 @@ fn find(turn: &Turn<'_>, of: &AttemptRef, identity: &str) -> Result<Option<Activ
             identity: identity.to_owned(),
             request_id: request_id.clone(),
             build_id: String::new(),
+            version: None,
         },
     }))
 }

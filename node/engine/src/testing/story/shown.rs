@@ -18,12 +18,24 @@ pub(super) fn shown(event: &HistoryEvent) -> String {
         Some(A::WorkflowExecutionStartedEventAttributes(a)) => {
             let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
             let continued = if a.continued_execution_run_id.is_empty() { "" } else { " continued" };
-            format!("{attempt}{continued}")
+            let pinned =
+                a.inherited_pinned_version.as_ref().map(|version| format!(" pinned to {}", version.build_id));
+            let info = a.inherited_auto_upgrade_info.as_ref();
+            let from = info.and_then(|info| info.source_deployment_version.as_ref());
+            let from = from.map(|version| format!(" from {}", version.build_id));
+            format!("{attempt}{continued}{}{}", pinned.unwrap_or_default(), from.unwrap_or_default())
         }
         Some(A::WorkflowTaskScheduledEventAttributes(a)) => {
             let queue = a.task_queue.as_ref().map(|queue| queue.name.clone()).unwrap_or_default();
             let attempt = if a.attempt > 1 { format!(" attempt {}", a.attempt) } else { String::new() };
             format!(" on {queue}{attempt}")
+        }
+        Some(A::WorkflowTaskStartedEventAttributes(a)) if a.target_worker_deployment_version_changed => {
+            " target changed".to_owned()
+        }
+        Some(A::WorkflowTaskCompletedEventAttributes(a)) if a.deployment_version.is_some() => {
+            let build_id = a.deployment_version.as_ref().map_or("", |version| &version.build_id);
+            format!(" {:?} on {build_id}", a.versioning_behavior())
         }
         Some(A::WorkflowTaskFailedEventAttributes(a)) => {
             let failure = a.failure.as_ref().map(|f| format!(" {:?}", f.message)).unwrap_or_default();

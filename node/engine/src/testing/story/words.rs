@@ -14,7 +14,10 @@ use everlog_proto::api::{
         command::Attributes as Attrs,
     },
     common::v1::{ActivityType, Payload, Payloads, RetryPolicy, WorkflowExecution, WorkflowType},
-    enums::v1::{CommandType, ParentClosePolicy, WorkflowIdConflictPolicy, WorkflowIdReusePolicy},
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{
+        CommandType, ParentClosePolicy, WorkerVersioningMode, WorkflowIdConflictPolicy, WorkflowIdReusePolicy,
+    },
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     workflowservice::v1::{
@@ -24,7 +27,7 @@ use everlog_proto::api::{
 };
 
 use super::nexus::ENDPOINT;
-use crate::time::proto_duration;
+use crate::{deployment::WorkerVersion, request::Routed, time::proto_duration};
 
 pub(super) fn word<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
@@ -296,4 +299,21 @@ pub(super) fn duration(text: &str) -> Duration {
     } else {
         panic!("no duration: {text}")
     }
+}
+
+/// The options of a worker of a version: `1` is the build `1` of the deployment `d`.
+pub(super) fn worker_of(build_id: &str) -> WorkerDeploymentOptions {
+    WorkerDeploymentOptions {
+        deployment_name: "d".into(),
+        build_id: build_id.into(),
+        worker_versioning_mode: WorkerVersioningMode::Versioned as i32,
+    }
+}
+
+/// `on=1` is the worker's version, `target=2` where free tasks go, if that is elsewhere.
+pub(super) fn routed(words: &[&str]) -> Routed {
+    let version = |name: &str| word(words, name).map(|build_id| WorkerVersion::new("d", build_id));
+    let target = version("target").or_else(|| version("on"));
+    let revision = target.as_ref().map_or(0, |target| target.build_id.parse().unwrap_or_default());
+    Routed { version: version("on"), target, revision, independent: words.contains(&"independent") }
 }
