@@ -94,6 +94,7 @@ pub fn polled_queue(name: &str, kind: QueueKind) -> PolledQueue {
     let kind = match kind {
         QueueKind::Activity => TaskQueueType::Activity,
         QueueKind::Workflow | QueueKind::Sticky => TaskQueueType::Workflow,
+        QueueKind::Nexus => TaskQueueType::Nexus,
     };
     PolledQueue { name: name.to_owned(), kind: kind as i32 }
 }
@@ -333,7 +334,7 @@ async fn count_pinned(router: &Router, namespace_id: &str, version: &WorkerVersi
         most: 1,
         of: Listed::Workflows,
     };
-    Ok(!list::of_cluster(router, query).await?.is_empty())
+    Ok(list::count_of_cluster(router, query).await?.total > 0)
 }
 
 fn no_leader() -> Reject {

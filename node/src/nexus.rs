@@ -99,6 +99,7 @@ impl NexusDispatch {
             namespace_id: self.namespace_id.as_str().into(),
             name: self.queue.as_str().into(),
             kind: QueueKind::Nexus,
+            version: None,
         }
     }
 }

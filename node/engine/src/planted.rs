@@ -4,7 +4,7 @@
 //! bug is left in the binary. With it, one bug can be chosen by name before anything runs.
 
 /// What can be planted: the name, and what goes wrong.
-pub const BUGS: [(&str, &str); 25] = [
+pub const BUGS: [(&str, &str); 26] = [
     ("unseen_events_dropped_at_close", "a run closes over a signal that its worker has not seen"),
     ("stale_task_token_accepted", "the holder of a task under a former leader may complete it"),
     ("old_attempt_completes", "the completion of an attempt that timed out is accepted"),

@@ -60,8 +60,6 @@ pub enum Reject {
         start_request_id: String,
         run_id: String,
     },
-    /// Something other than a namespace or a workflow has this name already.
-    AlreadyExists(String),
 }
 
 /// The texts of the real server that more than one verb needs.

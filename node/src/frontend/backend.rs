@@ -43,8 +43,8 @@ use tokio::time::Instant;
 use tonic::{Status, metadata::MetadataMap};
 
 use crate::{
-    nexus::NexusAnswered,
     deployments::QueueSeen,
+    nexus::NexusAnswered,
     workers::{Choice, WorkerPage},
 };
 

@@ -60,8 +60,8 @@ use super::{
     service::{WORKFLOW_SERVICE, WorkflowApi},
 };
 use crate::{
-    nexus::NexusAnswered,
     deployments::QueueSeen,
+    nexus::NexusAnswered,
     workers::{Choice, WorkerPage},
 };
 

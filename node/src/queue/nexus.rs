@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use everlog_engine::{
+    deployment::Placement,
     key::WorkflowKey,
     queue::{Fairness, QueueKey, Refusal, Task, TaskKey},
     time::Time,
@@ -63,6 +64,7 @@ impl NexusRequests {
             priority_key: 0,
             fairness: Fairness::default(),
             deadline: Some(until),
+            placement: Placement::default(),
         };
         self.waiting.insert(id, Waiting { dispatch, until, reply });
         Some((key, task))

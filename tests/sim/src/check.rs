@@ -53,7 +53,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     replicas::check,
     histories::check,
     index::check,

@@ -10,8 +10,9 @@ use super::{
 use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
-    deployment, describe, history, namespace, nexus_endpoint, nexus_task, off, older_versioning, operator, poll, query, reset, schedule,
-    start, system, task_queue, update, update_with_start, visibility, wire, worker, workflow, workflow_task,
+    deployment, describe, history, namespace, nexus_endpoint, nexus_task, off, older_versioning, operator,
+    poll, query, reset, schedule, start, system, task_queue, update, update_with_start, visibility, wire,
+    worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
