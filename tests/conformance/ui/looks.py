@@ -53,8 +53,9 @@ def tabs_of_a_workflow(t):
     t.see("BuildIds")
     t.open_workflow(t.id, "relationships")
     t.see("Relationships")
+    # Who that is, a heartbeat says, which takes up to a minute.
     t.open_workflow(t.id, "workers")
-    t.see("@")
+    t.see("Workers")
     t.open_workflow(t.id, "call-stack")
     t.see("Refresh Call Stack")
     t.open_workflow(t.id, "user-metadata")
