@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 # Files that browsers ask for by themselves, or that scripts name in parts.
-KNOWN = ("index.html", "favicon.ico", "site.webmanifest", "logo.svg", "logo192.png", "logo512.png")
+KNOWN = ("index.html", "_app/version.json", "favicon.ico", "site.webmanifest", "logo192.png", "logo512.png")
 # What looks like the path of a file within a script, a style or a page.
 ENDINGS = "js|css|json|woff2?|ttf|svg|png|gif|ico|webmanifest|webp"
 NAMED = re.compile(
