@@ -228,6 +228,9 @@ fn polled(
 fn set_current(turn: &mut DeploymentTurn<'_>, exists: bool, asked: &SetCurrent) -> Decided {
     let before = turn.state.head.routing.clone();
     let previous = before.current.clone();
+    if let Some(build_id) = &asked.build_id {
+        check_version(turn, build_id, asked.allow_no_pollers)?;
+    }
     check_manager(turn, &asked.identity)?;
     let same = exists && previous == asked.build_id;
     if same && (turn.state.head.last_modifier == asked.identity || asked.build_id.is_none()) {
@@ -236,7 +239,6 @@ fn set_current(turn: &mut DeploymentTurn<'_>, exists: bool, asked: &SetCurrent) 
     }
     check_token(turn, &asked.conflict_token)?;
     if let Some(build_id) = &asked.build_id {
-        check_version(turn, build_id, asked.allow_no_pollers)?;
         check_queues(turn, build_id, &asked.busy, "current")?;
     }
     begin(turn, exists, asked.build_id.as_deref(), asked.others)?;
@@ -271,6 +273,10 @@ fn set_current(turn: &mut DeploymentTurn<'_>, exists: bool, asked: &SetCurrent) 
 fn set_ramping(turn: &mut DeploymentTurn<'_>, exists: bool, asked: &SetRamping) -> Decided {
     let before = turn.state.head.routing.clone();
     let previous = before.ramp.clone();
+    let build_id = asked.ramp.as_ref().and_then(|ramp| ramp.build_id.clone());
+    if let Some(build_id) = &build_id {
+        check_version(turn, build_id, asked.allow_no_pollers)?;
+    }
     check_manager(turn, &asked.identity)?;
     let same = previous == asked.ramp;
     if exists && same && (turn.state.head.last_modifier == asked.identity || asked.ramp.is_none()) {
@@ -287,9 +293,7 @@ fn set_ramping(turn: &mut DeploymentTurn<'_>, exists: bool, asked: &SetRamping) 
         ));
     }
     check_token(turn, &asked.conflict_token)?;
-    let build_id = asked.ramp.as_ref().and_then(|ramp| ramp.build_id.clone());
     if let Some(build_id) = &build_id {
-        check_version(turn, build_id, asked.allow_no_pollers)?;
         check_queues(turn, build_id, &asked.busy, "ramping")?;
     }
     begin(turn, exists, build_id.as_deref(), asked.others)?;

@@ -261,9 +261,6 @@ def children_of_those_that_move_on(t):
     t.until_event("CHILD_WORKFLOW_EXECUTION_STARTED", 2)
     t.describe(t.other("child"))
     t.describe(t.other("other"))
-    t.start(t.other("pinned"))
-    task = take(t, "1")
-    done(t, task, "1")
 
 
 @script
@@ -277,6 +274,7 @@ def children_of_pinned_workflows_elsewhere(t):
     t.describe(t.other("child"))
     child = t.poll(queue=t.queue_of("child"))
     t.complete(child, complete_workflow())
+    t.until_event("CHILD_WORKFLOW_EXECUTION_COMPLETED")
     done(t, take(t, "1"), "1", complete_workflow())
 
 
