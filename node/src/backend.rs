@@ -399,6 +399,29 @@ impl Backend for NodeBackend {
         Ok(cluster::refresh(&self.router).await?)
     }
 
+    fn cluster_state(&self) -> Arc<engine_cluster::Cluster> {
+        self.router.cluster().borrow().clone()
+    }
+
+    async fn change_cluster(
+        &self,
+        request: engine_cluster::Request,
+    ) -> Result<engine_cluster::Reply, CallError> {
+        Ok(cluster::decide(&self.router, request).await?)
+    }
+
+    fn check_query(&self, namespace_id: &str, query: &str) -> Result<(), CallError> {
+        let query = ListQuery {
+            namespace_id: namespace_id.to_owned(),
+            query: query.to_owned(),
+            after: Vec::new(),
+            most: 0,
+            of: Listed::Workflows,
+        };
+        list::parse(&self.router, &query)?;
+        Ok(())
+    }
+
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError> {
         let request = RegisterNamespaceRequest {
             namespace: namespace.name,

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use crate::{
     backend::NodeBackend,
-    cluster,
+    batches, cluster,
     config::Config,
     frontend::{Frontend, dynamic_config::DynamicConfig, metrics::ApiMetrics},
     internal::{Internal, InternalReply},
@@ -78,6 +78,8 @@ impl Application for Everlog {
             tokio::spawn(follow_leaders(group.leadership(), shards.clone(), queues.clone()));
         }
         tokio::spawn(cluster::ensure_default_namespace(router.clone()));
+        tokio::spawn(batches::carry_out(router.clone()));
+        tokio::spawn(batches::empty_deleted_namespaces(router.clone()));
         let backend =
             Arc::new(NodeBackend { node: node.clone(), router: router.clone(), queues: queues.clone() });
         let frontend = Frontend::new(backend, dynamic.clone(), Arc::new(ApiMetrics::new(&node.metrics)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use everlog_engine::{
-    cluster,
+    cluster::{self, work::Work},
     codec::{self, CodecError, Proto},
     key::{RunKey, WorkflowKey},
     message::{Message, Outcome},
@@ -28,7 +28,7 @@ use everlog_proto::api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{list::ListQuery, workers::WorkersAsked};
+use crate::{batches::Leftover, list::ListQuery, workers::WorkersAsked};
 
 const KIND: u8 = b'I';
 const VERSION: u8 = 1;
@@ -87,6 +87,10 @@ pub enum Internal {
         key: StandaloneKey,
         take: TakeStandaloneActivity,
     },
+    /// What a batch asks of one of its targets.
+    Work(Box<Work>),
+    /// What a deleted namespace has left goes.
+    Delete(Leftover),
     /// One shard's part of a count.
     Count {
         shard: u16,

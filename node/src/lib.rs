@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod ask;
 pub mod backend;
+pub mod batches;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

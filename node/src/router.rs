@@ -343,6 +343,14 @@ impl Router {
                 Ok(reply) => InternalReply::Cluster(reply),
                 Err(reject) => InternalReply::Reject(reject),
             },
+            Internal::Work(work) => match crate::batches::here(self, &work).await {
+                Ok(()) => InternalReply::Done,
+                Err(reject) => InternalReply::Reject(reject),
+            },
+            Internal::Delete(leftover) => match crate::batches::delete_here(self, leftover).await {
+                Ok(()) => InternalReply::Done,
+                Err(reject) => InternalReply::Reject(reject),
+            },
             Internal::Message(message) => match crate::post::hear(self, message).await {
                 Ok(outcome) => InternalReply::Message(outcome),
                 Err(reject) => InternalReply::Reject(reject),

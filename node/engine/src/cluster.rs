@@ -11,20 +11,23 @@
 //! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
 
 mod attributes;
+pub mod batches;
 mod describe;
 mod members;
 mod namespace;
 mod settings;
 mod slots;
 mod task_queues;
+pub mod work;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use everlog_proto::api::workflowservice::v1::{
-    RegisterNamespaceRequest, UpdateNamespaceRequest, UpdateTaskQueueConfigRequest,
+    RegisterNamespaceRequest, StartBatchOperationRequest, UpdateNamespaceRequest,
+    UpdateTaskQueueConfigRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +78,9 @@ pub struct Cluster {
     pub settings: BTreeMap<String, String>,
     /// Queues with settings of their own. Shared, so that a copy of the cluster is cheap.
     pub task_queues: Arc<BTreeMap<TaskQueueId, Arc<TaskQueueSettings>>>,
+    pub batches: batches::Batches,
+    /// When the runs of deleted namespaces may go, by id.
+    pub purges: BTreeMap<String, Time>,
     /// Name to id: an index, not stored.
     names: BTreeMap<String, String>,
 }
@@ -125,6 +131,8 @@ pub enum Request {
     DeleteNamespace {
         name: String,
         id: String,
+        /// Its runs are there so long. Without a value: as long as the cluster takes care anyway.
+        delay: Option<Duration>,
     },
     /// All runs of a deleted namespace are gone.
     PurgeNamespace {
@@ -149,6 +157,18 @@ pub enum Request {
         namespace_id: String,
         request: Proto<UpdateTaskQueueConfigRequest>,
     },
+    StartBatch {
+        namespace_id: String,
+        request: Proto<StartBatchOperationRequest>,
+        /// How many may run in the namespace at a time.
+        running_max: usize,
+    },
+    StopBatch {
+        namespace_id: String,
+        job_id: String,
+    },
+    /// A batch has come further.
+    StepBatch(batches::Step),
 }
 
 /// Variants are only ever appended, and their contents never change: entries of all releases stay readable.
@@ -178,6 +198,18 @@ pub enum Fact {
         value: Option<String>,
     },
     TaskQueue(TaskQueueSettings),
+    Batch(Box<batches::Batch>),
+    /// A batch has come further, or has ended.
+    BatchMoved(batches::Moved),
+    BatchForgotten {
+        namespace_id: String,
+        job_id: String,
+    },
+    /// When the runs of a deleted namespace may go.
+    NamespacePurgeDue {
+        id: String,
+        at: Time,
+    },
 }
 
 /// What the caller gets once the facts are committed.
@@ -206,7 +238,7 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::RegisterNamespace(request) => namespace::register(cluster, request, stamp),
         Request::UpdateNamespace(request) => namespace::update(cluster, request, stamp),
         Request::DeprecateNamespace { name } => namespace::deprecate(cluster, name),
-        Request::DeleteNamespace { name, id } => namespace::delete(cluster, name, id),
+        Request::DeleteNamespace { name, id, delay } => namespace::delete(cluster, name, id, *delay, stamp),
         Request::PurgeNamespace { id } => namespace::purge(cluster, id),
         Request::AddSearchAttributes { namespace, attributes } => {
             attributes::add(cluster, namespace, attributes)
@@ -220,6 +252,11 @@ pub fn decide(cluster: &Cluster, request: &Request, stamp: &Stamp) -> Result<(Ve
         Request::ConfigureTaskQueue { namespace_id, request } => {
             task_queues::configure(cluster, namespace_id, request, stamp)
         }
+        Request::StartBatch { namespace_id, request, running_max } => {
+            batches::start(cluster, namespace_id, request, *running_max, stamp)
+        }
+        Request::StopBatch { namespace_id, job_id } => batches::stop(cluster, namespace_id, job_id, stamp),
+        Request::StepBatch(step) => batches::step(cluster, step, stamp),
     }
 }
 
@@ -246,6 +283,12 @@ pub fn evolve(cluster: &mut Cluster, fact: &Fact) {
             cluster.settings.remove(key);
         }
         Fact::TaskQueue(settings) => cluster.put_task_queue(settings.clone()),
+        Fact::Batch(batch) => batches::put(cluster, (**batch).clone()),
+        Fact::BatchMoved(moved) => batches::moved(cluster, moved),
+        Fact::BatchForgotten { namespace_id, job_id } => batches::forget(cluster, namespace_id, job_id),
+        Fact::NamespacePurgeDue { id, at } => {
+            cluster.purges.insert(id.clone(), *at);
+        }
     }
 }
 
@@ -317,6 +360,7 @@ impl Cluster {
         if let Some(namespace) = self.namespaces.remove(id) {
             self.names.remove(&namespace.name);
         }
+        self.purges.remove(id);
         if self.task_queues.keys().any(|(namespace, ..)| namespace == id) {
             Arc::make_mut(&mut self.task_queues).retain(|(namespace, ..), _| namespace != id);
         }
@@ -352,6 +396,8 @@ struct ClusterV1 {
     namespaces: Vec<Namespace>,
     settings: BTreeMap<String, String>,
     task_queues: Vec<TaskQueueSettings>,
+    batches: Vec<batches::Batch>,
+    purges: BTreeMap<String, Time>,
 }
 
 impl ClusterV1 {
@@ -365,6 +411,8 @@ impl ClusterV1 {
             namespaces: cluster.namespaces.values().map(|namespace| (**namespace).clone()).collect(),
             settings: cluster.settings.clone(),
             task_queues: cluster.task_queues.values().map(|settings| (**settings).clone()).collect(),
+            batches: cluster.batches.values().map(|batch| (**batch).clone()).collect(),
+            purges: cluster.purges.clone(),
         }
     }
 
@@ -376,6 +424,7 @@ impl ClusterV1 {
             members: self.members.into_iter().map(|member| (member.info.id, member)).collect(),
             slots: self.slots,
             settings: self.settings,
+            purges: self.purges,
             ..Cluster::default()
         };
         for namespace in self.namespaces {
@@ -383,6 +432,9 @@ impl ClusterV1 {
         }
         for settings in self.task_queues {
             cluster.put_task_queue(settings);
+        }
+        for batch in self.batches {
+            batches::put(&mut cluster, batch);
         }
         cluster
     }

@@ -11,7 +11,9 @@ pub mod continue_as_new;
 pub mod delete;
 pub mod deliver;
 pub mod external;
+pub mod options;
 pub mod query;
+pub mod reset;
 pub mod retry;
 pub mod signal;
 pub mod start;
@@ -96,6 +98,7 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         Request::UnpauseActivity(request) => activity::unpause(turn, request),
         Request::ResetActivity(request) => activity::reset(turn, request),
         Request::UpdateActivityOptions(request) => activity::update_options(turn, request),
+        Request::UpdateOptions(request) => options::update(turn, request),
 
         Request::Query { query, reject, timeout_ms, .. } => {
             query::query(turn, call, query, *reject, *timeout_ms)
@@ -118,6 +121,7 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         Request::Start(_)
         | Request::SignalWithStart(_)
         | Request::UpdateWithStart { .. }
+        | Request::Reset { .. }
         | Request::Read { .. }
         | Request::Watch { .. } => {
             Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))

@@ -21,8 +21,8 @@ use crate::{
     codec::Proto,
     event::{finished_child, is_close},
     execution::{
-        Activity, AdmittedUpdate, AttachedRequest, Child, Execution, ExternalCancel, ExternalSignal, Timer,
-        WorkflowTask, event_type,
+        Activity, AdmittedUpdate, AttachedRequest, Child, Copied, Execution, ExternalCancel, ExternalSignal,
+        Timer, WorkflowTask, event_type,
     },
     fact::{Change, Event, Fact, Record},
     shared::Shared,
@@ -31,6 +31,9 @@ use crate::{
 
 /// Reset points that a run remembers; the oldest give way.
 const RESET_POINTS_MAX: usize = 20;
+
+/// Resets of one run that are told from their repetitions; the oldest give way.
+const RESETS_REMEMBERED_MAX: usize = 20;
 
 /// Folds all facts of one change and counts the version.
 pub fn evolve_change(execution: &mut Execution, change: &Change) {
@@ -182,6 +185,17 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
             for (name, payload) in a.search_attributes.iter().flat_map(|s| &s.indexed_fields) {
                 merge(&mut execution.search_attributes, name, payload);
+            }
+        }
+        Attributes::WorkflowExecutionOptionsUpdatedEventAttributes(a) => {
+            if a.unset_versioning_override {
+                execution.start.0.versioning_override = None;
+            } else if a.versioning_override.is_some() {
+                execution.start.0.versioning_override = a.versioning_override.clone();
+            }
+            // An event that says nothing of the priority changes nothing of it.
+            if a.priority.is_some() {
+                execution.start.0.priority = a.priority.clone();
             }
         }
         Attributes::WorkflowPropertiesModifiedEventAttributes(a) => {
@@ -380,8 +394,28 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     if !execution.updates.admitted.is_empty() {
         execution.updates.admitted.clear();
     }
-    if execution.new_run_id.is_empty() && execution.start.parent_workflow_execution.is_some() {
+    let goes_on = !execution.new_run_id.is_empty() || execution.is_ended_by_reset();
+    if !goes_on && execution.start.parent_workflow_execution.is_some() {
         execution.report = Some(Proto(event.clone()).into());
+    }
+}
+
+/// The events so far are those of another run. Time-outs count from now, and what nobody has started is
+/// scheduled now.
+fn begin_anew(execution: &mut Execution, copied: &[Copied], request_id: &str, now: Time) {
+    let resets = execution.resets.get_or_insert_default();
+    resets.copied = copied.to_vec();
+    resets.original_start_time = Some(execution.start_time);
+    resets.request_id = request_id.to_owned();
+    let backoff = execution.execution_time.since(execution.start_time);
+    execution.start_time = now;
+    execution.execution_time = now + backoff;
+    let all = set_duration(execution.start.workflow_execution_timeout.as_ref()).map(|timeout| now + timeout);
+    let run = set_duration(execution.start.workflow_run_timeout.as_ref()).map(|timeout| now + timeout);
+    execution.start.0.workflow_execution_expiration_time = all.map(Time::proto);
+    execution.run_expiration = run.map(|run| all.map_or(run, |all| run.min(all)));
+    for activity in execution.activities.values_mut() {
+        (activity.scheduled_time, activity.first_scheduled_time) = (now, now);
     }
 }
 
@@ -548,5 +582,14 @@ fn keep(execution: &mut Execution, record: &Record) {
         Record::UpdateForgotten { update_id } => {
             execution.updates.admitted.remove(update_id);
         }
+        Record::MadeByReset { copied, request_id, time } => begin_anew(execution, copied, request_id, *time),
+        Record::Reset(made) => {
+            let resets = execution.resets.get_or_insert_default();
+            if resets.made.len() == RESETS_REMEMBERED_MAX {
+                resets.made.remove(0);
+            }
+            resets.made.push(made.clone());
+        }
+        Record::EndsByReset => execution.resets.get_or_insert_default().has_ended_it = true,
     }
 }

@@ -106,6 +106,8 @@ pub struct Execution {
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
     pub updates: Shared<Updates>,
+    /// What resets have to do with this run; for nearly all runs nothing.
+    pub resets: Option<Shared<Resets>>,
 }
 
 /// The updates of a run, by their ids. One that was rejected is in none of these.
@@ -124,6 +126,34 @@ pub struct AdmittedUpdate {
     /// None if an event of the history has it: from there workers know it.
     pub request: Option<Shared<Proto<UpdateRequest>>>,
     pub time: Time,
+}
+
+/// How a run came out of a reset, and which runs came out of resetting it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resets {
+    /// Whose events this run begins with, oldest first. Empty if no reset has made it.
+    pub copied: Vec<Copied>,
+    /// When the run that the first event was written for was started.
+    pub original_start_time: Option<Time>,
+    /// The request that made this run.
+    pub request_id: String,
+    /// The runs that resetting this one has made, by request, latest last.
+    pub made: Vec<MadeByReset>,
+    /// A reset has ended this run: what it had begun belongs to the run that the reset made.
+    pub has_ended_it: bool,
+}
+
+/// A part of a history that was written for another run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Copied {
+    pub run_id: String,
+    pub last_event_id: i64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MadeByReset {
+    pub request_id: String,
+    pub run_id: String,
 }
 
 /// A workflow task that is owed. Whether a worker holds it now is the leader's own knowledge.
@@ -281,6 +311,23 @@ impl Execution {
     /// Whether some workflow task was ever completed: before that, no worker knows this run.
     pub fn has_completed_task(&self) -> bool {
         self.last_completed_event_id > 0
+    }
+
+    /// The run for which an event of this history was written: this one, unless a reset has copied it.
+    pub fn writer_of(&self, event_id: i64) -> &str {
+        let copied = self.resets.iter().flat_map(|resets| &resets.copied);
+        let of = copied.into_iter().find(|copied| event_id <= copied.last_event_id);
+        of.map_or_else(|| self.run_id(), |copied| &copied.run_id)
+    }
+
+    /// The latest run that resetting this one has made; empty if there is none.
+    pub fn reset_run_id(&self) -> &str {
+        let made = self.resets.as_ref().and_then(|resets| resets.made.last());
+        made.map_or("", |made| &made.run_id)
+    }
+
+    pub fn is_ended_by_reset(&self) -> bool {
+        self.resets.as_ref().is_some_and(|resets| resets.has_ended_it)
     }
 
     /// The search attributes as lists and descriptions show them: those of the workflow, and `BuildIds`.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     codec::{self, CodecError, Proto},
-    execution::{ActivityPause, ActivityStart, Execution, Sticky},
+    execution::{ActivityPause, ActivityStart, Copied, Execution, MadeByReset, Sticky},
     key::RunKey,
     schedule::fact::ScheduleChange,
     shared::Shared,
@@ -68,6 +68,11 @@ impl Event {
         let bytes = event.encode_to_vec().into();
         Event { event: Box::new(event), bytes }
     }
+
+    /// An event as it was stored.
+    pub fn of_bytes(bytes: Bytes) -> Result<Event, prost::DecodeError> {
+        Ok(Event { event: Box::new(HistoryEvent::decode(bytes.clone())?), bytes })
+    }
 }
 
 impl Serialize for Event {
@@ -79,8 +84,7 @@ impl Serialize for Event {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Event, D::Error> {
         let bytes = Bytes::from(serde_bytes::ByteBuf::deserialize(deserializer)?.into_vec());
-        let event = HistoryEvent::decode(bytes.clone()).map_err(serde::de::Error::custom)?;
-        Ok(Event { event: Box::new(event), bytes })
+        Event::of_bytes(bytes).map_err(serde::de::Error::custom)
     }
 }
 
@@ -194,6 +198,16 @@ pub enum Record {
     UpdateForgotten {
         update_id: String,
     },
+    /// A reset has made this run out of the events that are there so far: its life begins now.
+    MadeByReset {
+        copied: Vec<Copied>,
+        request_id: String,
+        time: Time,
+    },
+    /// Resetting this run has made another.
+    Reset(MadeByReset),
+    /// A reset is about to end this run.
+    EndsByReset,
 }
 
 /// What happened to one run in one entry.

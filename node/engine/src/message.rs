@@ -144,11 +144,8 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
         Subject::ChildOfClosed(id) => {
             let child = execution.children.get(&id)?;
             // A child that was never written down may be there all the same; its id is known.
-            let first_run_id = if child.is_started() {
-                child.run_id.clone()
-            } else {
-                derived_id(execution.key(), id, "child")
-            };
+            let first_run_id =
+                if child.is_started() { child.run_id.clone() } else { child_run_id(execution, id) };
             let body = Body::ParentClosed { first_run_id, policy: child.initiated.parent_close_policy };
             Some(message(from, subject, child.workflow(), String::new(), body))
         }
@@ -173,6 +170,23 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
             Some(message(from, subject, parent.workflow, parent.run_id.to_string(), body))
         }
     }
+}
+
+impl Message {
+    /// Whether a child says it to its parent, of which a reset may have made another run since.
+    pub fn is_from_child(&self) -> bool {
+        matches!(self.body, Body::IsChildKnown { .. } | Body::ChildClosed { .. })
+    }
+}
+
+/// The first run of a child that is to be started. Where a reset has copied the parent's decision to start
+/// it, the run that decided so may have started it already.
+pub fn child_run_id(execution: &Execution, initiated_event_id: i64) -> String {
+    derived_id(&written_by(execution, initiated_event_id), initiated_event_id, "child")
+}
+
+fn written_by(execution: &Execution, event_id: i64) -> RunKey {
+    execution.key().workflow.run(execution.writer_of(event_id))
 }
 
 fn message(from: RunKey, subject: Subject, to: WorkflowKey, to_run: String, body: Body) -> Message {
@@ -223,7 +237,7 @@ fn start_child(execution: &Execution, id: i64, child: &Child) -> StartChild {
         ..Default::default()
     };
     StartChild {
-        run_id: derived_id(execution.key(), id, "child"),
+        run_id: child_run_id(execution, id),
         initiated_event_id: id,
         root: Proto(execution.start.root_workflow_execution.clone().unwrap_or_else(|| itself(execution))),
         request: Proto(request),
@@ -240,7 +254,7 @@ fn signal(execution: &Execution, id: i64) -> Option<Message> {
         signal_name: a.signal_name.clone(),
         input: a.input.clone(),
         identity: SERVER_IDENTITY.into(),
-        request_id: derived_id(execution.key(), id, "signal"),
+        request_id: derived_id(&written_by(execution, id), id, "signal"),
         header: a.header.clone(),
         ..Default::default()
     };
@@ -258,7 +272,7 @@ fn cancel(execution: &Execution, id: i64) -> Option<Message> {
         namespace: a.namespace.clone(),
         workflow_execution: Some(target.clone()),
         identity: SERVER_IDENTITY.into(),
-        request_id: derived_id(execution.key(), id, "cancel"),
+        request_id: derived_id(&written_by(execution, id), id, "cancel"),
         reason: a.reason.clone(),
         ..Default::default()
     };

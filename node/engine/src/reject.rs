@@ -30,6 +30,8 @@ pub enum Reject {
     },
     /// The per-workflow cause BUSY_WORKFLOW.
     BusyWorkflow(String),
+    /// As many batches run in the namespace as may.
+    ConcurrentBatches(String),
     /// A limit of the whole system, such as a full inbox or queue.
     Overloaded(String),
     PermissionDenied(String),

@@ -9,6 +9,7 @@ use everlog_proto::api::{
     history::v1::HistoryEvent,
     query::v1::QueryRejected,
     update::v1::Outcome,
+    workflow::v1::WorkflowExecutionOptions,
     workflowservice::v1::{
         PollActivityTaskQueueResponse, PollWorkflowTaskQueueResponse, RespondWorkflowTaskCompletedResponse,
     },
@@ -50,6 +51,12 @@ pub enum Reply {
     },
     /// The options that an activity has now.
     ActivityOptions(Box<ActivityOptions>),
+    /// The options that the workflow has now.
+    WorkflowOptions(Box<WorkflowExecutionOptions>),
+    /// The run that a reset has made.
+    Reset {
+        run_id: String,
+    },
     QueryAnswer {
         result: Option<everlog_proto::api::common::v1::Payloads>,
     },

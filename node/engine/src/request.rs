@@ -10,12 +10,13 @@ use everlog_proto::api::{
     query::v1::WorkflowQuery,
     workflowservice::v1::{
         PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
-        RespondActivityTaskCanceledRequest, RespondActivityTaskCompletedRequest,
-        RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
-        RespondWorkflowTaskCompletedRequest, RespondWorkflowTaskFailedRequest,
-        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseActivityRequest,
-        UpdateActivityOptionsRequest, UpdateWorkflowExecutionRequest,
+        ResetWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
+        RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
+        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
+        RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        UnpauseActivityRequest, UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
+        UpdateWorkflowExecutionRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,13 @@ pub enum Request {
     UnpauseActivity(Box<UnpauseActivityRequest>),
     ResetActivity(Box<ResetActivityRequest>),
     UpdateActivityOptions(Box<UpdateActivityOptionsRequest>),
+    /// Begins a run that goes on from a point in the history of another: the one that the request names, or
+    /// one that is yet to be found.
+    Reset {
+        request: Box<ResetWorkflowExecutionRequest>,
+        to: Option<ResetTo>,
+    },
+    UpdateOptions(Box<UpdateWorkflowExecutionOptionsRequest>),
 
     /// An update: waits for its stage, or for `timeout_ms`.
     Update {
@@ -152,6 +160,17 @@ pub struct Namespaces {
     pub refused_attributes: BTreeMap<usize, String>,
 }
 
+/// A point of a history that is found by what happened there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResetTo {
+    /// The end of the first workflow task.
+    FirstTask,
+    /// The end of the last one.
+    LastTask,
+    /// The first task that a build of the worker completed, in any run of the chain or in this one.
+    Build { id: String, current_run_only: bool },
+}
+
 type Payloads = everlog_proto::api::common::v1::Payloads;
 
 /// Which activity a worker means: the attempt it holds, or whichever runs under an id.
@@ -227,6 +246,8 @@ impl Request {
             Request::Update { .. } => "update",
             Request::PollUpdate { .. } => "poll_update",
             Request::UpdateWithStart { .. } => "update_with_start",
+            Request::Reset { .. } => "reset",
+            Request::UpdateOptions(_) => "update_options",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::{
@@ -147,8 +148,8 @@ fn write(
         rows.put(current_key(&run.workflow), run.run_id.as_bytes().to_vec());
     }
     let events: Vec<&Event> = change.facts.iter().filter_map(event_of).collect();
-    if let Some(first) = events.first() {
-        rows.put_new(history_key(run, first.event.event_id), history_bytes(&events));
+    for events in in_rows(&events) {
+        rows.put(history_key(run, events[0].event.event_id), history_bytes(events));
     }
     let owed = (before.is_some_and(todo::owes), todo::owes(after));
     match owed {
@@ -201,6 +202,21 @@ fn event_of(fact: &Fact) -> Option<&Event> {
     }
 }
 
+/// A row of a history is read as a whole, so it ends with the event that crosses this bound. Only a reset
+/// writes so many events at once.
+const HISTORY_ROW_BYTES_MAX: usize = 1 << 20;
+
+/// The events of one change as rows.
+fn in_rows<'a>(events: &'a [&'a Event]) -> impl Iterator<Item = &'a [&'a Event]> {
+    let mut bytes = 0;
+    events.chunk_by(move |before, _| {
+        bytes += before.bytes.len();
+        let fits = bytes < HISTORY_ROW_BYTES_MAX;
+        bytes = if fits { bytes } else { 0 };
+        fits
+    })
+}
+
 /// Events as the API's `History` message has them: rows put end to end are a `History` again.
 fn history_bytes(events: &[&Event]) -> Vec<u8> {
     const EVENTS_FIELD: u8 = 1 << 3 | 2;
@@ -216,6 +232,26 @@ fn history_bytes(events: &[&Event]) -> Vec<u8> {
 /// The events of history rows, put end to end.
 pub fn decode_history(bytes: &[u8]) -> Result<everlog_proto::api::history::v1::History, prost::DecodeError> {
     everlog_proto::api::history::v1::History::decode(bytes)
+}
+
+/// The events of a history row from an id on, each with its bytes as they were written.
+pub fn events_of(mut row: &[u8], from: i64) -> Result<Vec<Event>, prost::DecodeError> {
+    let mut events = Vec::new();
+    while !row.is_empty() {
+        let whole = row;
+        prost::encoding::decode_key(&mut row)?;
+        let length = prost::encoding::decode_varint(&mut row)? as usize;
+        let Some((bytes, rest)) = row.split_at_checked(length) else {
+            // Cut short, which this says in its own words.
+            return decode_history(whole).map(|_| events);
+        };
+        row = rest;
+        let event = Event::of_bytes(Bytes::copy_from_slice(bytes))?;
+        if event.event.event_id >= from {
+            events.push(event);
+        }
+    }
+    Ok(events)
 }
 
 impl Execution {

@@ -26,7 +26,7 @@ use parked::Parking;
 
 use crate::{
     execution::Execution,
-    fact::Entry,
+    fact::{Entry, Event},
     key::{RunKey, WorkflowKey},
     limits::Limits,
     message::Message,
@@ -70,6 +70,8 @@ pub trait World {
     fn limits(&self, namespace_id: &str) -> Arc<Limits>;
     fn current(&self, workflow: &WorkflowKey) -> Option<String>;
     fn execution(&self, run: &RunKey) -> Option<Arc<Execution>>;
+    /// The events of a run from an id on.
+    fn history(&self, run: &RunKey, from: i64) -> Vec<Event>;
     /// The earliest wake-up of a slot at or after a moment.
     fn first_wake(&self, slot: u16, from: Time) -> Option<Time>;
     /// Runs of a slot whose wake-up lies before or at a moment.

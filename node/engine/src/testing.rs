@@ -13,7 +13,7 @@ pub use story::{Story, check, check_with};
 use crate::{
     codec::CodecError,
     execution::Execution,
-    fact::{Change, Entry},
+    fact::{Change, Entry, Event},
     key::{RunKey, WorkflowKey},
     limits::Limits,
     rows::{self, ApplyError, Kind, Rows},
@@ -144,6 +144,11 @@ impl World for MemoryTables {
 
     fn execution(&self, run: &RunKey) -> Option<Arc<Execution>> {
         Rows::execution(self, run).ok().flatten()
+    }
+
+    fn history(&self, run: &RunKey, from: i64) -> Vec<Event> {
+        let keys = rows::history_key(run, 0)..rows::history_key(run, i64::MAX);
+        self.rows.range(keys).flat_map(|(_, row)| rows::events_of(row, from).unwrap_or_default()).collect()
     }
 
     fn first_wake(&self, slot: u16, from: Time) -> Option<Time> {

@@ -97,7 +97,10 @@ pub fn messages(execution: &Execution) -> Vec<Subject> {
         return subjects;
     }
     let left = execution.children.iter().filter(|(_, child)| {
-        !child.told_of_close && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
+        // Where a reset has ended the run, its children belong to the run that the reset made, or to nobody.
+        !child.told_of_close
+            && !execution.is_ended_by_reset()
+            && (child.policy() != ParentClosePolicy::Abandon || !child.is_started())
     });
     subjects.extend(left.map(|(id, _)| Subject::ChildOfClosed(*id)));
     subjects.extend(execution.report.as_ref().map(|_| Subject::Parent));

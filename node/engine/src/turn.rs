@@ -129,6 +129,11 @@ impl<'a> Turn<'a> {
         id
     }
 
+    /// Adds an event of another run, as it is.
+    pub fn copy(&mut self, event: Event) {
+        self.fact(Fact::Event(event));
+    }
+
     /// An event that older workers may skip.
     pub fn ignorable_event(&mut self, attributes: Attributes, links: Vec<Link>) -> i64 {
         self.worker_may_ignore = true;

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use everlog_engine::{
+    cluster::{self, Cluster},
     key::{RunKey, WorkflowKey},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
@@ -180,6 +181,15 @@ pub trait Backend: Send + Sync + 'static {
     /// Brings this node's view of the cluster up to everything that was acknowledged before. Asked
     /// before a namespace is said not to exist.
     async fn refresh_cluster(&self) -> Result<(), CallError>;
+
+    /// The cluster's state as this node knows it.
+    fn cluster_state(&self) -> Arc<Cluster>;
+
+    /// Changes the cluster's state.
+    async fn change_cluster(&self, request: cluster::Request) -> Result<cluster::Reply, CallError>;
+
+    /// Whether a filter of lists can be read.
+    fn check_query(&self, namespace_id: &str, query: &str) -> Result<(), CallError>;
 
     /// Adds a namespace. Refused with [`Reject::NamespaceAlreadyExists`] if the name is taken.
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError>;

@@ -172,11 +172,14 @@ fn extended(execution: &Execution) -> WorkflowExecutionExtendedInfo {
         };
         (id.clone(), info)
     });
+    let original_start_time = execution.resets.as_ref().and_then(|resets| resets.original_start_time);
     WorkflowExecutionExtendedInfo {
         execution_expiration_time: execution.expiration().map(Time::proto),
         run_expiration_time: Some(execution.run_expiration.map_or(GO_ZERO_TIME, Time::proto)),
         cancel_requested: execution.cancel_requested,
-        original_start_time: Some(execution.start_time.proto()),
+        last_reset_time: original_start_time.map(|_| execution.start_time.proto()),
+        original_start_time: Some(original_start_time.unwrap_or(execution.start_time).proto()),
+        reset_run_id: execution.reset_run_id().to_owned(),
         request_id_infos: std::iter::once((execution.create_request_id.clone(), started))
             .chain(attached)
             .collect(),

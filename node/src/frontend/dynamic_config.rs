@@ -53,6 +53,8 @@ pub struct ApiLimits {
     pub token_namespace_enforced: bool,
     /// `frontend.disableListVisibilityByFilter`
     pub list_by_filter_disabled: bool,
+    /// `frontend.MaxConcurrentBatchOperationPerNamespace`
+    pub batches_max: usize,
     /// `system.namespaceMinRetentionLocal`: the shortest retention that a namespace may have.
     pub retention_min: Duration,
 }
@@ -73,6 +75,7 @@ impl Default for ApiLimits {
             history_poll_timeout: Duration::from_secs(20),
             token_namespace_enforced: true,
             list_by_filter_disabled: false,
+            batches_max: 1,
             retention_min: Duration::from_secs(60 * 60),
         }
     }
@@ -262,6 +265,7 @@ settings! {
     "matching.longPollExpirationInterval" => api.poll_timeout: duration,
     "history.longPollExpirationInterval" => api.history_poll_timeout: duration,
     "system.enableTokenNamespaceEnforcement" => api.token_namespace_enforced: switch,
+    "frontend.MaxConcurrentBatchOperationPerNamespace" => api.batches_max: count,
     "system.namespaceMinRetentionLocal" => api.retention_min: duration,
 }
 

@@ -19,7 +19,11 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Shared, call, service, version::SERVER_VERSION, wire::MESSAGE_BYTES_MAX};
+use super::{
+    Shared, call, service,
+    version::SERVER_VERSION,
+    wire::{FORWARDED_BYTES_MAX, MESSAGE_BYTES_MAX},
+};
 
 mod answer;
 mod json;
@@ -180,10 +184,10 @@ impl Http {
         let query = head.uri.query().unwrap_or_default();
         let message = request::message(route, values, query, text, style.reads_shorthand)?;
         let message = message.encode_to_vec();
-        if message.len() > MESSAGE_BYTES_MAX {
-            // Short forms are shorter.
+        if message.len() > FORWARDED_BYTES_MAX {
+            // Payloads in short are shorter.
             let size = message.len();
-            let text = format!("grpc: received message larger than max ({size} vs. {MESSAGE_BYTES_MAX})");
+            let text = format!("grpc: received message larger than max ({size} vs. {FORWARDED_BYTES_MAX})");
             return Err(Status::resource_exhausted(text));
         }
         let bytes = service::ask(self.shared, &route.path, headers, message.into()).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use everlog_engine::{
+    cluster,
     reject::Reject,
     time::{is_negative, proto_duration, set_duration},
 };
@@ -12,6 +13,7 @@ use everlog_proto::api::{
         BadBinaries, NamespaceConfig, NamespaceInfo,
         namespace_info::{Capabilities, Limits as ShownLimits},
     },
+    operatorservice::v1::{DeleteNamespaceRequest, DeleteNamespaceResponse},
     replication::v1::{ClusterReplicationConfig, NamespaceReplicationConfig},
     workflowservice::v1::{
         DeprecateNamespaceRequest, DeprecateNamespaceResponse, DescribeNamespaceRequest,
@@ -168,6 +170,21 @@ pub(super) async fn deprecate(call: Call, request: DeprecateNamespaceRequest) ->
     let change = NamespaceChange { state: Some(NamespaceState::Deprecated), ..NamespaceChange::default() };
     change_namespace(shared, &namespace.id, change).await?;
     Ok(encode(&DeprecateNamespaceResponse {}))
+}
+
+/// The name is free at once; what the namespace has goes in the background.
+pub(super) async fn delete(call: Call, request: DeleteNamespaceRequest) -> Answer {
+    let shared = &call.shared;
+    let delay = set_duration(request.namespace_delete_delay.as_ref());
+    let deletion =
+        cluster::Request::DeleteNamespace { name: request.namespace, id: request.namespace_id, delay };
+    let deleted = shared.backend.change_cluster(deletion).await;
+    match deleted.map_err(|error| Failure::from(error).into_status())? {
+        cluster::Reply::Namespace(namespace) => {
+            Ok(encode(&DeleteNamespaceResponse { deleted_namespace: namespace.name }))
+        }
+        _ => Err(Status::internal("unexpected answer to the deletion of a namespace")),
+    }
 }
 
 async fn change_namespace(

@@ -50,6 +50,9 @@ pub fn of_reject(reject: Reject) -> Status {
         Reject::BusyWorkflow(message) => {
             exhausted(message, ResourceExhaustedCause::BusyWorkflow, ResourceExhaustedScope::Namespace)
         }
+        Reject::ConcurrentBatches(message) => {
+            exhausted(message, ResourceExhaustedCause::ConcurrentLimit, ResourceExhaustedScope::Namespace)
+        }
         Reject::Overloaded(message) => {
             exhausted(message, ResourceExhaustedCause::SystemOverloaded, ResourceExhaustedScope::System)
         }

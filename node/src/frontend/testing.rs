@@ -9,6 +9,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use everlog_engine::{
+    cluster,
     execution::{Execution, WorkflowTask},
     key::{RunKey, WorkflowKey},
     reject::Reject,
@@ -461,6 +462,18 @@ impl Backend for Fake {
         for namespace in self.unheard.lock().unwrap().drain(..) {
             self.namespaces.lock().unwrap().insert(namespace.name.clone(), Arc::new(namespace));
         }
+        Ok(())
+    }
+
+    fn cluster_state(&self) -> Arc<cluster::Cluster> {
+        Arc::new(cluster::Cluster::initial(1))
+    }
+
+    async fn change_cluster(&self, _request: cluster::Request) -> Result<cluster::Reply, CallError> {
+        Ok(cluster::Reply::Done)
+    }
+
+    fn check_query(&self, _namespace_id: &str, _query: &str) -> Result<(), CallError> {
         Ok(())
     }
 

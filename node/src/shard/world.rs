@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use everlog_engine::{
     execution::Execution,
+    fact::Event,
     key::{RunKey, WorkflowKey},
     limits::Limits,
     rows::{self, Kind},
@@ -40,6 +41,23 @@ impl World for NodeWorld {
     fn execution(&self, run: &RunKey) -> Option<Arc<Execution>> {
         let value = self.tables.get(&rows::execution_key(run))?;
         machine::execution_of(value).inspect_err(|error| tracing::error!(?run, %error, "unreadable run")).ok()
+    }
+
+    fn history(&self, run: &RunKey, from: i64) -> Vec<Event> {
+        // The row that holds the first event may begin before it.
+        let first = self
+            .tables
+            .scan_back(rows::history_key(run, 0), rows::history_key(run, from.saturating_add(1)))
+            .next()
+            .map_or_else(|| rows::history_key(run, from), |(key, _)| key);
+        let rows = self.tables.scan(first, rows::history_key(run, i64::MAX));
+        rows.flat_map(|(_, row)| {
+            let events = rows::events_of(&row.to_bytes(), from);
+            events
+                .inspect_err(|error| tracing::error!(?run, %error, "unreadable history"))
+                .unwrap_or_default()
+        })
+        .collect()
     }
 
     fn first_wake(&self, slot: u16, from: Time) -> Option<Time> {

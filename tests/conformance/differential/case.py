@@ -95,7 +95,7 @@ class Case:
         """
         path = path.replace("NS", f"/api/v1/namespaces/{self.namespace}", 1)
         if body is not None:
-            body = (body if isinstance(body, str) else json.dumps(body)).encode()
+            body = (body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))).encode()
         address = next(self.connection.http)
         status, answered, text = wire.over_http(
             address, verb, path, body, headers, timeout * self.timeout_scale

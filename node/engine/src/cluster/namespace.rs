@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cluster, Fact, NAMESPACE_INFO_BYTES_MAX, NAMESPACE_NAME_BYTES_MAX, NAMESPACES_MAX, Reply, attributes,
+    batches,
 };
 use crate::{
     reject::Reject,
@@ -30,6 +31,8 @@ const RETENTION_MIN: Duration = Duration::from_secs(60 * 60);
 const SYSTEM_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// `frontend.maxBadBinaries`
 const BAD_BINARIES_MAX: usize = 10;
+/// A deleted namespace keeps its runs so long: until every node has heard that it takes no calls any more.
+const PURGE_DELAY: Duration = Duration::from_secs(1);
 /// How much of its id becomes part of the name of a deleted namespace.
 const DELETED_SUFFIX_BYTES: usize = 5;
 
@@ -196,7 +199,13 @@ pub(super) fn deprecate(cluster: &Cluster, name: &str) -> Result<(Vec<Fact>, Rep
 }
 
 /// The name is free again at once. The runs are found by the id, which stays until they are gone.
-pub(super) fn delete(cluster: &Cluster, name: &str, id: &str) -> Result<(Vec<Fact>, Reply), Reject> {
+pub(super) fn delete(
+    cluster: &Cluster,
+    name: &str,
+    id: &str,
+    delay: Option<Duration>,
+    stamp: &Stamp<'_>,
+) -> Result<(Vec<Fact>, Reply), Reject> {
     let mut namespace = (**cluster.namespace_by(name, id)?).clone();
     if namespace.id == SYSTEM_NAMESPACE_ID {
         return Err(Reject::FailedPrecondition("unable to delete system namespace".into()));
@@ -210,14 +219,20 @@ pub(super) fn delete(cluster: &Cluster, name: &str, id: &str) -> Result<(Vec<Fac
     });
     namespace.name = long_enough.unwrap_or_else(|| namespace.id.clone());
     namespace.state = NamespaceState::Deleted as i32;
-    Ok(put(namespace))
+    let at = stamp.now + delay.unwrap_or(PURGE_DELAY);
+    let due = Fact::NamespacePurgeDue { id: namespace.id.clone(), at };
+    let (mut facts, reply) = put(namespace);
+    facts.push(due);
+    Ok((facts, reply))
 }
 
 pub(super) fn purge(cluster: &Cluster, id: &str) -> Result<(Vec<Fact>, Reply), Reject> {
     match cluster.namespaces.get(id) {
         None => Ok((Vec::new(), Reply::Done)),
         Some(namespace) if namespace.is_deleted() => {
-            Ok((vec![Fact::NamespacePurged { id: id.to_owned() }], Reply::Done))
+            let mut facts = batches::purge(cluster, id);
+            facts.push(Fact::NamespacePurged { id: id.to_owned() });
+            Ok((facts, Reply::Done))
         }
         Some(namespace) => {
             Err(Reject::FailedPrecondition(format!("namespace {} is not deleted", namespace.name)))

@@ -1,5 +1,6 @@
 //! Stories: each line asks the cluster for something; below stands what it answered and decided.
 
+mod batch_stories;
 mod namespaces;
 mod task_queues;
 
@@ -47,12 +48,16 @@ fn told(request: &Request) -> String {
         Request::AddSearchAttributes { namespace, attributes } if attributes.len() > 3 => {
             format!("add {} attributes to {namespace}", attributes.len())
         }
+        Request::StartBatch { namespace_id, request, .. } => {
+            format!("start {} in {namespace_id}", request.job_id)
+        }
         other => format!("{other:?}"),
     }
 }
 
 fn folded(fact: &Fact) -> String {
     match fact {
+        Fact::Batch(batch) => format!("batch {} {:?}, of {:?}", batch.job_id, batch.kind(), batch.total),
         Fact::Namespace(n) => format!(
             "namespace {:.20} {:?} {} {:?} {:?} {:?} keep {:?}, bad {:?}, attributes {}, settings {:?}",
             n.name,

@@ -202,7 +202,8 @@ fn task_queue(turn: &Turn<'_>, a: &StartChildWorkflowExecutionCommandAttributes)
 /// The child is there. Returns the message that lets it go on.
 pub fn started(turn: &mut Turn<'_>, initiated_event_id: i64, run_id: &str) -> Option<Box<Message>> {
     let child = turn.execution.children.get(&initiated_event_id)?.clone();
-    if !child.is_started() && turn.execution.is_running() {
+    let is_own = run_id == message::child_run_id(&turn.execution, initiated_event_id);
+    if !child.is_started() && turn.execution.is_running() && is_own {
         write_started(turn, initiated_event_id, &child, run_id);
         workflow_task::schedule_if_needed(turn);
     }
@@ -268,7 +269,12 @@ pub fn closed(
     event: &HistoryEvent,
 ) {
     let Some(child) = turn.execution.children.get(&initiated_event_id).cloned() else { return };
-    if !turn.execution.is_running() || (child.is_started() && child.run_id != first_run_id) {
+    let known = if child.is_started() {
+        child.run_id.clone()
+    } else {
+        message::child_run_id(&turn.execution, initiated_event_id)
+    };
+    if !turn.execution.is_running() || known != first_run_id {
         return;
     }
     if !child.is_started() {

@@ -121,7 +121,9 @@ fn parent_closed(
     policy: ParentClosePolicy,
 ) -> Result<(), Reject> {
     let execution = &turn.execution;
-    let is_meant = is_child_of(execution, parent) && execution.start.first_execution_run_id == first_run_id;
+    // A reset may have given the child to another run of its parent.
+    let is_meant = message::parent_of(execution).is_some_and(|run| run.workflow == parent.workflow)
+        && execution.start.first_execution_run_id == first_run_id;
     if !is_meant || !execution.is_running() {
         return Ok(());
     }

@@ -7,4 +7,5 @@ use crate::testing::{check, check_with};
 mod children;
 mod closed;
 mod core;
+mod resets;
 mod sticky;

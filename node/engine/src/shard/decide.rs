@@ -160,6 +160,8 @@ impl Shard {
     }
 }
 
+mod reset;
+
 /// A task that is handed out is guarded by its token: no barrier makes it safer.
 fn tells_nothing_new(reply: &Reply) -> bool {
     matches!(reply, Reply::WorkflowTask(_) | Reply::ActivityTask(_) | Reply::TaskGone)
@@ -199,6 +201,7 @@ impl Batch {
                 }
                 Ok(None)
             }
+            Request::Reset { request, to } => self.reset(actor, request, to.as_ref(), stamp, world),
             Request::Read { run_id } => {
                 let run_id = find_run(actor, run_id, world)?;
                 Ok(actor.state(&run_id).map(Reply::State))
@@ -338,6 +341,7 @@ impl Batch {
             return outcome(deliver::unreachable(message));
         }
         let run_id = match find_run(actor, &message.to_run, world) {
+            Ok(run_id) if message.is_from_child() => reset::successor(actor, run_id, world),
             Ok(run_id) => run_id,
             Err(Reject::NotFound(_)) => return outcome(deliver::unreachable(message)),
             Err(reject) => return Err(reject),
@@ -547,6 +551,7 @@ fn named_run(request: &Request) -> &str {
         Request::UnpauseActivity(request) => of(&request.execution),
         Request::ResetActivity(request) => of(&request.execution),
         Request::UpdateActivityOptions(request) => of(&request.execution),
+        Request::UpdateOptions(request) => of(&request.workflow_execution),
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,
         Request::TakeQuery(take) => &take.run_id,

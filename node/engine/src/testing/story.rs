@@ -11,6 +11,7 @@
 //! Workflow ids come first; `key=value` words refine a verb. A refusal is shown where it happened, as
 //! `! NotFound: ...`. At the end each run's history is printed, then what is still owed.
 
+mod resets;
 mod schedules;
 mod shown;
 mod updates;
@@ -29,6 +30,7 @@ use everlog_proto::api::{
     workflowservice::v1::*,
 };
 use expect_test::Expect;
+use resets::options_request;
 use shown::{name, shown, shown_reject};
 use words::{
     command, duration, failure, payloads, signal_request, signal_with_start, start_request, sticky, text_of,
@@ -157,6 +159,11 @@ impl Story {
                 self.request(id, Request::Terminate(Box::new(request)))
             }
             "delete" => self.request(id, Request::Delete { run_id: String::new() }),
+            "reset" => {
+                let request = self.reset_request(id, &words);
+                self.request(id, Request::Reset { request: Box::new(request), to: None })
+            }
+            "set-priority" => self.request(id, Request::UpdateOptions(Box::new(options_request(&words)))),
             "reset-sticky" => self.request(id, Request::ResetSticky { run_id: String::new() }),
             "take" => self.take(id, &words),
             "finish" => self.finish(id, &words),

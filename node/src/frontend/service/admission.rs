@@ -133,6 +133,8 @@ requests! {
     TerminateWorkflowExecutionRequest {}
     DeleteWorkflowExecutionRequest {}
     ResetStickyTaskQueueRequest {}
+    ResetWorkflowExecutionRequest {}
+    UpdateWorkflowExecutionOptionsRequest {}
     QueryWorkflowRequest {
         fn waits(&self) -> bool { true }
     }
@@ -216,6 +218,23 @@ requests! {
     ListWorkersRequest {}
     CountWorkersRequest {}
     DescribeWorkerRequest {}
+    StartBatchOperationRequest {}
+    StopBatchOperationRequest {}
+    DescribeBatchOperationRequest {}
+    ListBatchOperationsRequest {}
+    CreateWorkflowRuleRequest {}
+    DescribeWorkflowRuleRequest {}
+    DeleteWorkflowRuleRequest {}
+    ListWorkflowRulesRequest {}
+    TriggerWorkflowRuleRequest {}
+    PollWorkflowExecutionTimeSkippingRequest {
+        fn waits(&self) -> bool { true }
+    }
+    FetchWorkerConfigRequest {}
+    UpdateWorkerConfigRequest {}
+    ListArchivedWorkflowExecutionsRequest {}
+    PauseWorkflowExecutionRequest {}
+    UnpauseWorkflowExecutionRequest {}
     ListWorkflowExecutionsRequest {
         fn class(&self) -> Class { Class::Visibility }
     }

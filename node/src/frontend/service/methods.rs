@@ -8,10 +8,10 @@ use super::{
     admission::{ApiRequest, admit},
 };
 use crate::frontend::{
-    activity, activity_execution, activity_operations,
+    activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
-    describe, history, namespace, operator, poll, query, schedule, start, system, task_queue, update,
-    update_with_start, visibility, wire, worker, workflow, workflow_task,
+    describe, history, namespace, off, operator, poll, query, reset, schedule, start, system, task_queue,
+    update, update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -70,6 +70,8 @@ methods! {
         "TerminateWorkflowExecution" => scoped workflow::terminate,
         "DeleteWorkflowExecution" => scoped workflow::delete,
         "ResetStickyTaskQueue" => scoped workflow::reset_sticky,
+        "ResetWorkflowExecution" => scoped reset::reset,
+        "UpdateWorkflowExecutionOptions" => scoped reset::update_options,
         "QueryWorkflow" => scoped query::query,
         "RespondQueryTaskCompleted" => scoped query::respond,
         "UpdateWorkflowExecution" => scoped update::update,
@@ -114,6 +116,21 @@ methods! {
         "ListWorkers" => scoped worker::list,
         "CountWorkers" => scoped worker::count,
         "DescribeWorker" => scoped worker::describe,
+        "StartBatchOperation" => scoped batch::start,
+        "StopBatchOperation" => scoped batch::stop,
+        "DescribeBatchOperation" => scoped batch::describe,
+        "ListBatchOperations" => scoped batch::list,
+        "CreateWorkflowRule" => scoped off::create_rule,
+        "DescribeWorkflowRule" => scoped off::describe_rule,
+        "DeleteWorkflowRule" => scoped off::delete_rule,
+        "ListWorkflowRules" => scoped off::list_rules,
+        "TriggerWorkflowRule" => scoped off::trigger_rule,
+        "PollWorkflowExecutionTimeSkipping" => scoped off::time_skipping,
+        "FetchWorkerConfig" => scoped off::fetch_worker_config,
+        "UpdateWorkerConfig" => scoped off::update_worker_config,
+        "ListArchivedWorkflowExecutions" => scoped off::list_archived,
+        "PauseWorkflowExecution" => scoped off::pause_workflow,
+        "UnpauseWorkflowExecution" => scoped off::unpause_workflow,
         "ListWorkflowExecutions" => scoped visibility::list,
         "ScanWorkflowExecutions" => scoped visibility::scan,
         "ListOpenWorkflowExecutions" => scoped visibility::list_open,
@@ -134,6 +151,9 @@ methods! {
         "AddSearchAttributes" => open operator::add_search_attributes,
         "RemoveSearchAttributes" => open operator::remove_search_attributes,
         "ListClusters" => open operator::list_clusters,
+        "DeleteNamespace" => open namespace::delete,
+        "AddOrUpdateRemoteCluster" => open off::add_remote_cluster,
+        "RemoveRemoteCluster" => open off::remove_remote_cluster,
     ;
 }
 
@@ -195,7 +215,7 @@ mod tests {
             assert!(known.contains(method.path), "{}", method.path);
         }
         assert_eq!(BY_PATH.len(), METHODS.len(), "no method is served twice");
-        assert!(find("/temporal.api.workflowservice.v1.WorkflowService/PauseWorkflowExecution").is_none());
+        assert!(find("/temporal.api.workflowservice.v1.WorkflowService/StartBatchOperations").is_none());
     }
 
     const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"));

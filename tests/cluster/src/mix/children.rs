@@ -1,5 +1,7 @@
 //! A parent with several children: it adds up what they come to, so that a result lost or doubled is seen.
 
+#![allow(deprecated, reason = "workers still name the namespace")]
+
 use std::collections::BTreeMap;
 
 use anyhow::Result;

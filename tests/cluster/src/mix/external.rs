@@ -1,5 +1,7 @@
 //! Signals from one workflow to another: each arrives once, and the sender learns that it did.
 
+#![allow(deprecated, reason = "workers still name the namespace")]
+
 use anyhow::Result;
 use futures::future::BoxFuture;
 use temporalio_protos::temporal::api::{

@@ -175,7 +175,15 @@ def too_many_updates(t):
 @script
 def operations_that_are_refused(t):
     """What a call must consist of."""
-    start = {"start_workflow": {"namespace": "default", "workflow_id": t.id, "workflow_type": {"name": "probe"}, "task_queue": {"name": t.queue}, **FAIL}}
+    start = {
+        "start_workflow": {
+            "namespace": "default",
+            "workflow_id": t.id,
+            "workflow_type": {"name": "probe"},
+            "task_queue": {"name": t.queue},
+            **FAIL,
+        }
+    }
     update = {"update_workflow": {"namespace": "default", "workflow_execution": {"workflow_id": t.id}, "request": update_body()}}
     t.multi().join()
     t.multi(start).join()

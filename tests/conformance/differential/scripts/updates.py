@@ -152,7 +152,14 @@ def with_the_first_task(t):
 def with_headers_and_links(t):
     """All that a request may carry."""
     resting(t)
-    link = {"workflow_event": {"namespace": "default", "workflow_id": "w", "run_id": "r", "event_ref": {"event_id": 1, "event_type": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}}}
+    link = {
+        "workflow_event": {
+            "namespace": "default",
+            "workflow_id": "w",
+            "run_id": "r",
+            "event_ref": {"event_id": 1, "event_type": "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"},
+        }
+    }
     body = update_body()
     body["input"]["header"] = {"fields": {"h": {"data": b"v"}}}
     body["request_id"] = "request"

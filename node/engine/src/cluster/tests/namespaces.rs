@@ -155,7 +155,11 @@ fn namespaces_are_updated() {
 #[test]
 fn a_deleted_namespace_frees_its_name() {
     let id = "11111111-2222-4333-8444-555555555555";
-    let delete = |name: &str, id: &str| Request::DeleteNamespace { name: name.to_owned(), id: id.to_owned() };
+    let delete = |name: &str, id: &str| Request::DeleteNamespace {
+        name: name.to_owned(),
+        id: id.to_owned(),
+        delay: None,
+    };
     let cluster = check(
         with_orders(),
         vec![
@@ -178,23 +182,24 @@ fn a_deleted_namespace_frees_its_name() {
             DeprecateNamespace { name: "orders" }
               namespace orders Deprecated 11111111-2222-4333-8444-555555555555 "" "" {} keep 604800s, bad [], attributes 0 [], settings {}
             DeprecateNamespace { name: "orders" }
-            DeleteNamespace { name: "", id: "" }
+            DeleteNamespace { name: "", id: "", delay: None }
               InvalidArgument("Namespace not set on request.")
-            DeleteNamespace { name: "orders", id: "11111111-2222-4333-8444-555555555555" }
+            DeleteNamespace { name: "orders", id: "11111111-2222-4333-8444-555555555555", delay: None }
               InvalidArgument("Only one of namespace name or Id should be set on request.")
-            DeleteNamespace { name: "nope", id: "" }
+            DeleteNamespace { name: "nope", id: "", delay: None }
               NamespaceNotFound { namespace: "nope" }
-            DeleteNamespace { name: "", id: "nope" }
+            DeleteNamespace { name: "", id: "nope", delay: None }
               NamespaceNotFound { namespace: "nope" }
-            DeleteNamespace { name: "temporal-system", id: "" }
+            DeleteNamespace { name: "temporal-system", id: "", delay: None }
               FailedPrecondition("unable to delete system namespace")
             PurgeNamespace { id: "11111111-2222-4333-8444-555555555555" }
               FailedPrecondition("namespace orders is not deleted")
             register orders-deleted-11111
               namespace orders-deleted-11111 Registered 9e5651b0-ef95-4636-9b17-110ea91b60da "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
-            DeleteNamespace { name: "orders", id: "" }
+            DeleteNamespace { name: "orders", id: "", delay: None }
               namespace orders-deleted-11111 Deleted 11111111-2222-4333-8444-555555555555 "" "" {} keep 604800s, bad [], attributes 0 [], settings {}
-            DeleteNamespace { name: "", id: "11111111-2222-4333-8444-555555555555" }
+              NamespacePurgeDue { id: "11111111-2222-4333-8444-555555555555", at: Time(10000000000) }
+            DeleteNamespace { name: "", id: "11111111-2222-4333-8444-555555555555", delay: None }
             register orders
               namespace orders Registered 50f5647d-2380-409d-84c2-dd2dd4781f76 "" "" {} keep 86400s, bad [], attributes 0 [], settings {}
             PurgeNamespace { id: "11111111-2222-4333-8444-555555555555" }
