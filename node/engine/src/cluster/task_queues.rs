@@ -123,10 +123,10 @@ fn check(request: &UpdateTaskQueueConfigRequest) -> Result<(), Reject> {
             &request.update_fairness_key_rate_limit_default,
         ),
     ];
-    if request.task_queue_type == TaskQueueType::Workflow as i32 {
-        if let Some((_, what, _)) = rates.iter().find(|(_, _, update)| update.is_some()) {
-            return Err(invalid(format!("Setting {what} on workflow task queues is not allowed.")));
-        }
+    if request.task_queue_type == TaskQueueType::Workflow as i32
+        && let Some((_, what, _)) = rates.iter().find(|(_, _, update)| update.is_some())
+    {
+        return Err(invalid(format!("Setting {what} on workflow task queues is not allowed.")));
     }
     for (field, _, update) in rates {
         let Some(update) = update else { continue };

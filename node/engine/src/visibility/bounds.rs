@@ -157,7 +157,9 @@ fn a_page_reads_few_rows_among_thousands() {
 #[test]
 #[ignore = "takes a minute and two gigabytes"]
 fn a_page_reads_few_rows_among_a_million() {
-    check(1_000_000, expect![[r#"
+    check(
+        1_000_000,
+        expect![[r#"
         1000000 runs, 3000128 rows
           163 read for     100 of: 
           291 read for     100 of: ExecutionStatus = 'Running'
@@ -174,5 +176,6 @@ fn a_page_reads_few_rows_among_a_million() {
           128 read for 1000000 of: the count of 
           128 read for 1000000 of: the count of GROUP BY ExecutionStatus
           128 read for   10000 of: the count of WorkflowType = 'Refund' AND ExecutionStatus != 'Running'
-    "#]]);
+    "#]],
+    );
 }
