@@ -156,11 +156,11 @@ pub struct QueueSeen {
 
 impl QueueSeen {
     pub fn stats(&self) -> TaskQueueStats {
-        self.stats.0.clone()
+        self.stats.0
     }
 
     pub fn stats_by_priority(&self) -> impl Iterator<Item = (i32, TaskQueueStats)> {
-        self.stats_by_priority.iter().map(|(priority, stats)| (*priority, stats.0.clone()))
+        self.stats_by_priority.iter().map(|(priority, stats)| (*priority, stats.0))
     }
 }
 

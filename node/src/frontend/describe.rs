@@ -70,7 +70,6 @@ fn description(state: &StateReply, now: Time) -> DescribeWorkflowExecutionRespon
         pending_children: execution.children.iter().map(|(id, child)| pending_child(*id, child)).collect(),
         pending_workflow_task: workflow_task.map(|task| pending_task(state, task)),
         workflow_extended_info: Some(extended(execution)),
-        ..DescribeWorkflowExecutionResponse::default()
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_waits_ends_when_the_node_stops() {
         let (_stop, stopping) = watch::channel(true);
-        let never = Router::new().fallback(|| std::future::pending::<()>());
+        let never = Router::new().fallback(std::future::pending::<()>);
         let (status, body) = ask(never, stopping).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(body, r#"{"code":14,"message":"this node is stopping, try another one"}"#);

@@ -87,6 +87,7 @@ pub fn unfinished(sim: &mut Sim) {
     let text = match &open {
         Some(workflow) => format!("{workflow} is still open"),
         None if !sim.schedules_are_done() => sim.schedules_not_done(),
+        None if !sim.deployment_is_done() => "a deployment's versions are not all made current".to_owned(),
         None if !sim.activities_are_done() => sim.activities_not_done(),
         None => {
             let waits = sim.records.ops.iter().find(|op| op.ended.is_none());

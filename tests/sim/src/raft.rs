@@ -8,6 +8,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use everlog_engine::{
     codec::CodecError,
+    deployment,
     execution::Execution,
     fact::{Change, Entry},
     rows::{self, ApplyError},
@@ -370,6 +371,16 @@ pub fn apply_bytes(
             ));
         }
     }
+    for (index, change) in entry.deployments.iter().enumerate() {
+        let state = deployment::rows::apply(tables, change).map_err(|error| error.to_string())?;
+        let expected = prepared.and_then(|entry| entry.deployments.get(index)?.prepared.as_ref());
+        if expected.is_some_and(|expected| *expected != state) {
+            return Err(format!(
+                "the fold of {:?} at version {} differs from the prepared state",
+                change.key, change.version
+            ));
+        }
+    }
     for (index, change) in entry.standalone.iter().enumerate() {
         let state = standalone::rows::apply(tables, change).map_err(|error| error.to_string())?;
         let expected = prepared.and_then(|entry| entry.standalone.get(index)?.prepared.as_ref());
@@ -389,6 +400,9 @@ fn apply_prepared(tables: &mut MemoryTables, entry: &Entry) -> Result<(), String
     }
     for change in &entry.schedules {
         schedule::rows::apply(tables, change).map_err(|error| error.to_string())?;
+    }
+    for change in &entry.deployments {
+        deployment::rows::apply(tables, change).map_err(|error| error.to_string())?;
     }
     for change in &entry.standalone {
         standalone::rows::apply(tables, change).map_err(|error| error.to_string())?;

@@ -35,11 +35,10 @@ pub(super) fn check(
 /// The token that the browser was given.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
     let pairs = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let found = pairs.flat_map(|value| value.split(';')).find_map(|pair| {
+    pairs.flat_map(|value| value.split(';')).find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         (name == COOKIE && !value.is_empty()).then(|| value.to_owned())
-    });
-    found
+    })
 }
 
 /// Gives the browser a token.

@@ -2,6 +2,7 @@
 //! live wake-up, a run that owes tasks is listed, a list shows what is; and there is no row besides.
 
 use everlog_engine::{
+    deployment,
     rows::{self, Kind},
     schedule,
     shard::World,
@@ -45,6 +46,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 expected.extend(schedule::rows::wake_row(&state).map(|key| (key, Some(Vec::new()))));
                 expected.extend(schedule::rows::list_row(&state).map(|(key, row)| (key, Some(row))));
             }
+        }
+        let deployment = &evidence.sim.deployment.key;
+        if let Some(state) = World::deployment(&log.truth, deployment) {
+            expected.insert(deployment::rows::state_key(deployment), Some(state.encode()));
         }
         for wanted in &evidence.sim.activities {
             if let Some(state) =

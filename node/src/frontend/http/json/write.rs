@@ -115,7 +115,7 @@ impl Writer {
         let entry = kind.as_message().ok_or("a map without entries")?;
         let kind = entry.map_entry_value_field().kind();
         let mut sorted: Vec<(&MapKey, &Value)> = map.iter().collect();
-        sorted.sort_by(|(one, _), (other, _)| one.cmp(other));
+        sorted.sort_by_key(|(key, _)| *key);
         self.out.push('{');
         for (key, value) in sorted {
             self.comma();
