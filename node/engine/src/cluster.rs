@@ -8,8 +8,9 @@
 //!
 //! Absent on purpose: who leads what, and who is alive. That is Raft's knowledge and goes stale in a log.
 //!
-//! The node asks for namespaces, search attributes, endpoints and task queues so far. Members, slots, settings, feature levels and
-//! the deletion of namespaces are decided and tested here, and wait for a shell that asks for them.
+//! The node asks for namespaces, search attributes, endpoints and task queues so far. Members, slots, settings,
+//! feature levels and the deletion of namespaces are decided and tested here, and wait for a shell that asks for
+//! them.
 
 mod attributes;
 pub mod batches;

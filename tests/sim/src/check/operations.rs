@@ -25,7 +25,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
 
 fn check_operation(evidence: &Evidence<'_>, caller: &Run, id: i64, request_id: &str) -> Checked {
     let wrong = |text: String| broken(ONCE, caller.workflow(), format!("operation {id}: {text}"));
-    let is_start = |attributes: &Attributes| matches!(attributes, Attributes::NexusOperationStartedEventAttributes(a) if a.scheduled_event_id == id);
+    let is_start = |attributes: &Attributes| match attributes {
+        Attributes::NexusOperationStartedEventAttributes(a) => a.scheduled_event_id == id,
+        _ => false,
+    };
     let starts = caller.events.iter().filter(|e| e.attributes.as_ref().is_some_and(is_start)).count();
     let ends: Vec<_> = caller.events.iter().filter(|event| finished_operation(event) == Some(id)).collect();
     if starts > 1 || ends.len() > 1 {

@@ -118,8 +118,8 @@ pub(super) fn sticky(queue: &str) -> StickyExecutionAttributes {
 }
 
 /// `timer=id,5s` `cancel-timer=id` `activity=id,stc=5s` `cancel-activity=5` `marker=name` `complete`
-/// `fail=why` `canceled` `again` `operation=name,s2c:5s` `cancel-operation=5` `child=id,policy:abandon` `signal-external=id,name` `cancel-external=id` and,
-/// to be refused, `unknown`.
+/// `fail=why` `canceled` `again` `operation=name,s2c:5s` `cancel-operation=5` `child=id,policy:abandon`
+/// `signal-external=id,name` `cancel-external=id` and, to be refused, `unknown`.
 pub(super) fn command(word: &str) -> Command {
     let (verb, rest) = word.split_once('=').unwrap_or((word, ""));
     let parts: Vec<&str> = rest.split(',').collect();
