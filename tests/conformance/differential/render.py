@@ -45,10 +45,12 @@ UNORDERED = {
 }
 # Advice about load, which depends on how long a poll happened to wait; how far a change has spread already.
 HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
+# What was before a change: the judge repeats a change that was slow, and then names what it has just set.
+HINTS |= {"previous_version", "previous_percentage", "previous_deployment_version"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules"}
-# How the judge numbers what it stores.
-STORAGE = {"task_id_block"}
+# How the judge numbers what it stores, and which of its columns a search attribute has, of whatever script.
+STORAGE = {"task_id_block", "custom_search_attribute_aliases"}
 # The API's RATE_LIMIT_SOURCE_SYSTEM.
 SOURCE_SYSTEM = 3
 # Headers with such durations, or with opaque tokens.
@@ -107,8 +109,8 @@ class Renderer:
             of = field.message_type.fields_by_name["value"]
             return [
                 line
-                for key in sorted(value)
-                for line in self.one(of, f"{name}[{self.key(name, key)}]", self.value(key, value[key]), depth)
+                for shown, key in sorted((self.key(name, key), key) for key in sorted(value))
+                for line in self.one(of, f"{name}[{shown}]", self.value(key, value[key]), depth)
             ]
         if is_repeated(field):
             items = [self.one(field, f"{name}[]", item, depth) for item in value]
