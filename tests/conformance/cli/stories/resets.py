@@ -88,7 +88,7 @@ def batches(t):
     job(t, f"workflow terminate -n {namespace} {query}")
     t.keys(f"batch list -n {namespace}", "jobId", "state", "startTime", "closeTime")
     query = "WorkflowType = 'Lonely'"
-    until(t, f'workflow count -n {namespace} -q "ExecutionStatus != 'Running'" -o json', '"count": "6"')
+    until(t, f"workflow count -n {namespace} -q \"ExecutionStatus != 'Running'\" -o json", '"count": "6"')
     job(t, f'workflow delete -n {namespace} -q "{query}" --reason cleaning --yes')
 
 
