@@ -45,8 +45,6 @@ UNORDERED = {
 }
 # Advice about load, which depends on how long a poll happened to wait; how far a change has spread already.
 HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
-# What was before a change: the judge repeats a change that was slow, and then names what it has just set.
-HINTS |= {"previous_version", "previous_percentage", "previous_deployment_version"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules"}
 # How the judge numbers what it stores, and which of its columns a search attribute has, of whatever script.
