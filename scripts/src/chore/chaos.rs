@@ -25,6 +25,8 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
         "test",
         "--package",
         "everlog-cluster-tests",
+        "--features",
+        "chaos",
         "--test",
         "chaos",
         "--",

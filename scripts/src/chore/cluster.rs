@@ -25,8 +25,6 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
         // One cluster at a time: the tests measure how the servers behave, not how a crowd of them does.
         "--test-threads=1",
         "--show-output",
-        // A command of its own: `cargo x chaos`.
-        "--skip=a_leader_dies_every_three_seconds",
     ]);
     cargo_test("cluster", command.args(arguments).env("EVERLOG_BIN", server).env("RUST_LIB_BACKTRACE", "0"))
 }
