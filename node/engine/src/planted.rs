@@ -4,7 +4,7 @@
 //! bug is left in the binary. With it, one bug can be chosen by name before anything runs.
 
 /// What can be planted: the name, and what goes wrong.
-pub const BUGS: [(&str, &str); 25] = [
+pub const BUGS: [(&str, &str); 26] = [
     ("unseen_events_dropped_at_close", "a run closes over a signal that its worker has not seen"),
     ("stale_task_token_accepted", "the holder of a task under a former leader may complete it"),
     ("old_attempt_completes", "the completion of an attempt that timed out is accepted"),
@@ -31,6 +31,7 @@ pub const BUGS: [(&str, &str); 25] = [
     ("index_row_left", "a list's index still finds a run as what it was"),
     ("version_change_answered_early", "a change of a deployment is answered before it is committed"),
     ("update_asked_twice", "an update that is asked for again goes to the worker again"),
+    ("standalone_row_missing", "a new leader does not find an activity that runs on its own"),
     ("standalone_ends_twice", "an activity that runs on its own and has ended can be completed again"),
     ("replica_differs", "a replica's fold is not the leader's"),
 ];

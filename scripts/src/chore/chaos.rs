@@ -25,8 +25,6 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
         "test",
         "--package",
         "everlog-cluster-tests",
-        "--features",
-        "chaos",
         "--test",
         "chaos",
         "--",
