@@ -11,7 +11,7 @@ use temporalio_protos::temporal::api::{
     history::v1::{HistoryEvent, history_event::Attributes},
     workflowservice::v1::ListWorkflowExecutionsRequest,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::feature::Expected;
 use crate::{
@@ -164,9 +164,14 @@ async fn wait_finished(api: &Api, expected: &[Expected]) -> Result<()> {
     }
 }
 
-/// The last events of a workflow that is still open; none of one that is closed.
+/// The last events of a workflow that is still open; none of one that is closed. A child is not there before its
+/// parent has begun it, so one that is not there counts as open: if it stays so, it is stuck.
 async fn tail(api: &Api, expected: &Expected) -> Result<Option<String>> {
-    let run = crate::history::Run::new(&expected.workflow_id, "", &read(api, 0, expected, "").await?);
+    let events = match read(api, 0, expected, "").await {
+        Err(status) if status.code() == Code::NotFound => return Ok(Some("nothing: it is not there".into())),
+        events => told(expected, events)?,
+    };
+    let run = crate::history::Run::new(&expected.workflow_id, "", &events);
     let continues = |event: &Event| format!("{:?}", event.kind).contains("ContinuedAsNew");
     let is_over = run.is_closed() && !run.events.last().is_some_and(continues);
     Ok(if is_over { None } else { Some(run.tail()) })
@@ -174,14 +179,14 @@ async fn tail(api: &Api, expected: &Expected) -> Result<Option<String>> {
 
 /// The runs of a workflow, from the first to the last.
 async fn runs(api: &Api, node: usize, expected: &Expected) -> Result<Runs> {
-    let last = read(api, node, expected, "").await?;
+    let last = told(expected, read(api, node, expected, "").await)?;
     let mut run = match last.first().and_then(|event| event.attributes.as_ref()) {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(it)) => it.first_execution_run_id.clone(),
         _ => String::new(),
     };
     let mut runs = Vec::new();
     while !run.is_empty() {
-        let events = read(api, node, expected, &run).await?;
+        let events = told(expected, read(api, node, expected, &run).await)?;
         run = match events.last().and_then(|event| event.attributes.as_ref()) {
             Some(Attributes::WorkflowExecutionContinuedAsNewEventAttributes(it)) => {
                 it.new_execution_run_id.clone()
@@ -193,18 +198,25 @@ async fn runs(api: &Api, node: usize, expected: &Expected) -> Result<Runs> {
     Ok(runs)
 }
 
-async fn read(api: &Api, node: usize, expected: &Expected, run_id: &str) -> Result<Vec<HistoryEvent>> {
+async fn read(
+    api: &Api,
+    node: usize,
+    expected: &Expected,
+    run_id: &str,
+) -> Result<Vec<HistoryEvent>, Status> {
     let deadline = Instant::now() + READ_LIMIT;
     loop {
-        let answer: Result<_, Status> = history(api.node(node), &expected.workflow_id, run_id).await;
-        match answer {
-            Ok(events) => return Ok(events),
-            Err(status) if crate::api::is_final(status.code()) || Instant::now() > deadline => {
-                return Err(status).with_context(|| format!("read {}", expected.workflow_id));
+        match history(api.node(node), &expected.workflow_id, run_id).await {
+            Err(status) if !crate::api::is_final(status.code()) && Instant::now() <= deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            answer => return answer,
         }
     }
+}
+
+fn told(expected: &Expected, answer: Result<Vec<HistoryEvent>, Status>) -> Result<Vec<HistoryEvent>> {
+    answer.with_context(|| format!("read {}", expected.workflow_id))
 }
 
 /// The ids of all workflows that begin so.
