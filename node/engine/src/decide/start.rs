@@ -121,7 +121,7 @@ pub fn signal_with_start<'a>(
             }
             _ => {}
         }
-        let reply = Reply::Started(Started { started: false, ..started(&current.execution) });
+        let reply = signaled_already(&current.execution);
         if signal::is_repeated(&current, &signal.request_id) {
             return Ok(StartDecided { current: None, new: None, reply });
         }
@@ -129,6 +129,11 @@ pub fn signal_with_start<'a>(
         signal::add(&mut current, &signal, None);
         workflow_task::schedule_even_backing_off(&mut current);
         return Ok(StartDecided { current: Some(current), new: None, reply });
+    }
+    // A repetition begins no second run when the first one is over.
+    if signal::is_repeated(&current, &signal.request_id) {
+        let reply = signaled_already(&current.execution);
+        return Ok(StartDecided { current: None, new: None, reply });
     }
     check_reuse(&current.execution, reuse)?;
     Ok(create(stamp, key, None, &start, Some(&signal)))
@@ -206,6 +211,23 @@ fn repeated(current: &Turn<'_>, request_id: &str) -> Option<Reply> {
         }
         return Some(Reply::Started(reply));
     }
+    attached_to(execution, request_id)
+}
+
+/// What an earlier run of the workflow was told when it took this start, if it did.
+pub fn repeated_of(execution: &Execution, request_id: &str) -> Option<Reply> {
+    if execution.create_request_id == request_id {
+        return Some(Reply::Started(started(execution)));
+    }
+    attached_to(execution, request_id)
+}
+
+/// The answer to a signal-with-start that found this run.
+pub fn signaled_already(execution: &Execution) -> Reply {
+    Reply::Started(Started { started: false, ..started(execution) })
+}
+
+fn attached_to(execution: &Execution, request_id: &str) -> Option<Reply> {
     let attached = execution.request_ids.get(request_id)?;
     (attached.event_type == EventType::WorkflowExecutionOptionsUpdated as i32).then(|| {
         Reply::Started(Started {

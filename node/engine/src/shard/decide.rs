@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock},
-    time::Duration,
 };
 
 use super::{
@@ -160,6 +159,7 @@ impl Shard {
     }
 }
 
+mod repeated;
 mod reset;
 
 /// A task that is handed out is guarded by its token: no barrier makes it safer.
@@ -177,6 +177,9 @@ impl Batch {
         world: &dyn World,
     ) -> Result<Option<Reply>, Reject> {
         self.recover(actor, stamp);
+        if let Some(reply) = repeated::answer(actor, request, stamp.now, world) {
+            return Ok(Some(reply));
+        }
         match request {
             Request::Start(start) => {
                 let current = current_turn(actor, stamp);
@@ -346,7 +349,7 @@ impl Batch {
             Err(Reject::NotFound(_)) => return outcome(deliver::unreachable(message)),
             Err(reject) => return Err(reject),
         };
-        if was_heard(actor, &run_id, message, world) {
+        if repeated::was_heard(actor, &run_id, message, world) {
             return outcome(Outcome::Done);
         }
         let request = Request::Message(Box::new(message.clone()));
@@ -475,33 +478,6 @@ fn is_soft(request: &Request, execution: &Execution) -> bool {
         Request::Delivered { subject: Subject::ChildOfClosed(_) | Subject::Parent, .. } => true,
         _ => false,
     }
-}
-
-/// How far the clocks of nodes may lie apart where it matters for what was heard before.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
-
-/// Whether an earlier run has heard this message, which its sender repeats because the answer was lost. Only
-/// runs that were there after it was first sent can have.
-fn was_heard(actor: &Actor, run_id: &str, message: &Message, world: &dyn World) -> bool {
-    let (request_id, since) = match &message.body {
-        Body::Signal { request, since, .. } => (&request.request_id, *since),
-        Body::Cancel { request, since, .. } => (&request.request_id, *since),
-        _ => return false,
-    };
-    if !message.to_run.is_empty() || planted::is("message_heard_twice") {
-        return false;
-    }
-    let Some(mut run) = actor.runs.get(run_id).map(|run| run.execution.arc()) else { return false };
-    while run.start_time + CLOCKS_APART_MAX >= since && !run.previous_run_id.is_empty() {
-        let known = actor.runs.get(run.previous_run_id.as_str()).map(|run| run.execution.arc());
-        let previous = known.or_else(|| world.execution(&actor.workflow.run(&run.previous_run_id)));
-        let Some(previous) = previous else { return false };
-        if previous.signal_request_ids.contains(request_id) || previous.cancel_request_id == *request_id {
-            return true;
-        }
-        run = previous;
-    }
-    false
 }
 
 /// The run that a request names; empty means the current one.

@@ -31,17 +31,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         };
         let acknowledged = run.events_of(EventType::WorkflowExecutionSignaled).filter(|event| {
             let Some(op) = signal_of(event) else { return false };
-            let acknowledged = op_of(ops, &op)
+            op_of(ops, &op)
                 .and_then(|sent| sent.ended)
-                .is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked);
-            // A signal that names no run and is repeated may reach the next run too, long after its answer.
-            let elsewhere = evidence.of(&query.workflow).any(|other| {
-                other.execution.run_id() != *run_id
-                    && other
-                        .events_of(EventType::WorkflowExecutionSignaled)
-                        .any(|event| signal_of(event).as_ref() == Some(&op))
-            });
-            acknowledged && !elsewhere
+                .is_some_and(|(at, how)| how == Ended::Acknowledged && at < query.invoked)
         });
         let acknowledged = acknowledged.count();
         if seen.parse::<usize>().unwrap_or_default() < acknowledged {

@@ -1,9 +1,7 @@
 //! Promise (I1, I4): a start that was acknowledged made exactly the run that its caller was told of, a
 //! request id makes at most one run however often it is repeated, and a refused start made none.
 //!
-//! As with the real server it is the latest run that remembers: a call that is repeated after yet another
-//! start has taken the id may make a second run, also when that other run has been deleted since; and so may a
-//! signal-with-start that is repeated after its run has closed.
+//! A run that was deleted remembers nothing: a call that is repeated after that may make a second one.
 
 use std::collections::BTreeMap;
 
@@ -23,11 +21,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             continue;
         }
         let runs = made.get(&*op.request_id).map(Vec::as_slice).unwrap_or_default();
-        let latest_forgot = op.repeated
-            && (op.kind == SignalWithStart
-                || evidence.may_be_deleted(&op.workflow)
-                || !follow_each_other(evidence, &op.workflow, &op.request_id));
-        if runs.len() > 1 && !latest_forgot {
+        let forgotten = op.repeated && evidence.may_be_deleted(&op.workflow);
+        if runs.len() > 1 && !forgotten {
             return broken(PROMISE, &op.workflow, format!("{} made {runs:?}", op.request_id));
         }
         if op.is(Ended::Refused) && !runs.is_empty() {
@@ -54,11 +49,4 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Whether two runs that follow each other were made by the same request.
-fn follow_each_other(evidence: &Evidence<'_>, workflow: &str, request_id: &str) -> bool {
-    let made: Vec<bool> =
-        evidence.of(workflow).map(|run| run.execution.create_request_id == request_id).collect();
-    made.windows(2).any(|pair| pair == [true, true])
 }

@@ -403,6 +403,76 @@ fn a_start_that_replaces_the_running_one_ends_it() {
 }
 
 #[test]
+fn a_request_that_an_earlier_run_answered_is_no_new_request() {
+    check(
+        "
+        start  order request=1
+        signal order paid request=2
+        take   order
+        finish order again
+        wait   1s
+        signal order paid request=2
+        start  order request=1
+        signal order again request=3
+        take   order
+        finish order complete
+        signal order paid request=2
+        start  order request=1
+        signal-with-start order request=3
+        ",
+        expect![[r#"
+            ! signal-with-start order request=3: not started anew
+            -- order
+            1 WorkflowExecutionStarted continued
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionSignaled again
+            4 WorkflowTaskStarted
+            5 WorkflowTaskCompleted
+            6 WorkflowExecutionCompleted
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionSignaled paid
+            4 WorkflowTaskStarted
+            5 WorkflowTaskCompleted
+            6 WorkflowExecutionContinuedAsNew
+        "#]],
+    );
+}
+
+#[test]
+fn a_request_that_comes_long_after_is_a_new_one() {
+    check(
+        "
+        start  order request=1
+        take   order
+        finish order complete
+        wait   10m
+        start  order request=2
+        wait   10m
+        terminate order
+        start  order request=1
+        ",
+        expect![[r#"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionCompleted
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowExecutionTerminated ""
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            todo: workflow task on q
+        "#]],
+    );
+}
+
+#[test]
 fn a_delayed_start_waits_unless_cancelled() {
     check(
         "
