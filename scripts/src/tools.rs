@@ -51,16 +51,16 @@ pub enum Build {
 
 /// Builds the server and says where it is.
 pub fn server_binary(workspace: &Workspace, build: Build) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--package", "everlog-node", "--bin", "everlog"];
-    if build == Build::Shipped {
-        arguments.push("--release");
-    }
-    let status = stream(&mut workspace.cargo(&arguments), BUILD_LIMIT, |_| {})?;
+    let arguments: &[&str] = match build {
+        Build::Checked => &["build", "--workspace", "--bin", "everlog"],
+        Build::Shipped => &["build", "--package", "everlog-node", "--bin", "everlog", "--release"],
+    };
+    let status = stream(&mut workspace.cargo(arguments), BUILD_LIMIT, |_| {})?;
     if !status.success() {
         bail!("the server does not build");
     }
     // Nothing is left to build: this only says where cargo put the binary.
-    let messages = output(workspace.cargo(&arguments).arg("--message-format=json"))?;
+    let messages = output(workspace.cargo(arguments).arg("--message-format=json"))?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -61,6 +61,25 @@ impl Workspace {
         Ok(files)
     }
 
+    /// What makes cargo take the integration tests of this folder, and no others.
+    ///
+    /// Cargo chooses the features of dependencies by the packages that are built, so a chore that names its package
+    /// compiles half of them once more. Every chore takes the whole workspace, and names what it wants of it.
+    pub fn tests_in(&self, folder: &str) -> Result<Vec<String>> {
+        let path = self.path(folder).join("tests");
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&path).with_context(|| format!("list {}", path.display()))? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "rs")
+                && let Some(name) = file.file_stem().and_then(|name| name.to_str())
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names.into_iter().flat_map(|name| ["--test".to_owned(), name]).collect())
+    }
+
     /// A cargo command in this checkout.
     pub fn cargo<I, S>(&self, arguments: I) -> Command
     where

@@ -26,7 +26,10 @@ pub const BUGS: [(&str, &str); 27] = [
         "messages_of_closed_run_forgotten",
         "a run that has closed says nothing more to its parent and children",
     ),
-    ("repetition_unseen", "a request that an earlier run of the workflow has answered is taken for a new one"),
+    (
+        "repetition_unseen",
+        "a request that an earlier run of the workflow has answered is taken for a new one",
+    ),
     ("launch_forgotten", "a new leader does not look at a schedule whose start is on its way"),
     ("launch_renamed", "a start of a schedule that is asked for again has another request id"),
     ("index_row_left", "a list's index still finds a run as what it was"),

@@ -21,15 +21,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
         _ => bail!("usage: cargo x chaos [--seconds N]"),
     };
     let server = tools::server_binary(workspace, Build::Checked)?;
-    let mut command = workspace.cargo([
-        "test",
-        "--package",
-        "everlog-cluster-tests",
-        "--test",
-        "chaos",
-        "--",
-        "--show-output",
-    ]);
+    let mut command = workspace.cargo(["test", "--workspace", "--test", "chaos", "--", "--show-output"]);
     command.env("EVERLOG_CHAOS_SECONDS", seconds.to_string());
     cargo_test("chaos", command.env("EVERLOG_BIN", server).env("RUST_LIB_BACKTRACE", "0"))
 }

@@ -23,7 +23,7 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     let data = env::temp_dir().join(format!("everlog-client-tests-{}", process::id()));
     fs::create_dir_all(&data).with_context(|| format!("make {}", data.display()))?;
     let mut server = server::start(&program, NODES, server::free_ports()?, &data, &[])?;
-    let mut command = workspace.cargo(["test", "--package", "everlog-client", "--test", "server"]);
+    let mut command = workspace.cargo(["test", "--workspace", "--test", "server"]);
     command.args(["--", "--ignored"]).args(arguments);
     let tally = cargo_test("client", command.env("EVERLOG_TEST_ADDRESS", server.addresses.join(",")));
     end(&mut server.process);

@@ -14,13 +14,8 @@ pub const FOLDER: &str = "tests/cluster/Cargo.toml";
 /// Arguments are names of tests to run, as `cargo test` takes them.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     let server = tools::server_binary(workspace, Build::Checked)?;
-    let mut command = workspace.cargo([
-        "test",
-        "--package",
-        "everlog-cluster-tests",
-        "--test",
-        "*",
-        "--no-fail-fast",
+    let mut command = workspace.cargo(["test", "--workspace", "--no-fail-fast"]);
+    command.args(workspace.tests_in("tests/cluster")?).args([
         "--",
         // One cluster at a time: the tests measure how the servers behave, not how a crowd of them does.
         "--test-threads=1",

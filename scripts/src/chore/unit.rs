@@ -12,28 +12,18 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Crates whose integration tests are chores, and the folder of each.
-const INTEGRATION: &[(&str, &str)] =
-    &[("everlog-cluster-tests", "tests/cluster"), ("everlog-sim", "tests/sim")];
+/// Where the integration tests are that are no chores of their own.
+const INTEGRATION: &[&str] = &["client", "node"];
 
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
-    let integration: Vec<&str> = INTEGRATION
-        .iter()
-        .filter(|(_, folder)| workspace.has(format!("{folder}/Cargo.toml")))
-        .map(|(name, _)| *name)
-        .collect();
-    let mut all = workspace.cargo(["test", "--workspace", "--no-fail-fast"]);
-    for name in &integration {
-        all.args(["--exclude", name]);
+    let mut code =
+        workspace.cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--examples"]);
+    for folder in INTEGRATION {
+        code.args(workspace.tests_in(folder)?);
     }
-    let mut tally = cargo_test("unit", all.args(arguments))?;
-    if !integration.is_empty() {
-        let mut insides = workspace.cargo(["test", "--lib", "--bins", "--no-fail-fast"]);
-        for name in &integration {
-            insides.args(["--package", name]);
-        }
-        tally.add(cargo_test("unit", insides.args(arguments))?);
-    }
+    let mut tally = cargo_test("unit", code.args(arguments))?;
+    let mut docs = workspace.cargo(["test", "--workspace", "--no-fail-fast", "--doc"]);
+    tally.add(cargo_test("unit", docs.args(arguments))?);
     Ok(tally)
 }
 

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use temporalio_protos::temporal::api::{
     common::v1::{Payload, Payloads, WorkflowExecution},
     history::v1::HistoryEvent,
+    operatorservice::v1::operator_service_client::OperatorServiceClient,
     workflowservice::v1::{
         GetWorkflowExecutionHistoryRequest, workflow_service_client::WorkflowServiceClient,
     },
@@ -36,11 +37,12 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
 const PAGE_EVENTS: i32 = 100;
 
 pub type Client = WorkflowServiceClient<Channel>;
+pub type Operator = OperatorServiceClient<Channel>;
 
 /// One connection to each node.
 #[derive(Clone, Debug)]
 pub struct Api {
-    clients: Vec<Client>,
+    channels: Vec<Channel>,
     errors: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
@@ -62,18 +64,26 @@ impl Api {
                 .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
                 .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
                 .keep_alive_while_idle(true);
-            Ok(WorkflowServiceClient::new(endpoint.connect_lazy()))
+            Ok(endpoint.connect_lazy())
         };
-        Ok(Self { clients: addresses.iter().map(connect).collect::<Result<_>>()?, errors: Arc::default() })
+        Ok(Self { channels: addresses.iter().map(connect).collect::<Result<_>>()?, errors: Arc::default() })
     }
 
     pub fn nodes(&self) -> usize {
-        self.clients.len()
+        self.channels.len()
     }
 
     /// The client of one node; numbers beyond the last begin again at the first.
     pub fn node(&self, index: usize) -> Client {
-        self.clients[index % self.clients.len()].clone()
+        WorkflowServiceClient::new(self.channel(index))
+    }
+
+    pub fn operator(&self, index: usize) -> Operator {
+        OperatorServiceClient::new(self.channel(index))
+    }
+
+    fn channel(&self, index: usize) -> Channel {
+        self.channels[index % self.channels.len()].clone()
     }
 
     /// Writes down an error, whether or not the call is repeated.

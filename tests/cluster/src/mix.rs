@@ -13,13 +13,15 @@ pub mod verdict;
 mod chain;
 mod children;
 mod external;
+mod nexus;
 mod schedule;
+mod standalone;
 mod steps;
+mod updates;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use temporalio_protos::temporal::api::{command::v1::Command, history::v1::HistoryEvent};
 use tokio::{sync::watch, task::JoinSet};
 
 use self::{
@@ -28,14 +30,22 @@ use self::{
 };
 use crate::{
     api::Api,
-    load::Workers,
+    load::{Answer, Task, Workers},
     record::Recorder,
     unique::{Chance, unique},
 };
 
 /// Everything that is in the mix.
-pub const FEATURES: &[&dyn Feature] =
-    &[&steps::Steps, &children::Children, &chain::Chain, &external::External, &schedule::Schedule];
+pub const FEATURES: &[&dyn Feature] = &[
+    &steps::Steps,
+    &children::Children,
+    &chain::Chain,
+    &external::External,
+    &schedule::Schedule,
+    &updates::Updates,
+    &nexus::Nexus,
+    &standalone::Standalone,
+];
 
 /// The queue of all workflows and activities of the mix.
 pub const QUEUE: &str = "mix";
@@ -66,7 +76,8 @@ impl Mix {
             let client = Client::new(api.clone(), &format!("{prefix}-{}", feature.name()), number);
             clients.spawn(rounds(*feature, client, stopping.clone(), SEED + number as u64));
         }
-        let workers = Workers::start_on(QUEUE, decide, api, &Recorder::new(), POLLERS, SEED);
+        let mut workers = Workers::start_on(QUEUE, answer, api, &Recorder::new(), POLLERS, SEED);
+        workers.handle_nexus(QUEUE, nexus::handle, api, POLLERS);
         Self { api: api.clone(), workers, clients, stop, prefix }
     }
 
@@ -100,8 +111,8 @@ async fn rounds(
 }
 
 /// What a worker of the mix answers: what the feature says that the workflow's type belongs to.
-fn decide(workflow_id: &str, events: &[HistoryEvent]) -> Option<Vec<Command>> {
-    let told = Told::of(workflow_id, events)?;
+fn answer(task: &Task<'_>) -> Option<Answer> {
+    let told = Told::of(task.workflow_id, task.events)?;
     let feature = FEATURES.iter().find(|feature| feature.types().contains(&told.workflow_type))?;
-    Some(feature.decide(&told))
+    Some(feature.answer(&told, task.messages))
 }

@@ -169,7 +169,7 @@ pub fn program_of(events: &[HistoryEvent]) -> Option<Program> {
     }
 }
 
-fn activity_id(index: u64) -> String {
+pub fn activity_id(index: u64) -> String {
     format!("a{index}")
 }
 

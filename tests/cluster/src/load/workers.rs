@@ -6,6 +6,8 @@ use temporalio_protos::temporal::api::{
     command::v1::Command,
     enums::v1::QueryResultType,
     history::v1::HistoryEvent,
+    nexus::v1::{Response, StartOperationRequest},
+    protocol::v1::Message,
     query::v1::WorkflowQueryResult,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{
@@ -17,7 +19,7 @@ use temporalio_protos::temporal::api::{
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use super::{QUEUE, clients::outcome};
+use super::{NexusHandler, QUEUE, clients::outcome};
 use crate::{
     api::{Api, CALL_TIMEOUT, NAMESPACE, limited, marked, payloads, with_deadline},
     program::{activity_index, activity_value, program_of},
@@ -26,15 +28,30 @@ use crate::{
 };
 
 /// Long enough to be a long poll, short enough that a worker moves on from a node that is gone.
-const POLL_TIMEOUT: Duration = Duration::from_secs(10);
-const POLL_RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const POLL_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// An answer is repeated for so long; then the task is left to its timeout.
-const PERSIST: Duration = Duration::from_secs(3);
+pub(super) const PERSIST: Duration = Duration::from_secs(3);
 /// One activity in so many is taken and never answered, as by a worker that died.
 const FORGET_ONE_IN: u64 = 60;
 
-/// What a worker answers to a task of this workflow with this history. None: it is not for these workers.
-pub type Decide = fn(workflow_id: &str, events: &[HistoryEvent]) -> Option<Vec<Command>>;
+/// A workflow task, with the whole history.
+#[derive(Debug)]
+pub struct Task<'a> {
+    pub workflow_id: &'a str,
+    pub events: &'a [HistoryEvent],
+    pub messages: &'a [Message],
+}
+
+/// What a worker says to a task.
+#[derive(Debug, Default)]
+pub struct Answer {
+    pub commands: Vec<Command>,
+    pub messages: Vec<Message>,
+}
+
+/// Answers a task. None: it is not for these workers.
+pub type Decide = fn(&Task<'_>) -> Option<Answer>;
 
 /// Workers at work until dropped.
 #[derive(Debug)]
@@ -65,6 +82,17 @@ impl Workers {
             tasks.spawn(worker.poll_activities(Chance::new(seed + number as u64)));
         }
         Self { tasks }
+    }
+
+    /// Pollers that answer Nexus tasks of a queue, `pollers` at each node.
+    pub fn handle_nexus<F, Handled>(&mut self, queue: &'static str, handle: F, api: &Api, pollers: usize)
+    where
+        F: Fn(NexusHandler, StartOperationRequest) -> Handled + Copy + Send + Sync + 'static,
+        Handled: Future<Output = Option<Response>> + Send + 'static,
+    {
+        for home in 0..pollers * api.nodes() {
+            self.tasks.spawn(NexusHandler::new(api.clone(), home).poll(queue, handle));
+        }
     }
 
     /// Ends all at once, tasks in hand included, as a crash would.
@@ -117,12 +145,14 @@ impl Worker {
             return;
         }
         let workflow_id = task.workflow_execution.map(|it| it.workflow_id).unwrap_or_default();
-        let Some(commands) = (self.decide)(&workflow_id, &events) else { return };
+        let told = Task { workflow_id: &workflow_id, events: &events, messages: &task.messages };
+        let Some(Answer { commands, messages }) = (self.decide)(&told) else { return };
         let mark = unique("task");
         let answers = task.queries.keys().map(|id| (id.clone(), query_result(&events)));
         let request = RespondWorkflowTaskCompletedRequest {
             task_token: task.task_token,
             commands,
+            messages,
             identity: mark.clone(),
             namespace: NAMESPACE.into(),
             query_results: answers.collect(),
@@ -231,10 +261,11 @@ fn query_result(events: &[HistoryEvent]) -> WorkflowQueryResult {
     }
 }
 
-fn run_program(_: &str, events: &[HistoryEvent]) -> Option<Vec<Command>> {
-    program_of(events).map(|program| program.decide(events, QUEUE))
+fn run_program(task: &Task<'_>) -> Option<Answer> {
+    let program = program_of(task.events)?;
+    Some(Answer { commands: program.decide(task.events, QUEUE), messages: Vec::new() })
 }
 
-fn queue(name: &str) -> TaskQueue {
+pub(super) fn queue(name: &str) -> TaskQueue {
     TaskQueue { name: name.into(), ..Default::default() }
 }

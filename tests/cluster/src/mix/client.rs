@@ -9,14 +9,18 @@ use std::{
 use anyhow::{Result, bail};
 use temporalio_protos::temporal::api::{
     common::v1::WorkflowType,
+    operatorservice::v1::CreateNexusEndpointRequest,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest},
 };
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use super::QUEUE;
 use crate::{
-    api::{self, Answer, Api, CALL_TIMEOUT, NAMESPACE, duration, execution, marked, payloads, with_deadline},
+    api::{
+        self, Answer, Api, CALL_TIMEOUT, NAMESPACE, duration, execution, is_final, limited, marked, payloads,
+        with_deadline,
+    },
     unique::unique,
 };
 
@@ -77,6 +81,24 @@ impl Client {
         })
         .await?;
         Ok(mark)
+    }
+
+    /// Creates an endpoint of which nobody else knows: a repetition that finds it has been acknowledged.
+    pub async fn create_endpoint(&self, request: &CreateNexusEndpointRequest) -> Result<()> {
+        let deadline = Instant::now() + PERSIST;
+        for node in self.node.fetch_add(1, Ordering::Relaxed).. {
+            let mut operator = self.api.operator(node);
+            let call = operator.create_nexus_endpoint(with_deadline(request.clone(), CALL_TIMEOUT));
+            match limited(CALL_TIMEOUT, call).await {
+                Ok(_) => break,
+                Err(status) if status.code() == Code::AlreadyExists => break,
+                Err(status) if is_final(status.code()) || Instant::now() > deadline => {
+                    bail!("an endpoint was not created: {status}")
+                }
+                Err(status) => self.api.note(&status),
+            }
+        }
+        Ok(())
     }
 
     /// Repeats a call, on one node after the other, until it is acknowledged. A refusal is a fault: nothing

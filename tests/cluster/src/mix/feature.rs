@@ -5,9 +5,11 @@ use futures::future::BoxFuture;
 use temporalio_protos::temporal::api::{
     command::v1::Command,
     history::v1::{HistoryEvent, history_event::Attributes},
+    protocol::v1::Message,
 };
 
 use super::client::Client;
+pub use crate::load::Answer;
 use crate::{
     api::{number, text},
     unique::Chance,
@@ -22,6 +24,11 @@ pub trait Feature: Sync {
 
     /// The commands that follow from a history; the same ones on every worker and in every attempt.
     fn decide(&self, told: &Told<'_>) -> Vec<Command>;
+
+    /// The same for a feature whose tasks bring messages as well.
+    fn answer(&self, told: &Told<'_>, _: &[Message]) -> Answer {
+        Answer { commands: self.decide(told), messages: Vec::new() }
+    }
 
     /// Plays one round, and tells what must have become of it in the end.
     fn round<'a>(

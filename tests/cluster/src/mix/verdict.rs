@@ -132,6 +132,12 @@ fn answer(event: &HistoryEvent) -> Option<(&'static str, i64)> {
         Attributes::ActivityTaskCompletedEventAttributes(it) => {
             Some(("end of the activity", it.scheduled_event_id))
         }
+        Attributes::NexusOperationStartedEventAttributes(it) => {
+            Some(("start of the operation", it.scheduled_event_id))
+        }
+        Attributes::NexusOperationCompletedEventAttributes(it) => {
+            Some(("end of the operation", it.scheduled_event_id))
+        }
         Attributes::TimerFiredEventAttributes(it) => Some(("firing of the timer", it.started_event_id)),
         _ => None,
     }
