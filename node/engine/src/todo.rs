@@ -54,13 +54,17 @@ pub fn tasks<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) ->
     {
         let sticky = task.sticky_timeout.is_some() && !volatile.moved_to_normal;
         let queue = if sticky { &task.queue } else { execution.task_queue() };
+        // Each leader makes a new task for the updates that wait, and that must not send them to the back of a
+        // long queue each time.
+        let waits_since = volatile.updates.iter().map(|update| update.admitted).min();
+        let waits_since = waits_since.unwrap_or(task.scheduled_time);
         tasks.push(Todo::WorkflowTask {
             queue,
             sticky,
             scheduled_event_id: task.scheduled_event_id,
             attempt: task.attempt,
             stamp: if execution.workflow_task.is_some() { 0 } else { workflow_task::stamp(task) },
-            scheduled_time: task.scheduled_time,
+            scheduled_time: task.scheduled_time.min(waits_since),
         });
     }
     for (id, activity) in &execution.activities {

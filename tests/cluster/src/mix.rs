@@ -51,7 +51,7 @@ pub const FEATURES: &[&dyn Feature] = &[
 pub const QUEUE: &str = "mix";
 /// Clients for each feature.
 const CLIENTS: usize = 2;
-const CLIENT_PAUSE: Duration = Duration::from_millis(250);
+const CLIENT_PAUSE: Duration = Duration::from_millis(400);
 /// Pollers of each kind at each node.
 const POLLERS: usize = 4;
 const SEED: u64 = 31;

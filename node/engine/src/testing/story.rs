@@ -312,6 +312,11 @@ impl Story {
         self.offers.iter().filter(is_meant).count()
     }
 
+    /// Since when the task waits that was offered last of a workflow, as the queue is told.
+    pub fn waits_since(&self, id: &str) -> Option<Time> {
+        self.offered(id, |_| true).map(|offer| offer.scheduled_time)
+    }
+
     /// A queue refuses what it was offered last of a workflow.
     pub fn refuse_offer(&mut self, id: &str) {
         if let Some(offer) = self.offered(id, |_| true) {

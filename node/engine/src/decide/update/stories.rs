@@ -653,3 +653,17 @@ fn an_update_costs_one_entry() {
         .for_each(|line| story.tell(line));
     assert_eq!(story.entries - before, 1, "a rejection writes nothing");
 }
+
+#[test]
+fn a_new_leader_does_not_send_an_update_to_the_back_of_the_queue() {
+    let mut story = Story::new(Limits::default());
+    for line in ["start order", "take order", "finish order", "send-update order change", "wait 200ms"] {
+        story.tell(line);
+    }
+    let since = story.waits_since("order");
+    let offers = story.offers_of(Some("order"));
+    story.tell("new-leader");
+    story.tell("wait 1s");
+    assert!(story.offers_of(Some("order")) > offers, "the new leader offers it");
+    assert_eq!(story.waits_since("order"), since);
+}
