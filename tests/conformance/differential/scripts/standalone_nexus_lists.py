@@ -2,7 +2,7 @@
 
 from ..case import script
 from ..commands import failure, payload, seconds
-from ..nexus import endpoint, endpoint_name, fail_with, poll_nexus, succeed
+from ..nexus import endpoint, endpoint_name, fail_with, poll_nexus, respond, succeed
 from ..operations import begin, cancel, describe, of, start, terminate, until_stage
 
 ID_BYTES_MAX = 1000
@@ -220,6 +220,24 @@ def long_names(t):
                 of(t, method, identity=long)
                 of(t, method, reason=long)
                 of(t, method, long, identity=long, request_id=long, run_id="none", reason=long)
+
+
+@script(seconds=3)
+def large_answers(t):
+    """A handler's answers that are too large."""
+    endpoint(t)
+    for name, answer in (
+        ("result", {"sync_success": {"payload": {"data": b"x" * (BLOB_BYTES_MAX + 1)}}}),
+        ("token", {"async_success": {"operation_token": "x" * 4096}}),
+    ):
+        start(t, t.other(name))
+        respond(t, poll_nexus(t), start_operation=answer)
+        until_stage(t, "STARTED", t.other(name))
+        describe(t, t.other(name))
+    terminate(t, t.other("token"))
+    start(t, t.other("long token"))
+    respond(t, poll_nexus(t), start_operation={"async_success": {"operation_token": "x" * 4097}})
+    terminate(t, t.other("long token"))
 
 
 @script(seconds=2)

@@ -16,6 +16,7 @@ use crate::{
         callback::{Completion, End, OperationRef, refusal},
         null,
     },
+    planted,
     standalone::{
         fact::{OperationFact, StandaloneFact},
         state::{OperationBody, Outcome, Standalone, Status},
@@ -141,7 +142,7 @@ pub fn completed(turn: &mut Turn<'_>, completion: &Completion, by_run: &str, fro
     if request_id != Some(body.operation.scheduled.request_id.as_str()) {
         return no("NOT_FOUND", "operation not found");
     }
-    if !turn.state.is_running() {
+    if !turn.state.is_running() && !planted::is("standalone_ends_twice") {
         // It says again what was heard before.
         let is_known = !by_run.is_empty() && body.completed_by == by_run;
         return if is_known { Called::Taken } else { no("BAD_REQUEST", "bad request") };
