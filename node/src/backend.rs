@@ -45,8 +45,8 @@ use crate::{
     cluster,
     deployments::{self, QueueSeen},
     frontend::backend::{
-        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Place, Poll,
-        SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange,
+        OperationPage, Place, Poll, SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
     },
     history,
     internal::HandedOut,
@@ -424,6 +424,23 @@ impl Backend for NodeBackend {
 
     async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
         self.counted(Listed::Activities, namespace_id, query).await
+    }
+
+    async fn list_operations(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<OperationPage, CallError> {
+        let (rows, next_page_token) =
+            self.page_of(Listed::Operations, namespace_id, query, page_size, token).await?;
+        let operations = rows.iter().map(standalone::list::operation_entry).collect();
+        Ok(OperationPage { operations, next_page_token })
+    }
+
+    async fn count_operations(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError> {
+        self.counted(Listed::Operations, namespace_id, query).await
     }
 
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]) {

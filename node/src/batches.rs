@@ -300,11 +300,17 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
     for row in activities.rows.iter().filter_map(|row| Row::decode(&row.row).ok()) {
         let entry = standalone::list::activity_entry(&row);
         let key = StandaloneKey::new(standalone::Kind::Activity, namespace_id, &entry.activity_id);
-        delete(router, Leftover::Activity { key, run_id: entry.run_id }).await?;
+        delete(router, Leftover::Standalone { key, run_id: entry.run_id }).await?;
+    }
+    let operations = list::of_cluster(router, every(Listed::Operations)).await?;
+    for row in operations.rows.iter().filter_map(|row| Row::decode(&row.row).ok()) {
+        let entry = standalone::list::operation_entry(&row);
+        let key = StandaloneKey::new(standalone::Kind::Operation, namespace_id, &entry.operation_id);
+        delete(router, Leftover::Standalone { key, run_id: entry.run_id }).await?;
     }
     let workflows = list::of_cluster(router, every(Listed::Workflows)).await?;
     // A list that was cut short by time may have more, even if it has found nothing yet.
-    let is_empty = [&schedules, &activities, &workflows]
+    let is_empty = [&schedules, &activities, &operations, &workflows]
         .iter()
         .all(|part| part.rows.is_empty() && part.read_to.is_none());
     let rows = workflows.rows.iter().filter_map(|row| Row::decode(&row.row).ok());
@@ -327,8 +333,8 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Leftover {
     Schedule(ScheduleKey),
-    /// An activity that runs, or ran, on its own.
-    Activity {
+    /// What runs, or ran, on its own.
+    Standalone {
         key: StandaloneKey,
         run_id: String,
     },
@@ -338,7 +344,7 @@ impl Leftover {
     fn shard(&self, router: &Router) -> u16 {
         match self {
             Leftover::Schedule(key) => router.shard_of(key.namespace_id(), key.schedule_id()),
-            Leftover::Activity { key, .. } => router.shard_of(key.namespace_id(), key.id()),
+            Leftover::Standalone { key, .. } => router.shard_of(key.namespace_id(), key.id()),
         }
     }
 }
@@ -365,7 +371,7 @@ pub async fn delete_here(router: &Router, leftover: Leftover) -> Result<(), Reje
     let shard = router.shard(leftover.shard(router)).ok_or_else(unavailable)?;
     let deleted = match leftover {
         Leftover::Schedule(key) => shard.call_schedule(key, ScheduleRequest::Delete).await,
-        Leftover::Activity { key, run_id } => {
+        Leftover::Standalone { key, run_id } => {
             shard.call_standalone(key, StandaloneRequest::Delete { run_id }).await
         }
     };

@@ -32,6 +32,7 @@ mod gzip;
 mod history;
 mod namespace;
 mod nexus_endpoint;
+mod nexus_operation;
 mod nexus_task;
 mod off;
 mod older_versioning;

@@ -48,6 +48,7 @@ pub enum Listed {
     Workflows,
     Schedules,
     Activities,
+    Operations,
 }
 
 /// Tables as lists read them, counting what they read.
@@ -106,6 +107,9 @@ fn starts(search: &Search<'_>, of: Listed) -> Option<Vec<Vec<u8>>> {
         Listed::Schedules => Some(schedule::rows::list_start(*block, namespace_id)),
         Listed::Activities => {
             Some(standalone::rows::list_start(*block, StandaloneKind::Activity, namespace_id))
+        }
+        Listed::Operations => {
+            Some(standalone::rows::list_start(*block, StandaloneKind::Operation, namespace_id))
         }
     };
     search.blocks.iter().map(start).collect()
@@ -226,6 +230,7 @@ pub fn parse(router: &Router, query: &ListQuery) -> Result<Filter, Reject> {
         Listed::Workflows => Ok(Filter::parse(&query.query, &attributes)?),
         Listed::Schedules => Filter::parse_for_schedules(&query.query, &attributes),
         Listed::Activities => Ok(Filter::parse_of(Subject::Activities, &query.query, &attributes)?),
+        Listed::Operations => Ok(Filter::parse_of(Subject::Operations, &query.query, &attributes)?),
     }
 }
 

@@ -7,11 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use everlog_engine::{
     codec::Proto,
-    message::{Body, Message, Outcome},
-    nexus::{Outcome as Called, callback},
+    message::{Body, Message, Outcome, Subject},
+    nexus::{
+        Outcome as Called,
+        callback::{self, OperationRef},
+    },
     reject::Reject,
     reply::Reply,
     request::Request,
+    standalone::{Kind, StandaloneKey, request::StandaloneRequest},
 };
 use everlog_proto::api::enums::v1::{
     CancelExternalWorkflowExecutionFailedCause, SignalExternalWorkflowExecutionFailedCause,
@@ -78,6 +82,14 @@ impl Post {
         if matches!(message.body, Body::ReleaseChild) {
             return None;
         }
+        if let (Subject::Operation(call), Outcome::Nexus(outcome)) = (message.subject, &outcome) {
+            let key = StandaloneKey { kind: Kind::Operation, named: message.from.workflow };
+            let run_id = message.from.run_id.to_string();
+            let called = StandaloneRequest::OperationCalled { run_id, call, outcome: outcome.clone() };
+            // An answer that is lost is asked for again: the operation still owes its call.
+            let _ = self.router.call_standalone(key, called).await;
+            return None;
+        }
         let delivered = Request::Delivered {
             run_id: message.from.run_id.to_string(),
             subject: message.subject,
@@ -122,8 +134,27 @@ impl Post {
     }
 }
 
-/// A message for a workflow whose shard this node leads.
+/// A message for a workflow, or for an operation that runs on its own, whose shard this node leads.
 pub async fn hear(router: &Router, message: Message) -> Result<Outcome, Reject> {
+    if let Body::NexusCompletion(completion) = &message.body
+        && let Some(run) = completion.operation.as_ref().and_then(OperationRef::standalone)
+    {
+        let told = StandaloneRequest::CompleteOperation {
+            run_id: run.run.run_id.to_string(),
+            completion: completion.clone(),
+            by_run: message.from.run_id.to_string(),
+            from_namespace: message.from_namespace,
+        };
+        return match router.call_standalone(run.key(), told).await {
+            Ok(Reply::Message(outcome)) => Ok(outcome),
+            Ok(_) => Err(Reject::Internal("a completion is answered with its outcome".into())),
+            Err(Reject::NotFound(why)) => {
+                let failure = Box::new(Proto(callback::refusal("NOT_FOUND", &why, false)));
+                Ok(Outcome::Nexus(Box::new(Called::Error { failure, retryable: false })))
+            }
+            Err(reject) => Err(reject),
+        };
+    }
     match router.call(message.to.clone(), Request::Message(Box::new(message))).await? {
         Reply::Message(outcome) => Ok(outcome),
         _ => Err(Reject::Internal("a message is answered with its outcome".into())),

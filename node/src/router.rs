@@ -14,10 +14,7 @@ use everlog_engine::{
     reject::Reject,
     reply::Reply,
     request::Request,
-    standalone::{
-        StandaloneKey,
-        request::{StandaloneRequest, TakeStandaloneActivity},
-    },
+    standalone::{StandaloneKey, request::StandaloneRequest},
 };
 use everlog_raft_store::Tables;
 
@@ -192,14 +189,15 @@ impl Router {
         }
     }
 
-    async fn call_standalone(
+    /// Asks something that runs on its own and whose shard this node leads.
+    pub async fn call_standalone(
         &self,
         key: StandaloneKey,
-        take: TakeStandaloneActivity,
+        request: StandaloneRequest,
     ) -> Result<Reply, Reject> {
         let shard = self.shard_of(key.namespace_id(), key.id());
         match self.shard(shard) {
-            Some(handle) => handle.call_standalone(key, StandaloneRequest::TakeActivity(take)).await,
+            Some(handle) => handle.call_standalone(key, request).await,
             None => Err(Reject::Unavailable("this node is starting".into())),
         }
     }
@@ -254,7 +252,9 @@ impl Router {
     async fn take_here(&self, take: Take) -> Result<Option<HandedOut>, Reject> {
         let reply = match take {
             Take::Workflow(workflow, request) => self.call(workflow, request).await?,
-            Take::Standalone(key, take) => self.call_standalone(key, take).await?,
+            Take::Standalone(key, take) => {
+                self.call_standalone(key, StandaloneRequest::TakeActivity(take)).await?
+            }
         };
         match reply {
             Reply::WorkflowTask(task) => Ok(Some(HandedOut::Workflow(task))),

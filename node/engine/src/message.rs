@@ -22,7 +22,7 @@ use crate::{
     execution::{Child, Execution},
     key::{RunKey, WorkflowKey},
     nexus::{
-        self,
+        self, Owed,
         callback::{self, Completion, Posted},
     },
     time::Time,
@@ -53,13 +53,15 @@ pub enum Subject {
     NexusCancel(i64, i32),
     /// The run has closed and this callback is to be told, after so many attempts that failed.
     Callback(u32, i32),
+    /// What an operation that runs on its own owes. The sender is no workflow then.
+    Operation(Owed),
 }
 
 impl Subject {
     /// Whether it goes to a handler, who may take as long as a call may take, and would begin twice: it is
     /// repeated only when nothing can come of it any more.
     pub fn is_call(self) -> bool {
-        matches!(self, Subject::NexusStart(..) | Subject::NexusCancel(..))
+        matches!(self, Subject::NexusStart(..) | Subject::NexusCancel(..) | Subject::Operation(_))
     }
 }
 
@@ -198,8 +200,10 @@ pub fn compose(execution: &Execution, subject: Subject) -> Option<Message> {
             let parent = parent_of(execution)?;
             Some(message(from, subject, parent.workflow, parent.run_id.to_string(), body))
         }
-        Subject::NexusStart(id, _) => nexus_call(from, subject, nexus::start_call(execution, id)?),
-        Subject::NexusCancel(id, _) => nexus_call(from, subject, nexus::cancel_call(execution, id)?),
+        Subject::NexusStart(id, _) => Some(nexus_call(from, subject, nexus::start_call(execution, id)?)),
+        Subject::NexusCancel(id, _) => Some(nexus_call(from, subject, nexus::cancel_call(execution, id)?)),
+        // No workflow owes it.
+        Subject::Operation(_) => None,
         Subject::Callback(index, _) => {
             let callback = execution.callbacks.get(index as usize)?;
             let completion = callback::completion(execution, callback)?;
@@ -233,9 +237,10 @@ fn written_by(execution: &Execution, event_id: i64) -> RunKey {
     execution.key().workflow.run(execution.writer_of(event_id))
 }
 
-fn nexus_call(from: RunKey, subject: Subject, call: nexus::Call) -> Option<Message> {
+/// A call to whoever is behind an endpoint.
+pub fn nexus_call(from: RunKey, subject: Subject, call: nexus::Call) -> Message {
     let (to, to_run) = (from.workflow.clone(), from.run_id.to_string());
-    Some(message(from, subject, to, to_run, Body::NexusCall(Box::new(call))))
+    message(from, subject, to, to_run, Body::NexusCall(Box::new(call)))
 }
 
 fn message(from: RunKey, subject: Subject, to: WorkflowKey, to_run: String, body: Body) -> Message {

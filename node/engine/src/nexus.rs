@@ -31,6 +31,8 @@ use crate::{
 
 /// How long a call may take: `component.nexusoperations.request.timeout`.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// With less time left an operation is not tried again: `component.nexusoperations.limit.request.timeout.min`.
+pub const REQUEST_TIMEOUT_MIN: Duration = Duration::from_millis(1500);
 
 /// A pending operation. Its input goes from the state once it is started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,7 +120,6 @@ pub enum CallOf {
         input: Option<Proto<Payload>>,
         /// Handed to the handler, who hands it back with the operation's end.
         callback: OperationRef,
-        scheduled_event_id: i64,
         /// How long the operation may take once it is started.
         operation_timeout: Option<Duration>,
     },
@@ -221,8 +222,14 @@ impl NexusOperation {
     }
 }
 
+/// The payload that stands for none.
+pub fn null() -> Payload {
+    let metadata = [("encoding".to_owned(), b"binary/null".to_vec())].into();
+    Payload { metadata, ..Payload::default() }
+}
+
 /// Which call an operation owes, with the number of attempts made before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Owed {
     Start(i32),
     Cancel(i32),
@@ -251,55 +258,64 @@ impl NexusCancel {
     }
 }
 
-/// The call to start an operation.
+/// The call to start an operation of a workflow.
 pub fn start_call(execution: &Execution, id: i64) -> Option<Call> {
     let operation = execution.nexus_operations.get(&id).filter(|operation| !operation.is_started())?;
-    let a = &operation.scheduled;
-    let scheduled = operation.scheduled_time;
-    let by = |timeout: Option<&prost_types::Duration>, kind| {
-        set_duration(timeout).map(|timeout| (scheduled + timeout, kind))
-    };
-    let deadline = by(a.schedule_to_start_timeout.as_ref(), TimeoutKind::ScheduleToStart)
-        .or_else(|| by(a.schedule_to_close_timeout.as_ref(), TimeoutKind::ScheduleToClose));
-    let what = CallOf::Start {
-        request_id: a.request_id.clone(),
-        input: a.input.clone().map(Proto),
-        callback: OperationRef {
-            run: execution.key().clone(),
-            scheduled_event_id: id,
-            request_id: a.request_id.clone(),
-        },
+    Some(operation.start_call(OperationRef {
+        run: execution.key().clone(),
         scheduled_event_id: id,
-        operation_timeout: set_duration(a.start_to_close_timeout.as_ref()),
-    };
-    Some(call(operation, what, deadline, set_duration(a.schedule_to_close_timeout.as_ref())))
+        request_id: operation.scheduled.request_id.clone(),
+    }))
 }
 
-/// The call to cancel an operation that is started.
+/// The call to cancel an operation of a workflow that is started.
 pub fn cancel_call(execution: &Execution, id: i64) -> Option<Call> {
     let operation = execution.nexus_operations.get(&id)?;
-    let (Owed::Cancel(_), _) = operation.owed()? else { return None };
-    let what = CallOf::Cancel { operation_token: operation.operation_token.clone() };
-    let close = set_duration(operation.scheduled.schedule_to_close_timeout.as_ref());
-    let deadline = close.map(|close| (operation.scheduled_time + close, TimeoutKind::ScheduleToClose));
-    Some(call(operation, what, deadline, close))
+    matches!(operation.owed()?, (Owed::Cancel(_), _)).then(|| operation.cancel_call())
 }
 
-fn call(
-    operation: &NexusOperation,
-    what: CallOf,
-    deadline: Option<(Time, TimeoutKind)>,
-    close: Option<Duration>,
-) -> Call {
-    let a = &operation.scheduled;
-    Call {
-        endpoint_id: a.endpoint_id.clone(),
-        endpoint: a.endpoint.clone(),
-        service: a.service.clone(),
-        operation: a.operation.clone(),
-        header: a.nexus_header.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-        what,
-        deadline,
-        closes_at: close.map(|close| operation.scheduled_time + close),
+impl NexusOperation {
+    /// The call to start it, with what names it to whoever ends it.
+    pub fn start_call(&self, callback: OperationRef) -> Call {
+        let a = &self.scheduled;
+        let scheduled = self.scheduled_time;
+        let by = |timeout: Option<&prost_types::Duration>, kind| {
+            set_duration(timeout).map(|timeout| (scheduled + timeout, kind))
+        };
+        let deadline = by(a.schedule_to_start_timeout.as_ref(), TimeoutKind::ScheduleToStart)
+            .or_else(|| by(a.schedule_to_close_timeout.as_ref(), TimeoutKind::ScheduleToClose));
+        let what = CallOf::Start {
+            request_id: a.request_id.clone(),
+            input: a.input.clone().map(Proto),
+            callback,
+            operation_timeout: set_duration(a.start_to_close_timeout.as_ref()),
+        };
+        self.call(what, deadline)
+    }
+
+    pub fn cancel_call(&self) -> Call {
+        let what = CallOf::Cancel { operation_token: self.operation_token.clone() };
+        let deadline = self.closes_at().map(|at| (at, TimeoutKind::ScheduleToClose));
+        self.call(what, deadline)
+    }
+
+    fn call(&self, what: CallOf, deadline: Option<(Time, TimeoutKind)>) -> Call {
+        let a = &self.scheduled;
+        Call {
+            endpoint_id: a.endpoint_id.clone(),
+            endpoint: a.endpoint.clone(),
+            service: a.service.clone(),
+            operation: a.operation.clone(),
+            header: a.nexus_header.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            what,
+            deadline,
+            closes_at: self.closes_at(),
+        }
+    }
+
+    /// When it times out as a whole.
+    fn closes_at(&self) -> Option<Time> {
+        let close = set_duration(self.scheduled.schedule_to_close_timeout.as_ref())?;
+        Some(self.scheduled_time + close)
     }
 }

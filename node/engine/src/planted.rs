@@ -35,8 +35,8 @@ pub const BUGS: [(&str, &str); 27] = [
     ("index_row_left", "a list's index still finds a run as what it was"),
     ("version_change_answered_early", "a change of a deployment is answered before it is committed"),
     ("update_asked_twice", "an update that is asked for again goes to the worker again"),
-    ("standalone_row_missing", "a new leader does not find an activity that runs on its own"),
-    ("standalone_ends_twice", "an activity that runs on its own and has ended can be completed again"),
+    ("standalone_row_missing", "a new leader does not find what runs on its own"),
+    ("standalone_ends_twice", "what runs on its own and has ended can be completed again"),
     ("replica_differs", "a replica's fold is not the leader's"),
 ];
 

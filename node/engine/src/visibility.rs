@@ -31,6 +31,7 @@ mod stories;
 
 pub(crate) use self::{datetime::parse as parse_datetime, fields::NAMESPACE_DIVISION};
 pub use self::{
+    fields::OfOperation,
     filter::{Filter, FilterError, GroupBy, Subject},
     page::{Counts, Found, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, PageToken, Part, merge},
     row::{Closed, Parent, Row, payload_bytes},

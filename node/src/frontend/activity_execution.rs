@@ -4,7 +4,6 @@
 //! workflows too ([`super::activity`], [`super::activity_operations`]).
 
 use everlog_engine::{
-    codec,
     decide::activity::normalise_start,
     reply::Reply,
     standalone::{
@@ -27,14 +26,14 @@ use everlog_proto::api::{
         TerminateActivityExecutionResponse, count_activity_executions_response::AggregationGroup,
     },
 };
-use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use super::{
     call::{Answer, Scope, encode},
     search_attributes,
     standalone::{
-        ask_at_home, check_asked, check_length, check_named, check_run_id, name_request, patience_ms, tell,
+        SeenToken, ask_at_home, check_asked, check_length, check_named, check_run_id, name_request,
+        patience_ms, tell,
     },
     validate, visibility,
 };
@@ -108,56 +107,20 @@ fn prepare_start(scope: &Scope, request: &mut StartActivityExecutionRequest) -> 
     validate::links(&request.links, scope.call.shared.api(&scope.namespace.name))
 }
 
-const TOKEN_KIND: u8 = b'P';
-const TOKEN_VERSION: u8 = 2;
-
-/// What the reader of a description has seen.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct SeenToken {
-    namespace_id: String,
-    activity_id: String,
-    run_id: String,
-    transitions: i64,
-}
-
-impl SeenToken {
-    fn of(state: &Standalone) -> SeenToken {
-        SeenToken {
-            namespace_id: state.run.run.workflow.namespace_id.to_string(),
-            activity_id: state.id().to_owned(),
-            run_id: state.run_id().to_owned(),
-            transitions: state.transitions,
-        }
-    }
-
-    /// What was seen, if the token is about the run that a request names.
-    fn seen(scope: &Scope, request: &DescribeActivityExecutionRequest) -> Result<i64, Status> {
-        let token: SeenToken = codec::decode(TOKEN_KIND, TOKEN_VERSION, &request.long_poll_token)
-            .map_err(|_| Status::invalid_argument("invalid long poll token"))?;
-        let is_same = token.namespace_id == scope.namespace_id()
-            && token.activity_id == request.activity_id
-            && token.run_id == request.run_id;
-        if !is_same {
-            return Err(Status::invalid_argument("long poll token does not match execution"));
-        }
-        Ok(token.transitions)
-    }
-}
-
 pub(super) async fn describe(scope: Scope, request: DescribeActivityExecutionRequest) -> Answer {
     check_named(&scope, "activity", &request.activity_id)?;
     if !request.long_poll_token.is_empty() && request.run_id.is_empty() {
         return Err(Status::invalid_argument("run id is required when long poll token is provided"));
     }
     check_run_id(&request.run_id)?;
+    let key = key(&scope, &request.activity_id);
     let run_id = request.run_id.clone();
     let read = if request.long_poll_token.is_empty() {
         StandaloneRequest::Read { run_id }
     } else {
-        let seen = SeenToken::seen(&scope, &request)?;
+        let seen = SeenToken::seen(&request.long_poll_token, &key.run(&run_id))?;
         StandaloneRequest::Watch { run_id, until: Until::Changed { seen }, timeout_ms: patience_ms(&scope) }
     };
-    let key = key(&scope, &request.activity_id);
     let now = || scope.call.shared.backend.now();
     ask_at_home(&scope, &key, Repeat::Safe, read, |reply| match reply {
         Reply::Standalone(Some(state)) => Some(encode(&description(&state, &request, now()))),
@@ -182,7 +145,7 @@ fn description(
         info: Some(activity::info(state, shown, now)),
         input: input.map(|input| input.0),
         outcome: activity::outcome(state).filter(|_| request.include_outcome),
-        long_poll_token: codec::encode(TOKEN_KIND, TOKEN_VERSION, &SeenToken::of(state)),
+        long_poll_token: SeenToken::of(state, now).encode(),
         ..Default::default()
     }
 }

@@ -29,7 +29,7 @@ use everlog_proto::api::{
     activity::v1::ActivityExecutionListInfo,
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{IndexedValueType, NamespaceState},
-    nexus::v1::Endpoint,
+    nexus::v1::{Endpoint, NexusOperationExecutionListInfo},
     schedule::v1::ScheduleListEntry,
     taskqueue::v1::TaskQueueConfig,
     worker::v1::WorkerHeartbeat,
@@ -194,6 +194,17 @@ pub trait Backend: Send + Sync + 'static {
 
     async fn count_activities(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError>;
 
+    /// The same of Nexus operations that run on their own.
+    async fn list_operations(
+        &self,
+        namespace_id: &str,
+        query: &str,
+        page_size: usize,
+        token: &[u8],
+    ) -> Result<OperationPage, CallError>;
+
+    async fn count_operations(&self, namespace_id: &str, query: &str) -> Result<Counts, CallError>;
+
     /// Workers describe themselves. It is kept in memory, here.
     fn hear_workers(&self, namespace_id: &str, heartbeats: &[WorkerHeartbeat]);
 
@@ -348,6 +359,12 @@ pub struct WorkerShutdown {
 #[derive(Clone, Debug, Default)]
 pub struct WorkflowPage {
     pub executions: Vec<WorkflowExecutionInfo>,
+    pub next_page_token: Vec<u8>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct OperationPage {
+    pub operations: Vec<NexusOperationExecutionListInfo>,
     pub next_page_token: Vec<u8>,
 }
 

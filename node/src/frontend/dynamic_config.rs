@@ -62,6 +62,8 @@ pub struct ApiLimits {
     pub drainage_grace: Duration,
     /// `matching.wv.VersionDrainageStatusRefreshInterval`: how often after that.
     pub drainage_refresh: Duration,
+    /// `nexusoperation.enableStandalone`
+    pub standalone_nexus_operations: bool,
 }
 
 impl Default for ApiLimits {
@@ -84,6 +86,7 @@ impl Default for ApiLimits {
             retention_min: Duration::from_secs(60 * 60),
             drainage_grace: Duration::from_secs(3 * 60),
             drainage_refresh: Duration::from_secs(3 * 60),
+            standalone_nexus_operations: false,
         }
     }
 }
@@ -286,6 +289,7 @@ settings! {
     "matching.maxTaskQueuesInDeploymentVersion" => limits.queues_in_version_max: count,
     "matching.wv.VersionDrainageStatusVisibilityGracePeriod" => api.drainage_grace: duration,
     "matching.wv.VersionDrainageStatusRefreshInterval" => api.drainage_refresh: duration,
+    "nexusoperation.enableStandalone" => api.standalone_nexus_operations: switch,
 }
 
 fn number(value: &Value) -> Result<f64, &'static str> {

@@ -19,18 +19,32 @@ const TYPE_METADATA: &str = "type";
 
 /// Checks search attributes, and notes with each value of which type it is.
 pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) -> Result<(), Status> {
+    validate(scope, attributes.as_deref())?;
+    note_types(scope, attributes);
+    Ok(())
+}
+
+/// Checks search attributes, and leaves them as they are.
+pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
     let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
         return Ok(());
     };
     let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
-    validate(scope, attributes, custom.as_ref())?;
+    check_fields(scope, attributes, custom.as_ref())
+}
+
+/// Notes with each value of which type it is, where it does not say so.
+pub(super) fn note_types(scope: &Scope, attributes: Option<&mut SearchAttributes>) {
+    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
+        return;
+    };
+    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
     for (name, payload) in &mut attributes.indexed_fields {
         if let Some(kind) = kind_of(name, custom.as_ref()) {
             let kind = || kind.to_string().into_bytes();
             payload.metadata.entry(TYPE_METADATA.to_owned()).or_insert_with(kind);
         }
     }
-    Ok(())
 }
 
 fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> Option<ValueType> {
@@ -38,7 +52,7 @@ fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> O
     find(predefined_attributes(), name).or_else(added)
 }
 
-fn validate(
+fn check_fields(
     scope: &Scope,
     attributes: &SearchAttributes,
     custom: Option<&BTreeMap<String, IndexedValueType>>,

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use everlog_engine::{
+    codec,
     reply::Reply,
-    standalone::{StandaloneKey, request::StandaloneRequest},
+    standalone::{Standalone, StandaloneKey, StandaloneRun, request::StandaloneRequest},
+    time::Time,
 };
+use serde::{Deserialize, Serialize};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -68,6 +71,36 @@ pub(super) fn name_request(request_id: &mut String) -> bool {
         *request_id = Uuid::new_v4().to_string();
     }
     is_new
+}
+
+const TOKEN_KIND: u8 = b'P';
+const TOKEN_VERSION: u8 = 3;
+
+/// What the reader of a description has seen.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct SeenToken {
+    run: StandaloneRun,
+    changes: i64,
+}
+
+impl SeenToken {
+    pub(super) fn of(state: &Standalone, now: Time) -> SeenToken {
+        SeenToken { run: state.run.clone(), changes: state.changes(now) }
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        codec::encode(TOKEN_KIND, TOKEN_VERSION, self)
+    }
+
+    /// What was seen, if the token is about the run that a request names.
+    pub(super) fn seen(token: &[u8], run: &StandaloneRun) -> Result<i64, Status> {
+        let token: SeenToken = codec::decode(TOKEN_KIND, TOKEN_VERSION, token)
+            .map_err(|_| Status::invalid_argument("invalid long poll token"))?;
+        if token.run != *run {
+            return Err(Status::invalid_argument("long poll token does not match execution"));
+        }
+        Ok(token.changes)
+    }
 }
 
 /// What every request checks that names something which runs on its own, and perhaps a run of it.

@@ -10,10 +10,10 @@ use everlog_proto::{
         errordetails::v1::{
             ActivityExecutionAlreadyStartedFailure, ClientVersionNotSupportedFailure,
             MultiOperationExecutionFailure, NamespaceAlreadyExistsFailure, NamespaceInvalidStateFailure,
-            NamespaceNotFoundFailure, NotFoundFailure, PermissionDeniedFailure, QueryFailedFailure,
-            ResourceExhaustedFailure, ServerVersionNotSupportedFailure,
-            WorkflowExecutionAlreadyStartedFailure, WorkflowNotReadyFailure,
-            multi_operation_execution_failure::OperationStatus,
+            NamespaceNotFoundFailure, NexusOperationExecutionAlreadyStartedFailure, NotFoundFailure,
+            PermissionDeniedFailure, QueryFailedFailure, ResourceExhaustedFailure,
+            ServerVersionNotSupportedFailure, WorkflowExecutionAlreadyStartedFailure,
+            WorkflowNotReadyFailure, multi_operation_execution_failure::OperationStatus,
         },
         failure::v1::MultiOperationExecutionAborted,
     },
@@ -74,11 +74,21 @@ pub fn of_reject(reject: Reject) -> Status {
         }
         Reject::AlreadyExists(message) => Status::already_exists(message),
         Reject::StandaloneAlreadyStarted { kind, start_request_id, run_id } => {
-            let message = format!("{} execution already started", kind.noun());
-            let detail = match kind {
-                Kind::Activity => ActivityExecutionAlreadyStartedFailure { start_request_id, run_id },
-            };
-            detailed(Code::AlreadyExists, message, &detail)
+            let code = Code::AlreadyExists;
+            match kind {
+                Kind::Activity => {
+                    let detail = ActivityExecutionAlreadyStartedFailure { start_request_id, run_id };
+                    detailed(code, "activity execution already started", &detail)
+                }
+                Kind::Operation => {
+                    let message = format!(
+                        "nexus operation execution already started: request_id={start_request_id}, \
+                         run_id={run_id}"
+                    );
+                    let detail = NexusOperationExecutionAlreadyStartedFailure { start_request_id, run_id };
+                    detailed(code, message, &detail)
+                }
+            }
         }
     }
 }
@@ -305,6 +315,15 @@ mod tests {
                 },
                 Code::AlreadyExists,
                 Some("ActivityExecutionAlreadyStartedFailure"),
+            ),
+            (
+                Reject::StandaloneAlreadyStarted {
+                    kind: Kind::Operation,
+                    start_request_id: text(),
+                    run_id: text(),
+                },
+                Code::AlreadyExists,
+                Some("NexusOperationExecutionAlreadyStartedFailure"),
             ),
         ];
         for (reject, code, name) in cases {

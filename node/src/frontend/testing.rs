@@ -52,8 +52,9 @@ use tower::Service;
 use super::{
     NoObserver, Shared,
     backend::{
-        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange, Order, Place,
-        Poll, SchedulePage, SearchAttributesChange, WorkerShutdown, WorkflowPage,
+        ActivityPage, Backend, CallError, ClusterView, HistoryRead, Namespace, NamespaceChange,
+        OperationPage, Order, Place, Poll, SchedulePage, SearchAttributesChange, WorkerShutdown,
+        WorkflowPage,
     },
     dynamic_config::DynamicConfig,
     rate::RateLimits,
@@ -469,6 +470,20 @@ impl Backend for Fake {
     }
 
     async fn count_activities(&self, _namespace_id: &str, _query: &str) -> Result<Counts, CallError> {
+        Ok(Counts::default())
+    }
+
+    async fn list_operations(
+        &self,
+        _namespace_id: &str,
+        _query: &str,
+        _page_size: usize,
+        _token: &[u8],
+    ) -> Result<OperationPage, CallError> {
+        Ok(OperationPage::default())
+    }
+
+    async fn count_operations(&self, _namespace_id: &str, _query: &str) -> Result<Counts, CallError> {
         Ok(Counts::default())
     }
 

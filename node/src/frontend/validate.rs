@@ -274,20 +274,31 @@ pub(super) fn links(links: &[Link], api: &ApiLimits) -> Check {
                 return invalid("batch job link must not have an empty job ID");
             }
             Some(link::Variant::BatchJob(_)) => {}
+            Some(link::Variant::Activity(of)) => {
+                complete_link("activity", &of.namespace, ("activity ID", &of.activity_id), &of.run_id)?;
+            }
+            Some(link::Variant::NexusOperation(of)) => {
+                let id = ("operation ID", of.operation_id.as_str());
+                complete_link("nexus operation", &of.namespace, id, &of.run_id)?;
+            }
             _ => return invalid("unsupported link variant"),
         }
     }
     Ok(())
 }
 
-fn workflow_event_link(event: &link::WorkflowEvent) -> Check {
-    let fields =
-        [("namespace", &event.namespace), ("workflow ID", &event.workflow_id), ("run ID", &event.run_id)];
-    for (name, value) in fields {
+fn complete_link(kind: &str, namespace: &str, id: (&str, &str), run_id: &str) -> Check {
+    for (name, value) in [("namespace", namespace), id, ("run ID", run_id)] {
         if value.is_empty() {
-            return invalid(format!("workflow event link must not have an empty {name} field"));
+            return invalid(format!("{kind} link must not have an empty {name} field"));
         }
     }
+    Ok(())
+}
+
+fn workflow_event_link(event: &link::WorkflowEvent) -> Check {
+    let id = ("workflow ID", event.workflow_id.as_str());
+    complete_link("workflow event", &event.namespace, id, &event.run_id)?;
     if let Some(link::workflow_event::Reference::EventRef(event)) = &event.reference
         && event.event_type == EventType::Unspecified as i32
         && event.event_id != 0

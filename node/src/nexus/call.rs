@@ -7,15 +7,15 @@ use everlog_engine::{
     codec::Proto,
     message::Message,
     nexus::{
-        Call, CallOf, Outcome, REQUEST_TIMEOUT,
-        callback::{SYSTEM_URL, TOKEN_HEADER},
-        links,
+        Call, CallOf, Outcome, REQUEST_TIMEOUT, REQUEST_TIMEOUT_MIN,
+        callback::{OperationRef, SYSTEM_URL, TOKEN_HEADER},
+        links, null,
     },
 };
 use everlog_proto::{
     api::{
         common::v1::{Link, Payload},
-        enums::v1::{EventType, NexusHandlerErrorRetryBehavior as Retry},
+        enums::v1::NexusHandlerErrorRetryBehavior as Retry,
         failure::v1::{Failure, NexusHandlerFailureInfo, ServerFailureInfo, failure::FailureInfo},
         nexus::v1::{
             CancelOperationRequest, Link as NexusLink, Request, Response, StartOperationRequest,
@@ -50,7 +50,11 @@ pub async fn make(router: &Router, message: &Message, call: &Call) -> Outcome {
     let mut within = REQUEST_TIMEOUT;
     if let Some((deadline, kind)) = call.deadline {
         within = within.min(deadline.since(now));
-        if within.is_zero() {
+        let least = match call.what {
+            CallOf::Start { .. } => REQUEST_TIMEOUT_MIN,
+            CallOf::Cancel { .. } => Duration::from_nanos(1),
+        };
+        if within < least {
             return Outcome::TooLate(kind);
         }
     }
@@ -79,20 +83,14 @@ fn request(clock: Clock, message: &Message, call: &Call, endpoint: &str, within:
     header.insert("user-agent".into(), USER_AGENT.into());
     header.insert("request-timeout".into(), written(within));
     let variant = match &call.what {
-        CallOf::Start { request_id, input, callback, scheduled_event_id, operation_timeout } => {
+        CallOf::Start { request_id, input, callback, operation_timeout } => {
             let closes = call.closes_at.map(|at| at.since(now));
             if let Some(left) = closes.into_iter().chain(*operation_timeout).min() {
                 header.entry("operation-timeout".into()).or_insert_with(|| written(left));
             }
-            let url = links::event_url(
-                &message.from_namespace,
-                &message.from.workflow.workflow_id,
-                &message.from.run_id,
-                *scheduled_event_id,
-                EventType::NexusOperationScheduled,
-            );
+            let link = links::to_caller(&message.from_namespace, callback);
             header.insert("nexus-request-id".into(), request_id.clone());
-            header.insert("nexus-link".into(), format!("<{url}>; type=\"{}\"", links::WORKFLOW_EVENT));
+            header.insert("nexus-link".into(), format!("<{}>; type=\"{}\"", link.url, link.r#type));
             request::Variant::StartOperation(StartOperationRequest {
                 service: call.service.clone(),
                 operation: call.operation.clone(),
@@ -100,7 +98,7 @@ fn request(clock: Clock, message: &Message, call: &Call, endpoint: &str, within:
                 callback: SYSTEM_URL.into(),
                 payload: Some(input.clone().map_or_else(null, |input| input.0)),
                 callback_header: HashMap::from([(TOKEN_HEADER.to_owned(), callback.encode())]),
-                links: vec![NexusLink { url, r#type: links::WORKFLOW_EVENT.into() }],
+                links: vec![link],
             })
         }
         CallOf::Cancel { operation_token } => {
@@ -123,19 +121,14 @@ fn request(clock: Clock, message: &Message, call: &Call, endpoint: &str, within:
     }
 }
 
-/// The payload that stands for none.
-fn null() -> Payload {
-    let metadata = HashMap::from([("encoding".to_owned(), b"binary/null".to_vec())]);
-    Payload { metadata, ..Payload::default() }
-}
-
 fn outcome(what: &CallOf, answered: NexusAnswered, blob_bytes_max: usize) -> Outcome {
     match answered {
         NexusAnswered::Completed(response) => match (what, response.0) {
             (CallOf::Cancel { .. }, _) => Outcome::Taken,
-            (CallOf::Start { .. }, Response { variant: Some(response::Variant::StartOperation(start)) }) => {
-                started(start, blob_bytes_max)
-            }
+            (
+                CallOf::Start { callback, .. },
+                Response { variant: Some(response::Variant::StartOperation(start)) },
+            ) => started(start, callback, blob_bytes_max),
             _ => handler_error("INTERNAL", "empty outcome"),
         },
         NexusAnswered::Failed { error: Some(error), .. } => {
@@ -168,7 +161,7 @@ fn outcome(what: &CallOf, answered: NexusAnswered, blob_bytes_max: usize) -> Out
     }
 }
 
-fn started(start: StartOperationResponse, blob_bytes_max: usize) -> Outcome {
+fn started(start: StartOperationResponse, caller: &OperationRef, blob_bytes_max: usize) -> Outcome {
     match start.variant {
         Some(Variant::SyncSuccess(success)) => {
             let bytes = success.payload.as_ref().map_or(0, Payload::encoded_len);
@@ -187,7 +180,9 @@ fn started(start: StartOperationResponse, blob_bytes_max: usize) -> Outcome {
         Some(Variant::OperationError(error)) => {
             let canceled = error.operation_state == "canceled";
             let failure = error.failure.unwrap_or_default();
-            let failure = if canceled { failure::canceled(failure) } else { failure::of_nexus(failure) };
+            // That an operation on its own was cancelled is said by its status.
+            let is_marked = canceled && caller.standalone().is_none();
+            let failure = if is_marked { failure::canceled(failure) } else { failure::of_nexus(failure) };
             Outcome::Unsuccessful { failure: Box::new(Proto(failure)), canceled }
         }
         Some(Variant::Failure(failure)) => {

@@ -1,7 +1,7 @@
 """The worker behind the CLI's workflows: `python -m cli.worker ADDRESS QUEUE`.
 
 The CLI only starts and asks; somebody has to do the work. This worker knows
-one workflow, which does whatever the CLI wants to be shown.
+one workflow, which does whatever the CLI wants to be shown, and a Nexus service.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import logging
 import sys
 from datetime import timedelta
 
-from temporalio import activity, workflow
+import nexusrpc.handler
+from temporalio import activity, nexus, workflow
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
@@ -98,6 +99,18 @@ class Box:
         return len(self.items)
 
 
+@nexusrpc.handler.service_handler(name="desk")
+class Desk:
+    @nexusrpc.handler.sync_operation
+    async def shout(self, _: nexusrpc.handler.StartOperationContext, word: str) -> str:
+        return word.upper()
+
+    @nexus.workflow_run_operation
+    async def box(self, ctx: nexus.WorkflowRunOperationContext, name: str) -> nexus.WorkflowHandle[list[str]]:
+        """A box of this name, which ends when it is told to."""
+        return await ctx.start_workflow(Box.run, "", id=name)
+
+
 async def main():
     address, queue = sys.argv[1:3]
     logging.disable(logging.CRITICAL)
@@ -111,6 +124,7 @@ async def main():
         task_queue=queue,
         workflows=[Box],
         activities=[shout, later],
+        nexus_service_handlers=[Desk()],
         identity=IDENTITY,
         disable_eager_activity_execution=True,
     )

@@ -30,15 +30,16 @@ class Script:
     doc: str
     function: object
     seconds: float  # How long it takes, roughly; only for the order of running.
+    by_default: bool  # Against servers with nothing switched on.
 
 
-def script(function=None, *, seconds=1.0):
+def script(function=None, *, seconds=1.0, by_default=False):
     """Registers a script. Its docstring says what it shows."""
 
     def register(function):
         area = function.__module__.rpartition(".")[2]
         name = f"differential/{area}.{function.__name__}"
-        SCRIPTS.append(Script(name, function.__doc__, function, seconds))
+        SCRIPTS.append(Script(name, function.__doc__, function, seconds, by_default))
         return function
 
     return register(function) if function else register

@@ -2,8 +2,10 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import difflib
 import importlib
+import itertools
 import pkgutil
 import re
 import secrets
@@ -28,23 +30,31 @@ def run(judge, subject, options, report):
     for module in pkgutil.iter_modules(scripts.__path__):
         importlib.import_module(f"{scripts.__name__}.{module.name}")
     chosen = [s for s in SCRIPTS if selected(s.name, options.only)]
+    if not all(server.by_default for server in (judge, subject)):
+        # Servers that somebody else runs have the settings that they have.
+        chosen = [s for s in chosen if not s.by_default]
     # The slowest first: otherwise the whole set waits for the one begun last.
     chosen.sort(key=lambda s: -s.seconds)
     # One nonce for both servers: ids of workflows and queues are then equal on
     # both, and need no normalising.
     nonce = secrets.token_hex(3)
-    connections = [wire.Connection(s.addresses, s.http) for s in (judge, subject)]
+    pairs = {False: [wire.Connection(s.addresses, s.http) for s in (judge, subject)]}
     executor = concurrent.futures.ThreadPoolExecutor(options.jobs)
+    stack = contextlib.ExitStack()
     try:
-        jobs = [executor.submit(compare, s, connections, nonce, options) for s in chosen]
+        if any(s.by_default for s in chosen):
+            plain = [stack.enter_context(s.by_default()) for s in (judge, subject)]
+            pairs[True] = [wire.Connection(s.addresses, s.http) for s in plain]
+        jobs = [executor.submit(compare, s, pairs[s.by_default], nonce, options) for s in chosen]
         for job in concurrent.futures.as_completed(jobs):
             report.add(job.result())
         if options.common:
             show_common(job.result().complaint for job in jobs)
     finally:
         executor.shutdown(cancel_futures=True)
-        for connection in connections:
+        for connection in itertools.chain(*pairs.values()):
             connection.close()
+        stack.close()
 
 
 def compare(script, connections, nonce, options) -> Result:

@@ -44,6 +44,9 @@ JUDGE_SETTINGS = {
     "history.transferProcessorEnsureCloseBeforeDelete": "false",
     "history.visibilityProcessorEnsureCloseBeforeDelete": "false",
 }
+# Off by default, and switched on by the same key on both servers. What they say while it is off, servers of their
+# own are asked for (`Server.by_default`).
+SWITCHED_ON = {"nexusoperation.enableStandalone": "true"}
 
 
 class Server:
@@ -55,6 +58,8 @@ class Server:
         # The same API over HTTP, for each address; of a server that somebody else runs, where it usually is.
         self.http = http or [ten_above(address) for address in addresses]
         self.ui = ui
+        # Makes another of its kind with nothing switched on, if it was started by this suite.
+        self.by_default = None
         self.command = command
         self.process = None
         self.folder = None
@@ -117,22 +122,26 @@ def running(name, addresses):
     return Server(name, addresses)
 
 
-def real(name, with_ui=False):
+def real(name, with_ui=False, switched_on=SWITCHED_ON):
     """The real development server, in memory, on a free port."""
     port, http, ui = free_ports(1), free_ports(1), free_ports(1)
     command = [temporal_cli(), "server", "start-dev", "--ip", "127.0.0.1"]
     command += ["--ui-port", str(ui)] if with_ui else ["--headless"]
     command += ["--port", str(port), "--http-port", str(http), "--log-level", "error"]
-    for key, value in JUDGE_SETTINGS.items():
+    for key, value in {**JUDGE_SETTINGS, **switched_on}.items():
         command += ["--dynamic-config-value", f"{key}={value}"]
-    return Server(name, [f"127.0.0.1:{port}"], command, [f"127.0.0.1:{http}"], f"127.0.0.1:{ui}")
+    server = Server(name, [f"127.0.0.1:{port}"], command, [f"127.0.0.1:{http}"], f"127.0.0.1:{ui}")
+    server.by_default = lambda: real(f"{name}-by-default", switched_on={})
+    return server
 
 
-def everlog(binary, nodes, extra=(), ui=None):
+def everlog(binary, nodes, extra=(), ui=None, switched_on=SWITCHED_ON):
     """Our server, one node or several, its data in a folder that is removed afterwards."""
     port, http = free_ports(nodes), free_ports(nodes)
     command = [str(pathlib.Path(binary).resolve()), "dev", "--port", str(port), "--http-port", str(http)]
     command += ["--data-dir", "{folder}/data"]
+    for key, value in switched_on.items():
+        command += ["--dynamic-config-value", f"{key}={value}"]
     if nodes > 1:
         command += ["--nodes", str(nodes)]
     ui_port = free_ports(nodes)
@@ -140,7 +149,9 @@ def everlog(binary, nodes, extra=(), ui=None):
         command += ["--ui-port", str(ui_port), "--ui-assets", str(ui)]
     addresses = [f"127.0.0.1:{port + i}" for i in range(nodes)]
     over_http = [f"127.0.0.1:{http + i}" for i in range(nodes)]
-    return Server("everlog", addresses, [*command, *extra], over_http, f"127.0.0.1:{ui_port}")
+    server = Server("everlog", addresses, [*command, *extra], over_http, f"127.0.0.1:{ui_port}")
+    server.by_default = lambda: everlog(binary, 1, switched_on={})
+    return server
 
 
 def ten_above(address) -> str:

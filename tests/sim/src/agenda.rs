@@ -34,6 +34,15 @@ pub enum Event {
         activity: usize,
     },
     /// A worker has something to say about an attempt of such an activity.
+    WantOperation {
+        operation: usize,
+    },
+    TerminateOperation {
+        operation: usize,
+    },
+    OperationEnds {
+        operation: usize,
+    },
     AttemptActs {
         activity: usize,
         attempt: usize,
@@ -206,6 +215,11 @@ pub enum Asker {
     /// Whoever has to do with an activity that runs on its own.
     Activity {
         activity: usize,
+        about: About,
+    },
+    /// Whoever has to do with an operation that runs on its own.
+    Operation {
+        operation: usize,
         about: About,
     },
     /// A schedule that has asked a workflow.

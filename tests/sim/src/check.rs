@@ -14,6 +14,7 @@ mod rest;
 mod schedules;
 mod signals;
 mod standalone;
+mod standalone_operation;
 mod starts;
 mod timers;
 mod updates;
@@ -53,7 +54,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     replicas::check,
     histories::check,
     index::check,
@@ -70,6 +71,7 @@ const CHECKS: [Check; 17] = [
     deployments::check,
     updates::check,
     standalone::check,
+    standalone_operation::check,
     rest::check,
 ];
 
@@ -89,6 +91,7 @@ pub fn unfinished(sim: &mut Sim) {
         None if !sim.schedules_are_done() => sim.schedules_not_done(),
         None if !sim.deployment_is_done() => "a deployment's versions are not all made current".to_owned(),
         None if !sim.activities_are_done() => sim.activities_not_done(),
+        None if !sim.operations_are_done() => sim.operations_not_done(),
         None => {
             let waits = sim.records.ops.iter().find(|op| op.ended.is_none());
             format!("a client still waits: {waits:?}")

@@ -67,6 +67,12 @@ impl Sim {
 
     fn handle_call(&mut self, node: usize, message: Carried) {
         let Body::NexusCall(call) = &message.body else { return };
+        if let Subject::Operation(owed) = message.subject {
+            if let Some(outcome) = self.handle_own_call(&message, call, owed) {
+                self.handled(node, message, outcome);
+            }
+            return;
+        }
         let (CallOf::Start { request_id, callback, .. }, Subject::NexusStart(_, made)) =
             (&call.what, message.subject)
         else {

@@ -26,6 +26,7 @@ pub mod settings;
 pub mod shell;
 pub mod sim;
 pub mod standalone;
+pub mod standalone_operation;
 pub mod story;
 pub mod trace;
 pub mod updates;

@@ -153,6 +153,9 @@ impl Sim {
         if matches!(message.body, everlog_engine::message::Body::ReleaseChild) {
             return;
         }
+        if let everlog_engine::message::Subject::Operation(call) = message.subject {
+            return self.own_call_answered(node, message, call, outcome);
+        }
         let run_id = message.from.run_id.to_string();
         let namespace = crate::sim::NAMESPACE.to_owned();
         let request = Request::Delivered { run_id, subject: message.subject, outcome, namespace };
@@ -265,6 +268,7 @@ impl Sim {
             | Asker::ScheduleClient { .. }
             | Asker::DeploymentClient { .. }
             | Asker::Activity { .. }
+            | Asker::Operation { .. }
                 if lost =>
             {
                 self.coverage.hit("an answer was lost");
@@ -273,7 +277,8 @@ impl Sim {
             Asker::Rpc { .. }
             | Asker::ScheduleClient { .. }
             | Asker::DeploymentClient { .. }
-            | Asker::Activity { .. } => {}
+            | Asker::Activity { .. }
+            | Asker::Operation { .. } => {}
         }
         self.agenda.plan(self.now + delay, Event::Answer { to: asker, answer });
     }
@@ -436,6 +441,9 @@ impl Sim {
             Asker::ScheduleClient { schedule } => self.schedule_created(schedule, &answer.reply),
             Asker::DeploymentClient { made } => self.deployment_answered(made, &answer.reply),
             Asker::Activity { activity, about } => self.activity_answered(activity, about, &answer.reply),
+            Asker::Operation { operation, about } => {
+                self.operation_answered(operation, about, &answer.reply);
+            }
             Asker::Schedule { node, life, shard, ask, request } => {
                 self.asked(node, life, shard, ask, &request, answer);
             }

@@ -27,6 +27,7 @@ use crate::{
     session::{self, Session},
     settings::Settings,
     standalone::{self, WantedActivity},
+    standalone_operation::{self, WantedOperation},
     trace::Trace,
     worker::Worker,
 };
@@ -75,6 +76,7 @@ pub struct Sim {
     pub schedules: Vec<Wanted>,
     pub deployment: Changes,
     pub activities: Vec<WantedActivity>,
+    pub operations: Vec<WantedOperation>,
     pub records: Records,
     pub coverage: Coverage,
     pub trace: Trace,
@@ -105,6 +107,7 @@ impl Sim {
             schedules: Vec::new(),
             deployment: Changes::draw(&mut Random::of(settings.seed, 7)),
             activities: Vec::new(),
+            operations: Vec::new(),
             records: Records::default(),
             coverage: Coverage::default(),
             trace,
@@ -149,6 +152,16 @@ impl Sim {
         }
         if !self.deployment_is_done() {
             self.agenda.plan(self.now + draw.millis(500, 5_000), Event::ChangeDeployment);
+        }
+        let mut draw = Random::of(self.settings.seed, 7);
+        self.operations = standalone_operation::draw(&mut draw);
+        for operation in 0..self.operations.len() {
+            let at = self.now + draw.millis(200, 12_000);
+            self.agenda.plan(at, Event::WantOperation { operation });
+            if self.operations[operation].is_terminated {
+                let at = at + draw.millis(100, 8_000);
+                self.agenda.plan(at, Event::TerminateOperation { operation });
+            }
         }
         let mut draw = Random::of(self.settings.seed, 6);
         self.activities = standalone::draw(&mut draw);
@@ -216,6 +229,9 @@ impl Sim {
             Event::Session { session } => self.session_acts(session),
             Event::WantSchedule { schedule } => self.want_schedule(schedule),
             Event::ChangeDeployment => self.change_deployment(),
+            Event::WantOperation { operation } => self.want_operation(operation),
+            Event::TerminateOperation { operation } => self.terminate_operation(operation),
+            Event::OperationEnds { operation } => self.operation_ends(operation),
             Event::WantActivity { activity } => self.want_activity(activity),
             Event::CancelActivity { activity } => self.cancel_activity(activity),
             Event::AttemptActs { activity, attempt } => self.attempt_acts(activity, attempt),
@@ -252,6 +268,7 @@ impl Sim {
             && self.schedules_are_done()
             && self.deployment_is_done()
             && self.activities_are_done()
+            && self.operations_are_done()
             && self.logs.iter().all(|log| log.open_runs == 0)
     }
 

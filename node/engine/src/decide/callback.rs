@@ -19,7 +19,7 @@ pub fn told(turn: &mut Turn<'_>, index: u32, made: i32, outcome: &Outcome) {
             index,
             at,
             failure: Some((**failure).clone()),
-            next_time: next_time(turn, made),
+            next_time: next_time(turn.stamp, made),
             settled: (!retryable).then_some(Settled::Failed),
         },
         _ => Record::CallbackTried {

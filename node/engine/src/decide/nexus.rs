@@ -31,12 +31,13 @@ use crate::{
         Outcome, Owed, TimeoutKind,
         callback::{Completion, End, refusal},
     },
+    stamp::Stamp,
     time::{self, Time, duration, proto_duration},
     turn::Turn,
 };
 
 /// Headers that workers may not set: they are the server's own.
-const RESERVED_HEADERS: [&str; 5] =
+pub const RESERVED_HEADERS: [&str; 5] =
     ["request-timeout", "xdc-redirection-api", "caller-name", "caller-type", "call-initiation"];
 /// The pause after the first failed call; it doubles with each further one.
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -208,14 +209,14 @@ fn start_called(turn: &mut Turn<'_>, id: i64, made: i32, outcome: &Outcome) {
                 scheduled_event_id: id,
                 at: now,
                 failure: Some((**failure).clone()),
-                next_time: next_time(turn, made),
+                next_time: next_time(turn.stamp, made),
             };
             turn.record(record);
             return;
         }
         Outcome::Error { failure, retryable: false } => unsuccessful(turn, id, &failure.0, false),
-        Outcome::TooLate(TimeoutKind::ScheduleToStart) => timed_out(turn, id, TimeoutType::ScheduleToStart),
-        Outcome::TooLate(TimeoutKind::ScheduleToClose) => timed_out(turn, id, TimeoutType::ScheduleToClose),
+        Outcome::TooLate(TimeoutKind::ScheduleToStart) => time_out(turn, id, TimeoutType::ScheduleToStart),
+        Outcome::TooLate(TimeoutKind::ScheduleToClose) => time_out(turn, id, TimeoutType::ScheduleToClose),
         Outcome::Taken => return,
     }
     workflow_task::schedule_if_needed(turn);
@@ -230,7 +231,7 @@ fn cancel_called(turn: &mut Turn<'_>, id: i64, made: i32, outcome: &Outcome) {
                 scheduled_event_id: id,
                 at: turn.stamp.now,
                 failure: Some((**failure).clone()),
-                next_time: next_time(turn, made),
+                next_time: next_time(turn.stamp, made),
             };
             turn.record(record);
             return;
@@ -309,7 +310,7 @@ pub fn wake(turn: &mut Turn<'_>) -> bool {
         .map(|(id, _, kind)| (id, kind))
         .collect();
     for (id, kind) in &due {
-        timed_out(turn, *id, *kind);
+        time_out(turn, *id, *kind);
     }
     !due.is_empty()
 }
@@ -354,16 +355,20 @@ fn unsuccessful(turn: &mut Turn<'_>, id: i64, cause: &Failure, canceled: bool) {
     });
 }
 
-fn timed_out(turn: &mut Turn<'_>, id: i64, kind: TimeoutType) {
-    let cause = Failure {
+/// How an operation fails that has taken too long.
+pub fn timed_out(kind: TimeoutType) -> Failure {
+    Failure {
         message: "operation timed out".into(),
         failure_info: Some(FailureInfo::TimeoutFailureInfo(TimeoutFailureInfo {
             timeout_type: kind as i32,
             ..TimeoutFailureInfo::default()
         })),
         ..Failure::default()
-    };
-    let Some((failure, request_id)) = failure(turn, id, cause) else { return };
+    }
+}
+
+fn time_out(turn: &mut Turn<'_>, id: i64, kind: TimeoutType) {
+    let Some((failure, request_id)) = failure(turn, id, timed_out(kind)) else { return };
     turn.event(Attributes::NexusOperationTimedOutEventAttributes(NexusOperationTimedOutEventAttributes {
         scheduled_event_id: id,
         failure: Some(failure),
@@ -393,18 +398,19 @@ fn failure(turn: &Turn<'_>, id: i64, cause: Failure) -> Option<(Failure, String)
 }
 
 /// When a call that has failed, after so many others, is to be made again.
-pub fn next_time(turn: &Turn<'_>, made: i32) -> Time {
+pub fn next_time(stamp: &Stamp<'_>, made: i32) -> Time {
     let doublings = u32::try_from(made).unwrap_or_default().min(DOUBLINGS_MAX);
     let pause = BACKOFF_FIRST.saturating_mul(1 << doublings).min(BACKOFF_MAX);
-    let chance = turn.stamp.chance() % (JITTER_PERCENT + 1);
-    turn.stamp.now + pause.mul_f64((100 - chance) as f64 / 100.0)
+    let chance = stamp.chance() % (JITTER_PERCENT + 1);
+    stamp.now + pause.mul_f64((100 - chance) as f64 / 100.0)
 }
 
 fn plain(links: &[Proto<Link>]) -> Vec<Link> {
     links.iter().map(|link| link.0.clone()).collect()
 }
 
-fn with_namespace(link: &Link, namespace: &str) -> Link {
+/// A link of a workflow, which leaves out its own namespace's name.
+pub fn with_namespace(link: &Link, namespace: &str) -> Link {
     use everlog_proto::api::common::v1::link::Variant;
     let mut link = link.clone();
     if let Some(Variant::WorkflowEvent(event)) = &mut link.variant

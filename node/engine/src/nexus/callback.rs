@@ -17,7 +17,14 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Attempts, Settled};
-use crate::{codec, codec::Proto, execution::Execution, key::RunKey, time::Time};
+use crate::{
+    codec,
+    codec::Proto,
+    execution::Execution,
+    key::RunKey,
+    standalone::{Kind, StandaloneRun},
+    time::Time,
+};
 
 /// Where callbacks to operations of this cluster go.
 pub const SYSTEM_URL: &str = "temporal://system";
@@ -34,10 +41,11 @@ pub struct Callback {
     pub settled: Option<Settled>,
 }
 
-/// Names an operation of a workflow to whoever will complete it.
+/// Names an operation to whoever will complete it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OperationRef {
     pub run: RunKey,
+    /// The event of the workflow that scheduled it; of one that runs on its own there is none, which is zero.
     pub scheduled_event_id: i64,
     pub request_id: String,
 }
@@ -47,6 +55,16 @@ const TOKEN_VERSION: u8 = 1;
 const CHECKSUM_BYTES: usize = 8;
 
 impl OperationRef {
+    pub fn on_its_own(run: RunKey, request_id: &str) -> OperationRef {
+        OperationRef { run, scheduled_event_id: 0, request_id: request_id.to_owned() }
+    }
+
+    /// The operation, if it runs on its own.
+    pub fn standalone(&self) -> Option<StandaloneRun> {
+        let run = || StandaloneRun { kind: Kind::Operation, run: self.run.clone() };
+        (self.scheduled_event_id == 0).then(run)
+    }
+
     /// As the value of a header.
     pub fn encode(&self) -> String {
         let mut bytes = codec::encode(TOKEN_KIND, TOKEN_VERSION, self);

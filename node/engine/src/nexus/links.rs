@@ -1,4 +1,4 @@
-//! Links to workflows' events as URLs, which is how Nexus carries them.
+//! Links to workflows' events, and to operations, as URLs, which is how Nexus carries them.
 
 use everlog_proto::api::{
     common::v1::{
@@ -9,8 +9,27 @@ use everlog_proto::api::{
     nexus::v1::Link as NexusLink,
 };
 
+use super::callback::OperationRef;
+
 /// The type of links that lead to an event of a workflow.
 pub const WORKFLOW_EVENT: &str = "temporal.api.common.v1.Link.WorkflowEvent";
+
+/// The type of links that lead to an operation that runs on its own.
+const NEXUS_OPERATION: &str = "temporal.api.common.v1.Link.NexusOperation";
+
+/// What tells a handler who calls: the event that scheduled the operation, or the operation itself. The
+/// namespace is meant by its name.
+pub fn to_caller(namespace: &str, operation: &OperationRef) -> NexusLink {
+    let (id, run_id) = (&operation.run.workflow.workflow_id, &operation.run.run_id);
+    if operation.standalone().is_some() {
+        let (namespace, id, run_id) = (escaped(namespace), escaped(id), escaped(run_id));
+        let url = format!("temporal:///namespaces/{namespace}/nexus-operations/{id}/{run_id}/details");
+        return NexusLink { url, r#type: NEXUS_OPERATION.into() };
+    }
+    let kind = EventType::NexusOperationScheduled;
+    let url = event_url(namespace, id, run_id, operation.scheduled_event_id, kind);
+    NexusLink { url, r#type: WORKFLOW_EVENT.into() }
+}
 
 /// The URL of an event.
 pub fn event_url(namespace: &str, workflow_id: &str, run_id: &str, event_id: i64, kind: EventType) -> String {

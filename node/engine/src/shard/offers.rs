@@ -28,7 +28,7 @@ const OFFER_AFTER_REFUSAL_MAX: Duration = Duration::from_secs(10);
 /// More doublings than any of these intervals needs.
 const DOUBLINGS_MAX: u32 = 10;
 /// A call that was not answered for so long was lost: its own time-outs are shorter.
-const CALL_LOST_AFTER: Duration = Duration::from_secs(30);
+pub(super) const CALL_LOST_AFTER: Duration = Duration::from_secs(30);
 /// How long a child waits for its release before it asks for it.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 

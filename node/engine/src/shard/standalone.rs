@@ -15,13 +15,14 @@ use super::{
     WAKES_PER_TURN_MAX, World,
     actor::{Offered, SOFT_FACTS_DELAY},
     not_led,
-    offers::put_off,
+    offers::{CALL_LOST_AFTER, put_off},
 };
 use crate::{
     deployment::Placement,
     fact::Entry,
     key::RunKey,
     limits::Limits,
+    message::{Message, Outcome, Subject},
     planted,
     reject::Reject,
     reply::Reply,
@@ -29,6 +30,7 @@ use crate::{
     standalone::{
         Kind, Standalone, StandaloneKey, StandaloneRun, activity, control,
         fact::{StandaloneChange, StandaloneFact},
+        operation,
         request::{StandaloneRequest, Until},
         turn::Turn,
     },
@@ -48,14 +50,30 @@ pub(super) struct Standalones {
     in_flight: BTreeMap<u64, Vec<StandaloneKey>>,
 }
 
-/// A task that a queue has been told of.
+/// What a run owes to the world.
+enum Owed {
+    /// A worker is to have a task.
+    Task(Offer),
+    /// A handler is to be called.
+    Call(Message),
+}
+
+/// What a run owes and others have been told of.
 #[derive(Debug)]
 struct Waiting {
-    offer: Offer,
+    told: Told,
     offered: Offered,
     /// When something falls due if no worker comes.
     due: Option<Time>,
     look: Time,
+}
+
+#[derive(Debug)]
+enum Told {
+    /// A queue, of a task.
+    Queue(Offer),
+    /// A handler, who is being called. It may have much to read, and the run has it.
+    Handler(Subject),
 }
 
 #[derive(Debug, Default)]
@@ -196,16 +214,27 @@ impl Shard {
             budget -= 1;
             self.standalones.looks.pop_first();
             let Some(waiting) = self.standalones.waiting.get_mut(&run) else { continue };
-            if waiting.due.is_some_and(|due| due <= now) {
-                self.standalones.waiting.remove(&run);
-                let key = run.key();
-                self.standalones.activate(&key, world).wake(&run, world);
-                self.touch_standalone(now, &key);
-                continue;
-            }
-            if waiting.offered.again_at <= now {
+            let is_to_repeat = waiting.offered.again_at <= now;
+            let is_due = waiting.due.is_some_and(|due| due <= now);
+            let offer = match &waiting.told {
+                Told::Queue(offer) if !is_due => offer,
+                // Only the run can say what a handler is to be asked.
+                Told::Handler(_) if !is_due && !is_to_repeat => {
+                    waiting.look = waiting.next_look();
+                    self.standalones.looks.insert((waiting.look, run));
+                    continue;
+                }
+                _ => {
+                    self.standalones.waiting.remove(&run);
+                    let key = run.key();
+                    self.standalones.activate(&key, world).wake(&run, world);
+                    self.touch_standalone(now, &key);
+                    continue;
+                }
+            };
+            if is_to_repeat {
+                self.outputs.push_back(Output::Offer(offer.clone()));
                 waiting.offered = Offered::again(now, waiting.offered.times);
-                self.outputs.push_back(Output::Offer(waiting.offer.clone()));
             }
             waiting.look = waiting.next_look();
             self.standalones.looks.insert((waiting.look, run));
@@ -328,10 +357,8 @@ impl Shard {
         }
         let states: Vec<Arc<Standalone>> = actor.runs.values().map(|run| run.state.clone()).collect();
         for state in states {
-            let offer = offer_of(&state, now);
-            if let Some(offer) = standalones.set_waiting(now, &state, offer) {
-                self.outputs.push_back(Output::Offer(offer));
-            }
+            let owed = owed(&state, now);
+            self.outputs.extend(standalones.set_waiting(now, &state, owed));
         }
         let Some(actor) = standalones.actors.get_mut(key) else { return };
         if actor.is_idle() {
@@ -352,12 +379,12 @@ impl Shard {
     }
 }
 
-/// The task that a run owes now, as a queue is told of it.
-fn offer_of(state: &Standalone, now: Time) -> Option<Offer> {
+/// What a run owes now.
+fn owed(state: &Standalone, now: Time) -> Option<Owed> {
     match state.run.kind {
         Kind::Activity => {
             let owed = activity::owed(state, now)?;
-            Some(Offer {
+            Some(Owed::Task(Offer {
                 run: state.run.run.clone(),
                 queue: owed.queue.to_owned(),
                 task: OfferedTask::StandaloneActivity { attempt: owed.attempt, stamp: owed.stamp },
@@ -366,12 +393,27 @@ fn offer_of(state: &Standalone, now: Time) -> Option<Offer> {
                 fairness: owed.fairness,
                 // Wherever its queue says.
                 placement: Placement::default(),
-            })
+            }))
+        }
+        Kind::Operation => operation::owed(state, now).map(Owed::Call),
+    }
+}
+
+impl Owed {
+    fn is_told(&self, told: &Told) -> bool {
+        match (self, told) {
+            (Owed::Task(offer), Told::Queue(known)) => known.task == offer.task && known.queue == offer.queue,
+            (Owed::Call(message), Told::Handler(subject)) => message.subject == *subject,
+            _ => false,
         }
     }
 }
 
 impl Waiting {
+    fn is_at_queue(&self) -> bool {
+        matches!(self.told, Told::Queue(_))
+    }
+
     fn next_look(&self) -> Time {
         self.due.map_or(self.offered.again_at, |due| due.min(self.offered.again_at))
     }
@@ -409,25 +451,34 @@ impl Standalones {
         })
     }
 
-    /// Notes which task of a run waits for a worker, if any. Returns what a queue is to be told.
-    fn set_waiting(&mut self, now: Time, state: &Standalone, offer: Option<Offer>) -> Option<Offer> {
+    /// Notes what a run owes, if anything. Returns who is to be told of it.
+    fn set_waiting(&mut self, now: Time, state: &Standalone, owed: Option<Owed>) -> Option<Output> {
         let run = &state.run;
         let known = self.stop_waiting(run);
-        let offer = offer?;
+        let owed = owed?;
         let due = state.next_due(now);
-        let known = known.filter(|known| known.offer.task == offer.task && known.offer.queue == offer.queue);
-        let (offered, told) = match known {
-            Some(known) if known.offered.again_at > now => (known.offered, None),
+        let known = known.filter(|known| owed.is_told(&known.told));
+        let (told, offered, output) = match known {
+            Some(known) if known.offered.again_at > now => (known.told, known.offered, None),
             known => {
                 let times = known.map_or(0, |known| known.offered.times);
-                (Offered::again(now, times), Some(offer.clone()))
+                match owed {
+                    Owed::Task(offer) => {
+                        let output = Output::Offer(offer.clone());
+                        (Told::Queue(offer), Offered::again(now, times), Some(output))
+                    }
+                    Owed::Call(message) => {
+                        let offered = Offered { again_at: now + CALL_LOST_AFTER, times: times + 1 };
+                        (Told::Handler(message.subject), offered, Some(Output::Send(Box::new(message))))
+                    }
+                }
             }
         };
-        let mut waiting = Waiting { offer, offered, due, look: now };
+        let mut waiting = Waiting { told, offered, due, look: now };
         waiting.look = waiting.next_look();
         self.looks.insert((waiting.look, run.clone()));
         self.waiting.insert(run.clone(), waiting);
-        told
+        output
     }
 
     fn stop_waiting(&mut self, run: &StandaloneRun) -> Option<Waiting> {
@@ -448,8 +499,10 @@ impl Standalones {
 
     /// Everything is to be offered anew, now.
     pub(super) fn forget_offers(&mut self, now: Time) {
-        self.looks.clear();
-        for (run, waiting) in &mut self.waiting {
+        let waiting = &self.waiting;
+        self.looks.retain(|(_, run)| waiting.get(run).is_some_and(|waiting| !waiting.is_at_queue()));
+        let at_queues = self.waiting.iter_mut().filter(|(_, waiting)| waiting.is_at_queue());
+        for (run, waiting) in at_queues {
             waiting.offered = Offered { again_at: now, times: 0 };
             waiting.look = now;
             self.looks.insert((now, run.clone()));
@@ -534,10 +587,18 @@ impl Actor {
         world: &dyn World,
         batch: &mut Batch,
     ) -> Result<Option<Reply>, Reject> {
-        if let StandaloneRequest::StartActivity(request) = request {
-            let current = self.current.as_ref().and_then(|current| self.runs.get(current));
-            let current = current.map(|run| &*run.state);
-            let started = activity::start(stamp, &self.key, current, request)?;
+        let current = self.current.as_ref().and_then(|current| self.runs.get(current));
+        let current = current.map(|run| &*run.state);
+        let started = match request {
+            StandaloneRequest::StartActivity(request) => {
+                Some(activity::start(stamp, &self.key, current, request)?)
+            }
+            StandaloneRequest::StartOperation { request, endpoint_id } => {
+                Some(operation::start(stamp, &self.key, current, request, endpoint_id)?)
+            }
+            _ => None,
+        };
+        if let Some(started) = started {
             if let Some(turn) = started.turn {
                 self.keep(turn, batch);
             }
@@ -548,7 +609,7 @@ impl Actor {
         match request {
             StandaloneRequest::Read { .. } => return Ok(Some(Reply::Standalone(Some(run.state.clone())))),
             StandaloneRequest::Watch { until, timeout_ms, .. } => {
-                if is_seen(&run.state, *until) {
+                if is_seen(&run.state, *until, stamp.now) {
                     return Ok(Some(Reply::Standalone(Some(run.state.clone()))));
                 }
                 let deadline = stamp.now + Duration::from_millis(*timeout_ms);
@@ -636,7 +697,9 @@ impl Actor {
             let state = runs.get(&watcher.run_id).map(|run| &run.state).filter(|state| !state.deleted);
             let reply = match state {
                 None => Err(Reject::NotFound(format!("{} not found for ID: {}", key.kind.noun(), key.id()))),
-                Some(state) if is_seen(state, watcher.until) => Ok(Reply::Standalone(Some(state.clone()))),
+                Some(state) if is_seen(state, watcher.until, now) => {
+                    Ok(Reply::Standalone(Some(state.clone())))
+                }
                 Some(_) if watcher.deadline <= now => Ok(Reply::Standalone(None)),
                 Some(_) => return true,
             };
@@ -679,10 +742,11 @@ impl Actor {
 
 /// Whether a long poll has what it waits for. A count that is not the one seen says that something happened:
 /// it can also be a smaller one, if what was seen was lost with its leader.
-fn is_seen(state: &Standalone, until: Until) -> bool {
+fn is_seen(state: &Standalone, until: Until, now: Time) -> bool {
     match until {
         Until::Closed => !state.is_running(),
-        Until::Changed { seen } => state.transitions != seen,
+        Until::Started => operation::is_started(state),
+        Until::Changed { seen } => state.changes(now) != seen,
     }
 }
 
@@ -702,7 +766,16 @@ fn decide(turn: &mut Turn<'_>, request: &StandaloneRequest) -> Result<Reply, Rej
         StandaloneRequest::UnpauseActivity(request) => activity::unpause(turn, request),
         StandaloneRequest::ResetActivity(request) => activity::reset(turn, request),
         StandaloneRequest::UpdateActivityOptions(request) => activity::update_options(turn, request),
+        StandaloneRequest::OperationCalled { call, outcome, .. } => {
+            operation::called(turn, *call, outcome);
+            Ok(Reply::Done)
+        }
+        StandaloneRequest::CompleteOperation { completion, by_run, from_namespace, .. } => {
+            let outcome = operation::completed(turn, completion, by_run, from_namespace);
+            Ok(Reply::Message(Outcome::Nexus(Box::new(outcome))))
+        }
         StandaloneRequest::StartActivity(_)
+        | StandaloneRequest::StartOperation { .. }
         | StandaloneRequest::Read { .. }
         | StandaloneRequest::Watch { .. } => {
             Err(Reject::Internal(format!("{} is not decided by a run", request.kind())))

@@ -10,6 +10,7 @@ use super::{
     activity,
     fact::StandaloneFact,
     key::Kind,
+    operation,
     request::{Asked, invalid_transition},
     state::{CancelRequest, Outcome, Status},
     turn::Turn,
@@ -19,6 +20,9 @@ use crate::{codec::Proto, decide::json_string, reject::Reject, reply::Reply};
 /// A request that is repeated with its id changes nothing.
 pub fn request_cancel(turn: &mut Turn<'_>, asked: &Asked) -> Result<Reply, Reject> {
     let state = &turn.state;
+    if state.run.kind == Kind::Operation && !state.is_running() {
+        return Err(Reject::FailedPrecondition("operation already completed".into()));
+    }
     if state.cancel.as_ref().is_some_and(|cancel| cancel.request_id == asked.request_id) {
         return Ok(Reply::Done);
     }
@@ -37,10 +41,12 @@ pub fn request_cancel(turn: &mut Turn<'_>, asked: &Asked) -> Result<Reply, Rejec
         reason: asked.reason.clone(),
         time: turn.stamp.now,
     }));
-    let is_held = match turn.state.run.kind {
-        Kind::Activity => turn.state.activity().is_some_and(activity::is_held),
+    let is_over = match turn.state.run.kind {
+        Kind::Activity => !turn.state.activity().is_some_and(activity::is_held),
+        // Its handler is to be asked, once there is one.
+        Kind::Operation => false,
     };
-    if !is_held {
+    if is_over {
         cancel(turn, Some(reason(&asked.reason)), &asked.identity);
     }
     Ok(Reply::Done)
@@ -72,12 +78,17 @@ pub fn terminate(turn: &mut Turn<'_>, asked: &Asked) -> Result<Reply, Reject> {
     let state = &turn.state;
     match state.status {
         Status::Running => {}
+        // The real server has it so: what was cancelled can still be terminated.
+        Status::Canceled if state.run.kind == Kind::Operation => {}
         Status::Terminated if state.terminate_request_id == asked.request_id => return Ok(Reply::Done),
         Status::Terminated => {
             return Err(Reject::FailedPrecondition(format!(
                 "already terminated with request ID {}",
                 state.terminate_request_id
             )));
+        }
+        Status::Completed if state.run.kind == Kind::Operation => {
+            return Err(Reject::FailedPrecondition("invalid transition from Succeeded".into()));
         }
         status => return Err(invalid_transition(status)),
     }
@@ -109,5 +120,6 @@ pub fn wake(turn: &mut Turn<'_>) {
     }
     match turn.state.run.kind {
         Kind::Activity => activity::time_out(turn),
+        Kind::Operation => operation::time_out(turn),
     }
 }

@@ -7,18 +7,21 @@ use everlog_proto::api::{
     activity::v1::ActivityOptions,
     common::v1::{Link, Payloads},
     failure::v1::Failure,
-    history::v1::ActivityTaskScheduledEventAttributes,
+    history::v1::{ActivityTaskScheduledEventAttributes, NexusOperationScheduledEventAttributes},
 };
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
 use super::{
     key::StandaloneRun,
-    state::{ActivityBody, Body, CancelRequest, Given, Outcome, ResetRequest, Standalone, Status},
+    state::{
+        ActivityBody, Body, CancelRequest, Given, OperationBody, Outcome, ResetRequest, Standalone, Status,
+    },
 };
 use crate::{
     codec::Proto,
     execution::{Activity, ActivityPause, ActivityStart},
+    nexus::{Attempts, NexusCancel, NexusOperation, Settled},
     shared::Shared,
     time::Time,
 };
@@ -35,6 +38,7 @@ pub enum StandaloneFact {
     /// Nothing is left of it.
     Deleted,
     Activity(ActivityFact),
+    Operation(OperationFact),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +53,14 @@ pub struct Creation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Subject {
     /// The attributes without input and header, which are in [`Given`].
-    Activity { scheduled: Proto<ActivityTaskScheduledEventAttributes>, start_delay: Option<Duration> },
+    Activity {
+        scheduled: Proto<ActivityTaskScheduledEventAttributes>,
+        start_delay: Option<Duration>,
+    },
+    Operation {
+        scheduled: Proto<NexusOperationScheduledEventAttributes>,
+        identity: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +120,44 @@ pub enum ActivityFact {
     },
 }
 
+/// What happens to a Nexus operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OperationFact {
+    /// A call to start it has failed, and is followed by another.
+    StartFailed {
+        at: Time,
+        failure: Option<Proto<Failure>>,
+        next_time: Time,
+    },
+    /// A handler works on it.
+    Started {
+        /// When that was heard.
+        at: Time,
+        started: Time,
+        operation_token: String,
+    },
+    /// A call to start it was the last: it is over with that.
+    StartEnded {
+        at: Time,
+        /// None if it succeeded.
+        failure: Option<Proto<Failure>>,
+    },
+    CancelFailed {
+        at: Time,
+        failure: Option<Proto<Failure>>,
+        next_time: Time,
+    },
+    CancelSettled {
+        at: Time,
+        /// None if the handler has taken it.
+        failure: Option<Proto<Failure>>,
+    },
+    /// This run says how it ended.
+    CompletedBy {
+        run_id: String,
+    },
+}
+
 /// What a fact weighs beside the payloads in it, about.
 const FACT_BYTES: usize = 64;
 
@@ -117,8 +166,12 @@ impl StandaloneFact {
     pub fn weight_bytes(&self) -> usize {
         let payloads = match self {
             StandaloneFact::Created(creation) => {
-                let input = creation.given.input.as_ref().map_or(0, |input| input.encoded_len());
-                input + creation.given.header.as_ref().map_or(0, |header| header.encoded_len())
+                let given = creation.given.input.as_ref().map_or(0, |input| input.encoded_len());
+                let subject = match &creation.subject {
+                    Subject::Activity { .. } => 0,
+                    Subject::Operation { scheduled, .. } => scheduled.encoded_len(),
+                };
+                given + subject + creation.given.header.as_ref().map_or(0, |header| header.encoded_len())
             }
             StandaloneFact::Closed(closing) => {
                 let result = closing.outcome.result.as_ref().map_or(0, |result| result.encoded_len());
@@ -130,6 +183,12 @@ impl StandaloneFact {
             StandaloneFact::Activity(ActivityFact::AttemptEnded { failure: Some(Some(failure)), .. }) => {
                 failure.encoded_len()
             }
+            StandaloneFact::Operation(
+                OperationFact::StartFailed { failure: Some(failure), .. }
+                | OperationFact::StartEnded { failure: Some(failure), .. }
+                | OperationFact::CancelFailed { failure: Some(failure), .. }
+                | OperationFact::CancelSettled { failure: Some(failure), .. },
+            ) => failure.encoded_len(),
             _ => 0,
         };
         FACT_BYTES + payloads
@@ -163,7 +222,16 @@ pub fn evolve(state: &mut Standalone, fact: &StandaloneFact) {
         StandaloneFact::LinksAttached { request_id, links } => {
             state.links.push((request_id.clone(), links.clone()));
         }
-        StandaloneFact::CancelRequested(request) => state.cancel = Some(request.clone()),
+        StandaloneFact::CancelRequested(request) => {
+            state.cancel = Some(request.clone());
+            if let Some(body) = state.operation_mut() {
+                body.operation.cancel = Some(NexusCancel {
+                    requested_time: request.time,
+                    attempts: Attempts::from(request.time),
+                    ..NexusCancel::default()
+                });
+            }
+        }
         StandaloneFact::Closed(closing) => {
             state.status = closing.status;
             state.close_time = Some(closing.at);
@@ -176,6 +244,11 @@ pub fn evolve(state: &mut Standalone, fact: &StandaloneFact) {
             let start_time = state.start_time;
             if let Some(body) = state.activity_mut() {
                 evolve_activity(body, start_time, fact);
+            }
+        }
+        StandaloneFact::Operation(fact) => {
+            if let Some(body) = state.operation_mut() {
+                evolve_operation(body, fact);
             }
         }
     }
@@ -204,7 +277,58 @@ fn create(state: &mut Standalone, creation: &Creation) {
                 ..ActivityBody::default()
             }))
         }
+        Subject::Operation { scheduled, identity } => Body::Operation(Shared::from(OperationBody {
+            operation: NexusOperation {
+                scheduled: scheduled.clone(),
+                scheduled_time: creation.at,
+                start: Attempts::from(creation.at),
+                ..NexusOperation::default()
+            },
+            identity: identity.clone(),
+            ..OperationBody::default()
+        })),
     };
+}
+
+fn evolve_operation(body: &mut OperationBody, fact: &OperationFact) {
+    let operation = &mut body.operation;
+    match fact {
+        OperationFact::StartFailed { at, failure, next_time } => {
+            operation.start.fail(*at, failure.clone(), *next_time);
+        }
+        OperationFact::Started { at, started, operation_token } => {
+            operation.start.succeed(*at);
+            operation.started_time = Some(*started);
+            operation.operation_token = operation_token.clone();
+            if let Some(cancel) = &mut operation.cancel {
+                cancel.attempts.next_time = *at;
+            }
+        }
+        OperationFact::StartEnded { at, failure } => match failure {
+            Some(_) => operation.start.fail(*at, failure.clone(), Time::NEVER),
+            // What the real server tells of the last attempt is then that of the one before.
+            None => {
+                operation.start.made += 1;
+                operation.start.next_time = Time::NEVER;
+            }
+        },
+        OperationFact::CancelFailed { at, failure, next_time } => {
+            if let Some(cancel) = &mut operation.cancel {
+                cancel.attempts.fail(*at, failure.clone(), *next_time);
+            }
+        }
+        OperationFact::CancelSettled { at, failure } => {
+            if let Some(cancel) = &mut operation.cancel {
+                match failure {
+                    None => cancel.attempts.succeed(*at),
+                    Some(_) => cancel.attempts.fail(*at, failure.clone(), Time::NEVER),
+                }
+                let succeeded = failure.is_none();
+                cancel.settled = Some(if succeeded { Settled::Succeeded } else { Settled::Failed });
+            }
+        }
+        OperationFact::CompletedBy { run_id } => body.completed_by = run_id.clone(),
+    }
 }
 
 fn evolve_activity(body: &mut ActivityBody, start_time: Time, fact: &ActivityFact) {

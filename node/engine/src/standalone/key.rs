@@ -10,6 +10,8 @@ use crate::key::{RunKey, WorkflowKey};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     Activity,
+    /// A Nexus operation.
+    Operation,
 }
 
 impl Kind {
@@ -17,17 +19,19 @@ impl Kind {
     pub(super) fn letter(self) -> u8 {
         match self {
             Kind::Activity => b'a',
+            Kind::Operation => b'n',
         }
     }
 
     pub(super) fn of_letter(letter: u8) -> Option<Kind> {
-        [Kind::Activity].into_iter().find(|kind| kind.letter() == letter)
+        [Kind::Activity, Kind::Operation].into_iter().find(|kind| kind.letter() == letter)
     }
 
     /// How messages call one.
     pub fn noun(self) -> &'static str {
         match self {
             Kind::Activity => "activity",
+            Kind::Operation => "operation",
         }
     }
 }

@@ -3,19 +3,24 @@
 use everlog_proto::api::{
     activity::v1::ActivityExecutionListInfo,
     common::v1::{ActivityType, Payload},
+    enums::v1::ActivityExecutionStatus,
+    nexus::v1::NexusOperationExecutionListInfo,
 };
 
 use super::{
-    activity,
+    activity, operation,
     state::{Body, Standalone},
 };
 use crate::{
+    decide::json_string,
     time::{Time, proto_duration},
-    visibility::{Closed, NAMESPACE_DIVISION, Row, payload_bytes},
+    visibility::{Closed, NAMESPACE_DIVISION, OfOperation, Row, payload_bytes},
 };
 
 /// The real server sets activities apart from workflows by this division, and shows it.
 const ACTIVITY_DIVISION: &str = "3332429922";
+/// The same for Nexus operations.
+const OPERATION_DIVISION: &str = "131748067";
 
 pub(super) fn row(state: &Standalone) -> Row {
     let attributes = state.given.search_attributes.iter();
@@ -34,13 +39,27 @@ pub(super) fn row(state: &Standalone) -> Row {
             .collect(),
         ..Row::default()
     };
+    let encoded = |text: &str| serde_bytes::ByteBuf::from(payload_bytes(&keyword(text)));
     if let Body::Activity(body) = &state.body {
         row.workflow_type = body.activity.kind().to_owned();
         row.task_queue = body.activity.queue().to_owned();
         row.status = activity::status(state) as i32;
         row.execution_time = body.activity.first_scheduled_time.0;
-        let division = serde_bytes::ByteBuf::from(payload_bytes(&keyword(ACTIVITY_DIVISION)));
-        row.search_attributes.insert(NAMESPACE_DIVISION.to_owned(), division);
+        row.search_attributes.insert(NAMESPACE_DIVISION.to_owned(), encoded(ACTIVITY_DIVISION));
+    }
+    if let Body::Operation(body) = &state.body {
+        let scheduled = &body.operation.scheduled;
+        row.status = operation::status(state) as i32;
+        row.search_attributes.insert(NAMESPACE_DIVISION.to_owned(), encoded(OPERATION_DIVISION));
+        // It has no memo, which leaves room for what only an operation has.
+        row.memo = [
+            (OfOperation::Endpoint, &scheduled.endpoint),
+            (OfOperation::Service, &scheduled.service),
+            (OfOperation::Operation, &scheduled.operation),
+            (OfOperation::RequestId, &scheduled.request_id),
+        ]
+        .map(|(name, text)| (name.key().to_owned(), encoded(text)))
+        .into();
     }
     row
 }
@@ -50,7 +69,8 @@ pub(super) fn is_same(before: &Standalone, after: &Standalone) -> bool {
     let shown = |state: &Standalone| {
         let body = state.activity();
         let first = body.map(|body| body.activity.first_scheduled_time);
-        (state.deleted, state.close_time, activity::status(state), first)
+        let is_paused = body.is_some() && activity::status(state) == ActivityExecutionStatus::Paused;
+        (state.deleted, state.close_time, state.status, is_paused, first)
     };
     let queue = |state: &Standalone| state.activity().map(|body| body.activity.queue().to_owned());
     shown(before) == shown(after) && queue(before) == queue(after)
@@ -75,11 +95,31 @@ pub fn activity_entry(row: &Row) -> ActivityExecutionListInfo {
     }
 }
 
+/// What a list of operations shows of a row.
+pub fn operation_entry(row: &Row) -> NexusOperationExecutionListInfo {
+    let close = row.close_time.map(Time);
+    let own = |name: OfOperation| row.of_operation(name).unwrap_or_default();
+    NexusOperationExecutionListInfo {
+        operation_id: row.workflow_id.clone(),
+        run_id: row.run_id.clone(),
+        endpoint: own(OfOperation::Endpoint),
+        service: own(OfOperation::Service),
+        operation: own(OfOperation::Operation),
+        schedule_time: Some(Time(row.start_time).proto()),
+        close_time: close.map(Time::proto),
+        status: row.status,
+        search_attributes: row.info().search_attributes,
+        state_transition_count: row.closed.map_or(0, |closed| closed.state_transition_count),
+        execution_duration: close.map(|close| proto_duration(close.since(Time(row.start_time)))),
+        ..Default::default()
+    }
+}
+
 fn keyword(text: &str) -> Payload {
     let metadata = [("encoding", "json/plain"), ("type", "Keyword")];
     Payload {
         metadata: metadata.into_iter().map(|(k, v)| (k.to_owned(), v.as_bytes().to_vec())).collect(),
-        data: format!("{text:?}").into_bytes(),
+        data: json_string(text).into_bytes(),
         ..Payload::default()
     }
 }

@@ -3,12 +3,18 @@
 use everlog_proto::api::workflowservice::v1::{
     PauseActivityExecutionRequest, ResetActivityExecutionRequest, RespondActivityTaskCanceledRequest,
     RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest, StartActivityExecutionRequest,
-    UnpauseActivityExecutionRequest, UpdateActivityExecutionOptionsRequest,
+    StartNexusOperationExecutionRequest, UnpauseActivityExecutionRequest,
+    UpdateActivityExecutionOptionsRequest,
 };
 use serde::{Deserialize, Serialize};
 
 use super::{key::Kind, state::Status};
-use crate::{codec::Proto, reject::Reject, token::TaskToken};
+use crate::{
+    codec::Proto,
+    nexus::{self, Owed, callback::Completion},
+    reject::Reject,
+    token::TaskToken,
+};
 
 type Payloads = everlog_proto::api::common::v1::Payloads;
 
@@ -56,6 +62,24 @@ pub enum StandaloneRequest {
     UnpauseActivity(Box<UnpauseActivityExecutionRequest>),
     ResetActivity(Box<ResetActivityExecutionRequest>),
     UpdateActivityOptions(Box<UpdateActivityExecutionOptionsRequest>),
+
+    StartOperation {
+        request: Box<StartNexusOperationExecutionRequest>,
+        endpoint_id: String,
+    },
+    /// What came of a call to an operation's handler.
+    OperationCalled {
+        run_id: String,
+        call: Owed,
+        outcome: Box<nexus::Outcome>,
+    },
+    /// The end of an operation, told by the run that carried it out.
+    CompleteOperation {
+        run_id: String,
+        completion: Box<Completion>,
+        by_run: String,
+        from_namespace: String,
+    },
 }
 
 /// Who asks for an end, and why.
@@ -70,6 +94,8 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     Closed,
+    /// A handler works on the operation, or it has closed.
+    Started,
     /// Something has happened since the state had made so many transitions.
     Changed {
         seen: i64,
@@ -124,11 +150,13 @@ impl StandaloneRequest {
     /// The run that is meant; empty means the latest.
     pub(crate) fn run_id(&self) -> &str {
         match self {
-            StandaloneRequest::StartActivity(_) => "",
+            StandaloneRequest::StartActivity(_) | StandaloneRequest::StartOperation { .. } => "",
             StandaloneRequest::Cancel(asked) | StandaloneRequest::Terminate(asked) => &asked.run_id,
             StandaloneRequest::Delete { run_id }
             | StandaloneRequest::Read { run_id }
-            | StandaloneRequest::Watch { run_id, .. } => run_id,
+            | StandaloneRequest::Watch { run_id, .. }
+            | StandaloneRequest::OperationCalled { run_id, .. }
+            | StandaloneRequest::CompleteOperation { run_id, .. } => run_id,
             StandaloneRequest::TakeActivity(take) => &take.run_id,
             StandaloneRequest::CompleteActivity { of, .. }
             | StandaloneRequest::FailActivity { of, .. }
@@ -159,6 +187,9 @@ impl StandaloneRequest {
             StandaloneRequest::UnpauseActivity(_) => "unpause_activity",
             StandaloneRequest::ResetActivity(_) => "reset_activity",
             StandaloneRequest::UpdateActivityOptions(_) => "update_activity_options",
+            StandaloneRequest::StartOperation { .. } => "start_operation",
+            StandaloneRequest::OperationCalled { .. } => "operation_called",
+            StandaloneRequest::CompleteOperation { .. } => "complete_operation",
         }
     }
 }

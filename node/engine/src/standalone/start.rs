@@ -2,7 +2,10 @@
 
 use everlog_proto::api::{
     common::v1::Link,
-    enums::v1::{ActivityIdConflictPolicy, ActivityIdReusePolicy},
+    enums::v1::{
+        ActivityIdConflictPolicy, ActivityIdReusePolicy, NexusOperationIdConflictPolicy,
+        NexusOperationIdReusePolicy,
+    },
 };
 
 use super::{
@@ -39,6 +42,23 @@ impl Policies {
                 ActivityIdReusePolicy::Unspecified | ActivityIdReusePolicy::AllowDuplicate => Reuse::Allowed,
             },
             uses_existing: conflict == ActivityIdConflictPolicy::UseExisting,
+        }
+    }
+
+    /// Policies that nobody knows count as none given.
+    pub fn of_operation(
+        reuse: NexusOperationIdReusePolicy,
+        conflict: NexusOperationIdConflictPolicy,
+    ) -> Policies {
+        Policies {
+            reuse: match reuse {
+                NexusOperationIdReusePolicy::AllowDuplicateFailedOnly => Reuse::AfterFailure,
+                NexusOperationIdReusePolicy::RejectDuplicate => Reuse::Rejected,
+                NexusOperationIdReusePolicy::Unspecified | NexusOperationIdReusePolicy::AllowDuplicate => {
+                    Reuse::Allowed
+                }
+            },
+            uses_existing: conflict == NexusOperationIdConflictPolicy::UseExisting,
         }
     }
 }

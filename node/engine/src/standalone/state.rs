@@ -10,10 +10,11 @@ use everlog_proto::api::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
-use super::{activity, key::StandaloneRun};
+use super::{activity, key::StandaloneRun, operation};
 use crate::{
     codec::{self, CodecError, Proto},
     execution::Activity,
+    nexus::NexusOperation,
     planted,
     shared::Shared,
     time::Time,
@@ -61,6 +62,7 @@ pub enum Body {
     /// Before the first fact.
     None,
     Activity(Shared<ActivityBody>),
+    Operation(Shared<OperationBody>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,16 @@ pub struct ActivityBody {
     pub original_start_delay: Option<Duration>,
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OperationBody {
+    /// Its calls, as those of a workflow's operation. The input stays in it, since descriptions show it.
+    pub operation: NexusOperation,
+    /// Whoever started it.
+    pub identity: String,
+    /// The run that told how it ended, if one did: what says so again is no other end.
+    pub completed_by: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResetRequest {
     pub drops_heartbeats: bool,
@@ -152,15 +164,35 @@ impl Standalone {
     pub fn activity(&self) -> Option<&ActivityBody> {
         match &self.body {
             Body::Activity(body) => Some(body),
-            Body::None => None,
+            Body::Operation(_) | Body::None => None,
         }
     }
 
     pub(super) fn activity_mut(&mut self) -> Option<&mut ActivityBody> {
         match &mut self.body {
             Body::Activity(body) => Some(&mut **body),
-            Body::None => None,
+            Body::Operation(_) | Body::None => None,
         }
+    }
+
+    pub fn operation(&self) -> Option<&OperationBody> {
+        match &self.body {
+            Body::Operation(body) => Some(body),
+            Body::Activity(_) | Body::None => None,
+        }
+    }
+
+    pub(super) fn operation_mut(&mut self) -> Option<&mut OperationBody> {
+        match &mut self.body {
+            Body::Operation(body) => Some(&mut **body),
+            Body::Activity(_) | Body::None => None,
+        }
+    }
+
+    /// How often it has changed, for those who wait for a change. That a back-off has passed is one of which
+    /// the log knows nothing.
+    pub fn changes(&self, now: Time) -> i64 {
+        self.transitions + operation::passed_backoffs(self, now)
     }
 
     /// When a leader that does not have it in memory must look at it: also for a task that is owed already.
@@ -183,10 +215,18 @@ impl Standalone {
         if !self.is_running() {
             return self.retain_until;
         }
-        let body = self.activity()?;
-        let dispatch = activity::dispatch_time(body);
-        let dispatch = dispatch.filter(|at| offered_until.is_none_or(|now| *at > now));
-        dispatch.into_iter().chain(activity::deadlines(body).map(|(_, at)| at)).min()
+        let (next, deadline) = match &self.body {
+            Body::None => return None,
+            Body::Activity(body) => {
+                (activity::dispatch_time(body), activity::deadlines(body).map(|(_, at)| at).min())
+            }
+            Body::Operation(body) => {
+                let operation = &body.operation;
+                (operation.owed().map(|(_, at)| at), operation.deadline().map(|(at, _)| at))
+            }
+        };
+        let next = next.filter(|at| offered_until.is_none_or(|now| *at > now));
+        next.into_iter().chain(deadline).min()
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -199,7 +239,9 @@ impl Standalone {
 
     /// What the payloads in it take, about.
     pub fn payload_bytes(&self) -> usize {
-        let input = self.given.input.as_ref().map_or(0, |input| input.encoded_len());
+        let given = self.given.input.as_ref().map_or(0, |input| input.encoded_len());
+        let operation = self.operation().and_then(|body| body.operation.scheduled.input.as_ref());
+        let input = given + operation.map_or(0, |input| input.encoded_len());
         let result = self.outcome.as_ref().and_then(|outcome| outcome.result.as_ref());
         input + result.map_or(0, |result| result.encoded_len())
     }
@@ -212,6 +254,15 @@ impl Standalone {
         if let Some(body) = bare.activity_mut() {
             body.activity.heartbeat_details = None;
             body.activity.last_failure = None;
+        }
+        if let Some(body) = bare.operation_mut() {
+            let operation = &mut body.operation;
+            operation.scheduled.0.nexus_header.clear();
+            operation.scheduled.0.input = None;
+            operation.start.last_failure = None;
+            if let Some(cancel) = &mut operation.cancel {
+                cancel.attempts.last_failure = None;
+            }
         }
         bare
     }

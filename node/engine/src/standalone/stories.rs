@@ -1,5 +1,7 @@
 //! What a sequence of requests leads to: the real shard on tables in memory, and a log that commits at once.
 
+mod operations;
+
 use std::{sync::Arc, time::Duration};
 
 use everlog_proto::api::{
@@ -22,6 +24,7 @@ use super::{
 use crate::{
     key::SLOTS,
     limits::Limits,
+    message::Message,
     reject::Reject,
     reply::Reply,
     shard::{Input, Offer, OfferedTask, Output, Shard},
@@ -40,6 +43,7 @@ struct World {
     next_call: u64,
     replies: Vec<(u64, Result<Reply, Reject>)>,
     offers: Vec<Offer>,
+    sent: Vec<Message>,
     entries: usize,
 }
 
@@ -52,6 +56,7 @@ impl World {
             next_call: 1,
             replies: Vec::new(),
             offers: Vec::new(),
+            sent: Vec::new(),
             entries: 0,
         };
         world.lead();
@@ -62,6 +67,7 @@ impl World {
     fn lead(&mut self) {
         self.shard = Shard::new((0..SLOTS).collect());
         self.offers.clear();
+        self.sent.clear();
         self.input(Input::Lead { term: 1, seed: 7 });
     }
 
@@ -88,7 +94,8 @@ impl World {
                     }
                     Output::Reply { call, reply } => self.replies.push((call, reply)),
                     Output::Offer(offer) => self.offers.push(offer),
-                    Output::Send(_) | Output::Ask { .. } => {}
+                    Output::Send(message) => self.sent.push(*message),
+                    Output::Ask { .. } => {}
                 }
             }
             if is_settled {
@@ -110,9 +117,13 @@ impl World {
 
     /// Asks, without waiting for an answer.
     fn call(&mut self, request: StandaloneRequest) -> u64 {
+        self.call_of(key(), request)
+    }
+
+    fn call_of(&mut self, key: StandaloneKey, request: StandaloneRequest) -> u64 {
         let call = self.next_call;
         self.next_call += 1;
-        self.input(Input::Standalone { call, key: key(), request });
+        self.input(Input::Standalone { call, key, request });
         call
     }
 

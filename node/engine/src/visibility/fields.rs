@@ -27,12 +27,38 @@ pub(super) struct Field {
 pub(super) enum Source {
     /// A field of every row, by its name.
     System(&'static str),
-    /// The status of an activity, by its name.
-    ActivityStatus,
+    /// The status of what runs on its own, by its name.
+    StatusName,
+    /// What only operations have.
+    OfOperation(OfOperation),
     /// Known, and in no row.
     Nothing,
     /// Among the search attributes of the row.
     Attribute(String),
+}
+
+/// What only a Nexus operation that runs on its own has. Its row keeps it where that of a workflow has the memo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfOperation {
+    Endpoint,
+    Service,
+    Operation,
+    RequestId,
+}
+
+impl OfOperation {
+    const ALL: [OfOperation; 4] =
+        [OfOperation::Endpoint, OfOperation::Service, OfOperation::Operation, OfOperation::RequestId];
+
+    /// Its name, in rows and in queries.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            OfOperation::Endpoint => "Endpoint",
+            OfOperation::Service => "Service",
+            OfOperation::Operation => "Operation",
+            OfOperation::RequestId => "RequestId",
+        }
+    }
 }
 
 impl Field {
@@ -41,8 +67,21 @@ impl Field {
         let source = match name {
             "ActivityId" => Source::System("WorkflowId"),
             "ActivityType" => Source::System("WorkflowType"),
-            "ExecutionStatus" => Source::ActivityStatus,
+            "ExecutionStatus" => Source::StatusName,
             "WorkflowType" => Source::Nothing,
+            _ => return Field::resolve(name, custom),
+        };
+        Some(Field { alias: name.to_owned(), value_type: ValueType::Keyword, source })
+    }
+
+    /// So have Nexus operations.
+    pub(super) fn resolve_of_operation(name: &str, custom: &BTreeMap<String, ValueType>) -> Option<Field> {
+        let own = OfOperation::ALL.into_iter().find(|own| own.key() == name);
+        let source = match (name, own) {
+            (_, Some(own)) => Source::OfOperation(own),
+            ("OperationId", _) => Source::System("WorkflowId"),
+            ("ExecutionStatus", _) => Source::StatusName,
+            ("WorkflowType" | "TaskQueue", _) => Source::Nothing,
             _ => return Field::resolve(name, custom),
         };
         Some(Field { alias: name.to_owned(), value_type: ValueType::Keyword, source })
@@ -67,8 +106,8 @@ impl Field {
         matches!(&self.source, Source::System(field) if *field == name)
     }
 
-    pub(super) fn is_activity_status(&self) -> bool {
-        self.source == Source::ActivityStatus
+    pub(super) fn is_status_name(&self) -> bool {
+        self.source == Source::StatusName
     }
 
     pub(super) fn is_namespace_division(&self) -> bool {
@@ -79,7 +118,7 @@ impl Field {
     pub(super) fn is_of_schedules(&self, custom: &BTreeMap<String, ValueType>) -> bool {
         match &self.source {
             Source::System(_) => self.alias == SCHEDULE_ID,
-            Source::ActivityStatus | Source::Nothing => false,
+            Source::StatusName | Source::OfOperation(_) | Source::Nothing => false,
             Source::Attribute(name) => name == SCHEDULE_PAUSED || custom.contains_key(name),
         }
     }
@@ -87,15 +126,16 @@ impl Field {
     pub(super) fn value(&self, row: &Row) -> Option<Value> {
         match &self.source {
             Source::System(name) => system_value(name, row),
-            Source::ActivityStatus => Some(Value::Text(activity_status_name(row.status).to_owned())),
+            Source::StatusName => Some(Value::Text(standalone_status_name(row.status).to_owned())),
+            Source::OfOperation(own) => row.of_operation(*own).map(Value::Text),
             Source::Nothing => None,
             Source::Attribute(name) => attribute_value(name, self.value_type, row),
         }
     }
 }
 
-/// How users write the status of an activity.
-pub(super) fn activity_status_name(status: i32) -> &'static str {
+/// How users write the status of what runs on its own. Those of operations have the numbers of activities'.
+pub(super) fn standalone_status_name(status: i32) -> &'static str {
     match ActivityExecutionStatus::try_from(status).unwrap_or_default() {
         ActivityExecutionStatus::Unspecified => "Unspecified",
         ActivityExecutionStatus::Running => "Running",

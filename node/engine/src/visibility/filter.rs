@@ -29,7 +29,7 @@ pub struct Filter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
     ExecutionStatus,
-    ActivityStatus,
+    StatusName,
     NamespaceDivision,
 }
 
@@ -38,6 +38,7 @@ pub enum GroupBy {
 pub enum Subject {
     Workflows,
     Activities,
+    Operations,
 }
 
 /// How the complaint about a query begins that cannot be read.
@@ -320,8 +321,8 @@ impl Reader<'_> {
         let field = self.field(expr)?;
         if field.is_system("ExecutionStatus") {
             Ok(Some(GroupBy::ExecutionStatus))
-        } else if field.is_activity_status() {
-            Ok(Some(GroupBy::ActivityStatus))
+        } else if field.is_status_name() {
+            Ok(Some(GroupBy::StatusName))
         } else if field.is_namespace_division() {
             Ok(Some(GroupBy::NamespaceDivision))
         } else {
@@ -355,6 +356,7 @@ impl Reader<'_> {
         let field = match self.subject {
             Subject::Workflows => Field::resolve(name, self.custom),
             Subject::Activities => Field::resolve_of_activity(name, self.custom),
+            Subject::Operations => Field::resolve_of_operation(name, self.custom),
         };
         let field = field.ok_or_else(|| FilterError(format!("invalid search attribute: {name}")))?;
         self.all_divisions |= field.is_namespace_division();

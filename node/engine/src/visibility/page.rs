@@ -15,7 +15,7 @@ use everlog_proto::api::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fields::{NAMESPACE_DIVISION, activity_status_name},
+    fields::{NAMESPACE_DIVISION, standalone_status_name},
     filter::{Filter, GroupBy, status_name},
     json,
     row::Row,
@@ -167,7 +167,7 @@ impl Counts {
         }
         let group = match filter.group_by() {
             None | Some(GroupBy::ExecutionStatus) => return self.add_runs(filter, row.status, 1),
-            Some(GroupBy::ActivityStatus) => activity_status_name(row.status).to_owned(),
+            Some(GroupBy::StatusName) => standalone_status_name(row.status).to_owned(),
             Some(GroupBy::NamespaceDivision) => {
                 let division = row.search_attribute(NAMESPACE_DIVISION);
                 match division.and_then(|payload| json::parse(&payload.data)) {

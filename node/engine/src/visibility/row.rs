@@ -9,6 +9,10 @@ use everlog_proto::api::{
 use prost::Message;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    fields::OfOperation,
+    json::{self, Json},
+};
 use crate::{
     codec::{self, CodecError, Proto},
     execution::Execution,
@@ -144,6 +148,15 @@ impl Row {
     /// The search attribute of this name, as it was set.
     pub(super) fn search_attribute(&self, name: &str) -> Option<Payload> {
         Payload::decode(self.search_attributes.get(name)?.as_slice()).ok()
+    }
+
+    /// What only an operation has, in whose row it is.
+    pub fn of_operation(&self, own: OfOperation) -> Option<String> {
+        let payload = Payload::decode(self.memo.get(own.key())?.as_slice()).ok()?;
+        match json::parse(&payload.data)? {
+            Json::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// The time that the run took; none while it is open.

@@ -219,6 +219,24 @@ requests! {
     RequestCancelActivityExecutionRequest {}
     TerminateActivityExecutionRequest {}
     DeleteActivityExecutionRequest {}
+    StartNexusOperationExecutionRequest {
+        fn allowed_states(&self) -> &'static [NamespaceState] { STARTABLE }
+    }
+    DescribeNexusOperationExecutionRequest {
+        fn waits(&self) -> bool { !self.long_poll_token.is_empty() }
+    }
+    PollNexusOperationExecutionRequest {
+        fn waits(&self) -> bool { true }
+    }
+    ListNexusOperationExecutionsRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    CountNexusOperationExecutionsRequest {
+        fn class(&self) -> Class { Class::Visibility }
+    }
+    RequestCancelNexusOperationExecutionRequest {}
+    TerminateNexusOperationExecutionRequest {}
+    DeleteNexusOperationExecutionRequest {}
     DescribeTaskQueueRequest {}
     ListTaskQueuePartitionsRequest {}
     UpdateTaskQueueConfigRequest {}

@@ -10,9 +10,9 @@ use super::{
 use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
-    deployment, describe, history, namespace, nexus_endpoint, nexus_task, off, older_versioning, operator,
-    poll, query, reset, schedule, start, system, task_queue, update, update_with_start, visibility, wire,
-    worker, workflow, workflow_task,
+    deployment, describe, history, namespace, nexus_endpoint, nexus_operation, nexus_task, off,
+    older_versioning, operator, poll, query, reset, schedule, start, system, task_queue, update,
+    update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
 pub(super) fn find(path: &str) -> Option<&'static Method> {
@@ -109,6 +109,14 @@ methods! {
         "RequestCancelActivityExecution" => scoped activity_execution::cancel,
         "TerminateActivityExecution" => scoped activity_execution::terminate,
         "DeleteActivityExecution" => scoped activity_execution::delete,
+        "StartNexusOperationExecution" => scoped nexus_operation::start,
+        "DescribeNexusOperationExecution" => scoped nexus_operation::describe,
+        "PollNexusOperationExecution" => scoped nexus_operation::poll,
+        "ListNexusOperationExecutions" => scoped nexus_operation::list,
+        "CountNexusOperationExecutions" => scoped nexus_operation::count,
+        "RequestCancelNexusOperationExecution" => scoped nexus_operation::cancel,
+        "TerminateNexusOperationExecution" => scoped nexus_operation::terminate,
+        "DeleteNexusOperationExecution" => scoped nexus_operation::delete,
         "DescribeTaskQueue" => scoped task_queue::describe,
         "UpdateTaskQueueConfig" => scoped task_queue::configure,
         "ListTaskQueuePartitions" => scoped task_queue::partitions,

@@ -59,6 +59,41 @@ def failed(t):
 
 
 @script
+def failed_plainly_as_older_workers_say(t):
+    """The same without anything but a message, with a cause, and with everything."""
+    endpoint(t)
+    t.start()
+    full = {"message": "no", "stack_trace": "here", "metadata": {"k": "v"}, "details": b'{"a": 1}'}
+    for failure_of_nexus in (
+        {"message": "no"},
+        {"message": "no", "cause": {"message": "why"}},
+        {**full, "cause": {"message": "why", "stack_trace": "there", "metadata": {"c": "d"}}},
+    ):
+        t.step(schedule_operation(t))
+        error = {"operation_state": "failed", "failure": failure_of_nexus}
+        respond(t, poll_nexus(t), start_operation={"operation_error": error})
+        t.step(schedule_operation(t))
+        error = {"operation_state": "canceled", "failure": failure_of_nexus}
+        respond(t, poll_nexus(t), start_operation={"operation_error": error})
+        t.step(schedule_operation(t))
+        error = {"error_type": "BAD_REQUEST", "failure": failure_of_nexus}
+        t.call("RespondNexusTaskFailed", task_token=poll_nexus(t).task_token, error=error)
+    t.step(complete_workflow())
+
+
+@script(seconds=3)
+def too_late_for_another_attempt(t):
+    """The time that is left is too short for the next call."""
+    endpoint(t)
+    t.start()
+    t.step(schedule_operation(t, schedule_to_close_timeout=seconds(2.2)))
+    fail_task(t, poll_nexus(t), handler_failure("busy", "INTERNAL"))
+    t.until_event("NEXUS_OPERATION_TIMED_OUT")
+    poll_nexus(t, timeout=2.5)
+    t.step(complete_workflow())
+
+
+@script
 def failed_as_older_workers_say(t):
     """The same in the form before failures were Temporal's own."""
     endpoint(t)

@@ -46,6 +46,21 @@ def archive(t):
     t.call("ListArchivedWorkflowExecutions", namespace="no-such-namespace")
 
 
+@script(by_default=True)
+def standalone_nexus_operations(t):
+    """Nexus operations that run on their own."""
+    t.call("StartNexusOperationExecution", operation_id=t.id, endpoint="e", service="s", operation="o")
+    for method in ("Start", "Describe", "Poll", "RequestCancel", "Terminate", "Delete"):
+        t.call(f"{method}NexusOperationExecution")
+        t.call(f"{method}NexusOperationExecution", operation_id=t.id)
+        t.call(f"{method}NexusOperationExecution", operation_id=t.id, namespace="no-such-namespace")
+    for method in ("List", "Count"):
+        t.call(f"{method}NexusOperationExecutions")
+        t.call(f"{method}NexusOperationExecutions", query="Nonsense = 'x'")
+        t.call(f"{method}NexusOperationExecutions", namespace="no-such-namespace")
+    t.http("GET", f"NS/nexus-operations/{t.id}")
+
+
 @script
 def remote_clusters(t):
     """Other clusters."""

@@ -129,6 +129,28 @@ def over_the_buffer_limit(t):
 
 
 @script
+def links_of_every_kind(t):
+    """What a link may lead to, and what it may not leave out."""
+    t.start()
+    named = {"namespace": "default", "run_id": "r"}
+    kinds = {
+        "workflow_event": {**named, "workflow_id": "w"},
+        "batch_job": {"job_id": "j"},
+        "activity": {**named, "activity_id": "a"},
+        "nexus_operation": {**named, "operation_id": "o"},
+        "workflow": {**named, "workflow_id": "w", "reason": "why"},
+        "callback": {"namespace": "default", "request_id": "r"},
+    }
+    for kind, fields in kinds.items():
+        t.signal(f"with {kind}", links=[{kind: fields}])
+        for left_out in fields:
+            rest = {name: value for name, value in fields.items() if name != left_out}
+            t.signal(f"without {left_out} of {kind}", links=[{kind: rest}])
+        t.signal(f"empty {kind}", links=[{kind: {}}])
+    t.terminate()
+
+
+@script
 def with_links_and_header(t):
     """Header and links of a signal are kept in its event."""
     t.start()

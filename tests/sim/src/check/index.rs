@@ -62,6 +62,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                 expected.extend(standalone::rows::list_row(&state).map(|(key, row)| (key, Some(row))));
             }
         }
+        for wanted in &evidence.sim.operations {
+            if evidence.sim.shard_of_slot(wanted.key.slot()) != shard {
+                continue;
+            }
+            if let Some(state) = evidence.sim.operation_state(wanted) {
+                let run_id = state.run_id().as_bytes().to_vec();
+                expected.insert(standalone::rows::current_key(&wanted.key), Some(run_id));
+                expected.insert(standalone::rows::state_key(&state.run), Some(state.encode()));
+                expected.extend(standalone::rows::wake_row(&state).map(|(key, row)| (key, Some(row))));
+                expected.extend(standalone::rows::list_row(&state).map(|(key, row)| (key, Some(row))));
+            }
+        }
         for (key, value) in log.truth.rows() {
             if is_history_or_current(key) {
                 continue;
