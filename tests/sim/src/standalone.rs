@@ -52,6 +52,8 @@ pub struct WantedActivity {
     cancel_acknowledged: bool,
     /// What workers were given.
     pub attempts: Vec<Attempt>,
+    /// Its client asks for the end. Nobody's question keeps the others in a leader's memory.
+    is_awaited: bool,
     /// What the client was told of the end.
     pub told: Option<Status>,
 }
@@ -109,6 +111,7 @@ impl WantedActivity {
             is_cancelled: random.chance(0.2),
             cancel_acknowledged: false,
             attempts: Vec::new(),
+            is_awaited: random.chance(0.6),
             told: None,
         }
     }
@@ -138,6 +141,7 @@ impl Sim {
         let wanted = &self.activities[index];
         let (request, about) = match &wanted.run_id {
             _ if wanted.told.is_some() => return,
+            Some(_) if !wanted.is_awaited => return,
             None => (StandaloneRequest::StartActivity(Box::new(wanted.start.clone())), About::Start),
             Some(run_id) => {
                 let (run_id, until) = (run_id.clone(), Until::Closed);
@@ -276,13 +280,21 @@ impl Sim {
         World::standalone(&log.truth, &wanted.key.run(wanted.run_id.as_ref()?))
     }
 
+    /// Whether its client has heard of the end, or it has come to one of which nobody asks.
+    fn is_over(&self, wanted: &WantedActivity) -> bool {
+        match wanted.is_awaited {
+            true => wanted.told.is_some(),
+            false => self.activity_state(wanted).is_some_and(|state| !state.is_running()),
+        }
+    }
+
     pub fn activities_are_done(&self) -> bool {
-        self.activities.iter().all(|wanted| wanted.told.is_some())
+        self.activities.iter().all(|wanted| self.is_over(wanted))
     }
 
     /// The state of those that are not.
     pub fn activities_not_done(&self) -> String {
-        let open = self.activities.iter().filter(|wanted| wanted.told.is_none());
+        let open = self.activities.iter().filter(|wanted| !self.is_over(wanted));
         open.map(|wanted| format!("{:?}: {:?}", wanted.key, self.activity_state(wanted))).collect()
     }
 }

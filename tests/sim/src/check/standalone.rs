@@ -15,7 +15,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         let Some(state) = sim.activity_state(wanted) else {
             return broken(PROMISE, id, "it was started and is not there".into());
         };
-        if wanted.told != Some(state.status) {
+        if wanted.told.is_some_and(|told| told != state.status) {
             return broken(PROMISE, id, format!("{:?} was told, it is {:?}", wanted.told, state.status));
         }
         if wanted.attempts_max == 1 && wanted.attempts.len() > 1 {
