@@ -16,8 +16,6 @@ from .environment import cache_dir
 from .servers import die_with_parent
 
 LINES_SHOWN_MAX = 40
-# What is measured meanwhile goes first.
-NICENESS = 5
 
 
 class Program:
@@ -40,7 +38,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env=dict(os.environ, CARGO_BUILD_BUILD_DIR=str(parts)),
-                preexec_fn=step_back,
+                preexec_fn=die_with_parent,
             )
 
     def path(self) -> str:
@@ -54,8 +52,3 @@ class Program:
 def package_name(package: pathlib.Path) -> str:
     lines = (package / "Cargo.toml").read_text().splitlines()
     return next(line.split('"')[1] for line in lines if line.startswith("name = "))
-
-
-def step_back():
-    os.nice(NICENESS)
-    die_with_parent()
