@@ -19,7 +19,7 @@ use super::{
 };
 use crate::route::{Repeat, to_home};
 
-/// How long a query waits for a worker, if the caller does not say how long it waits.
+/// How long a query waits for a worker, however long its caller would.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer {
@@ -37,7 +37,7 @@ pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer
     };
     let (scope, key) = (&scope, &WorkflowKey::new(scope.namespace_id(), &execution.workflow_id));
     to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
-        let timeout = scope.call.remaining().unwrap_or(QUERY_TIMEOUT);
+        let timeout = scope.call.remaining().unwrap_or(QUERY_TIMEOUT).min(QUERY_TIMEOUT);
         let asked = Request::Query {
             run_id: execution.run_id.clone(),
             query: Box::new(query.clone()),

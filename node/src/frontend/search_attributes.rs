@@ -178,7 +178,7 @@ fn go_text(payload: &Payload) -> String {
     let metadata: BTreeMap<_, _> = payload.metadata.iter().collect();
     let mut parts: Vec<String> = metadata
         .iter()
-        .map(|(key, value)| format!("metadata:<key:{key:?} value:{:?} >", String::from_utf8_lossy(value)))
+        .map(|(key, value)| format!("metadata:{{key:{key:?} value:{:?}}}", String::from_utf8_lossy(value)))
         .collect();
     if !payload.data.is_empty() {
         parts.push(format!("data:{:?}", String::from_utf8_lossy(&payload.data)));
@@ -235,6 +235,11 @@ mod tests {
         assert_eq!(
             text(KeywordList, &bare),
             "invalid value for search attribute CI of type KeywordList: value from <data:\"1\">"
+        );
+        let typed = Payload { metadata: [("type".to_owned(), b"Int".to_vec())].into(), ..bare };
+        assert_eq!(
+            text(Int, &typed),
+            "invalid value for search attribute CI of type Int: value from <metadata:{key:\"type\" value:\"Int\"} data:\"1\">"
         );
     }
 

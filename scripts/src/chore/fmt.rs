@@ -6,17 +6,21 @@ use anyhow::Result;
 
 use crate::{process::stream, tally::Tally, tools, workspace::Workspace};
 
+/// The workspace, and the package that is none of it.
+const MANIFESTS: [&str; 2] = ["Cargo.toml", "tests/conformance/sdk/rust/Cargo.toml"];
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<Tally> {
     tools::component("fmt", "rustfmt")?;
-    let mut command = workspace.cargo(["fmt", "--all"]);
-    if arguments.iter().any(|argument| argument == "--check") {
-        command.args(["--", "--check"]);
-    }
-    let status = stream(&mut command, LIMIT, |_| {})?;
     let mut tally = Tally::default();
-    tally.check(status.success(), "fmt: run `cargo x fmt`");
+    for manifest in MANIFESTS {
+        let mut command = workspace.cargo(["fmt", "--all", "--manifest-path", manifest]);
+        if arguments.iter().any(|argument| argument == "--check") {
+            command.args(["--", "--check"]);
+        }
+        let status = stream(&mut command, LIMIT, |_| {})?;
+        tally.check(status.success(), format!("fmt: {manifest}: run `cargo x fmt`"));
+    }
     Ok(tally)
 }
 

@@ -25,6 +25,10 @@ def main() -> int:
         return fetch_ui(options.ui_assets)
     # Two real servers have no differences, known or not.
     report = Report(known={} if options.against_itself else known_differences())
+    if "sdk" in options.parts:
+        from sdk import runner
+
+        runner.prepare()
     with contextlib.ExitStack() as stack:
         subject = stack.enter_context(subject_server(options))
         judge = None

@@ -6,7 +6,11 @@ from harness.report import Result
 
 FOLDER = pathlib.Path(__file__).parent
 LIST = FOLDER / "subjects.txt"
-PROGRAMS = {"python": ("programs", ".py"), "typescript": ("typescript/programs", ".js")}
+PROGRAMS = {
+    "python": ("programs", ".py"),
+    "typescript": ("typescript/programs", ".js"),
+    "rust": ("rust/src/programs", ".rs"),
+}
 
 
 def check():

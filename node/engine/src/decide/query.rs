@@ -22,6 +22,7 @@ use crate::{
     reject::Reject,
     reply::{HistorySpan, Reply, WorkflowTaskReply},
     request::TakeQuery,
+    time::Time,
     token::{TaskToken, TokenTask},
     turn::Turn,
     volatile::{QueryState, WaitingQuery},
@@ -48,7 +49,8 @@ pub fn query(
     if unwanted {
         return Ok(Some(Reply::QueryRejected(QueryRejected { status: status as i32 })));
     }
-    check_ready(turn)?;
+    let deadline = turn.stamp.now + Duration::from_millis(timeout_ms);
+    check_ready(turn, deadline)?;
     let direct = turn.execution.has_completed_task()
         && (!turn.execution.is_running() || workflow_task::pending(turn).is_none());
     let buffered = turn.volatile.queries.values().filter(|q| !matches!(q.state, QueryState::Direct { .. }));
@@ -60,14 +62,13 @@ pub fn query(
     let id = turn.volatile.next_query_id;
     turn.volatile.next_query_id += 1;
     let state = if direct { direct_state(turn) } else { QueryState::Buffered };
-    let deadline = turn.stamp.now + Duration::from_millis(timeout_ms);
     let name = turn.stamp.uuid();
     let waiting = WaitingQuery { name, call, query: query.clone(), state, deadline, offered: turn.stamp.now };
     turn.volatile.queries.insert(id, waiting);
     Ok(None)
 }
 
-fn check_ready(turn: &Turn<'_>) -> Result<(), Reject> {
+fn check_ready(turn: &Turn<'_>, deadline: Time) -> Result<(), Reject> {
     if turn.execution.has_completed_task() {
         let attempt = turn.execution.workflow_task.as_ref().map_or(1, |task| task.attempt);
         return if attempt >= TASK_ATTEMPTS_BEFORE_REFUSAL { Err(task_failing()) } else { Ok(()) };
@@ -77,7 +78,8 @@ fn check_ready(turn: &Turn<'_>) -> Result<(), Reject> {
             "Workflow execution closed before WorkflowTaskStarted event".into(),
         ));
     }
-    if turn.execution.is_backing_off() {
+    // A first task that is due before its caller gives up is worth waiting for.
+    if turn.execution.is_backing_off() && turn.execution.execution_time > deadline {
         return Err(Reject::WorkflowNotReady("Workflow task is not scheduled yet.".into()));
     }
     let attempt = turn.execution.workflow_task.as_ref().map_or(1, |task| task.attempt);

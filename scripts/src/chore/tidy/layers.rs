@@ -59,9 +59,9 @@ pub fn edges(texts: &[Text]) -> Findings {
     findings
 }
 
-/// Manifests of the workspace's crates.
+/// Manifests of the workspace's crates: not of a package that is a workspace of its own.
 fn members(texts: &[Text]) -> impl Iterator<Item = &Text> {
-    texts.iter().filter(|text| text.path.ends_with("/Cargo.toml"))
+    texts.iter().filter(|text| text.path.ends_with("/Cargo.toml") && !text.content.contains("[workspace]"))
 }
 
 /// The lines of one section.

@@ -155,6 +155,26 @@ def markers_and_properties(t):
     )
 
 
+def raw_attribute(name, **raw):
+    fields = {"search_attributes": {"indexed_fields": {name: raw}}}
+    return command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", fields)
+
+
+@script
+def attributes_without_an_encoding(t):
+    """A payload that says nothing of how to read it, as the Rust SDK sends it to unset an attribute."""
+    try_each(
+        t,
+        raw_attribute("TemporalSchedulePaused"),
+        raw_attribute("TemporalSchedulePaused", metadata={"type": b"Bool"}),
+        raw_attribute("TemporalSchedulePaused", data=b"true"),
+        raw_attribute("TemporalSchedulePaused", metadata={"type": b"Bool", "a": b"b"}, data=b"true"),
+        raw_attribute("TemporalScheduledStartTime"),
+        raw_attribute("TemporalChangeVersion"),
+        raw_attribute("TemporalScheduledById"),
+    )
+
+
 @script
 def unknown_kinds(t):
     """A command of no known kind is refused without failing the task."""

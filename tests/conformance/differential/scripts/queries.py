@@ -247,6 +247,30 @@ def not_ready(t):
     t.ask().join()
 
 
+@script(seconds=3)
+def before_the_first_task(t):
+    """A first task that is due before the caller's deadline carries the query; one that is due later does not."""
+    t.start(workflow_start_delay=seconds(2))
+    t.ask(timeout=1).join()
+    query = t.ask(timeout=20)
+    task = t.poll()
+    t.complete(task, start_timer(), query_results={name: answered("here") for name in task.queries})
+    query.join()
+    t.start(t.other("later"), workflow_start_delay=seconds(50))
+    t.ask(workflow_id=t.other("later"), timeout=60).join()
+
+
+@script(seconds=2)
+def between_runs(t):
+    """A run that follows the one before too soon begins late, and a query of it waits."""
+    t.start()
+    t.step(continue_as_new(t))
+    query = t.ask(timeout=20)
+    task = t.poll()
+    t.complete(task, complete_workflow(), query_results={name: answered("here") for name in task.queries})
+    query.join()
+
+
 @script
 def of_nobody(t):
     """Unknown workflow, run, namespace; missing fields."""

@@ -331,6 +331,34 @@ fn queries_travel_with_the_pending_task_or_go_directly() {
 }
 
 #[test]
+fn a_query_waits_for_a_first_task_that_is_due_before_its_deadline() {
+    check(
+        "
+        start        soon  delay=9s
+        query        soon  state
+        start        later delay=11s
+        query        later state
+        wait         9s
+        take         soon
+        finish       soon answer=here
+        ",
+        expect![[r#"
+            ! WorkflowNotReady: Workflow task is not scheduled yet.
+            soon: task carries 1 queries
+            query soon state: here
+            -- later
+            1 WorkflowExecutionStarted
+            todo: wake in 2s
+            -- soon
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+        "#]],
+    );
+}
+
+#[test]
 fn a_new_leader_offers_the_task_again_and_refuses_the_old_token() {
     check(
         "
