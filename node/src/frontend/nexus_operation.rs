@@ -63,15 +63,13 @@ pub(super) async fn start(mut scope: Scope, mut request: StartNexusOperationExec
     check_enabled(&scope)?;
     let is_named = !name_request(&mut request.request_id);
     prepare_start(&scope, &mut request)?;
-    let endpoint = scope.call.shared.backend.endpoint_by_name(&request.endpoint).ok_or_else(|| {
-        status::not_found(format!("could not find Nexus endpoint by name: {}", request.endpoint))
-    })?;
+    let endpoint_id = endpoint_id(&scope, &request.endpoint).await?;
     if !is_named {
         scope.call.rewrite(&request);
     }
     let key = key(&scope, &request.operation_id);
     let request = Box::new(request);
-    let start = StandaloneRequest::StartOperation { request, endpoint_id: endpoint.id };
+    let start = StandaloneRequest::StartOperation { request, endpoint_id };
     ask_at_home(&scope, &key, Repeat::Safe, start, |reply| match reply {
         Reply::StandaloneStarted { run_id, started } => {
             Some(encode(&StartNexusOperationExecutionResponse { run_id, started }))
@@ -79,6 +77,18 @@ pub(super) async fn start(mut scope: Scope, mut request: StartNexusOperationExec
         _ => None,
     })
     .await
+}
+
+/// Looked for once more behind everything that was acknowledged before, if this node does not know it.
+async fn endpoint_id(scope: &Scope, name: &str) -> Result<String, Status> {
+    let backend = &scope.call.shared.backend;
+    let mut endpoint = backend.endpoint_by_name(name);
+    if endpoint.is_none() {
+        backend.refresh_cluster().await.map_err(|error| Failure::from(error).into_status())?;
+        endpoint = backend.endpoint_by_name(name);
+    }
+    let unknown = || status::not_found(format!("could not find Nexus endpoint by name: {name}"));
+    Ok(endpoint.ok_or_else(unknown)?.id)
 }
 
 /// The order of the checks is part of the contract: the first fault is the one that is reported.

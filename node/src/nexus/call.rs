@@ -26,7 +26,7 @@ use everlog_proto::{
 };
 
 use super::{NexusAnswered, NexusDispatch, dispatch, failure, written};
-use crate::{clock::Clock, router::Router};
+use crate::{clock::Clock, cluster, router::Router};
 
 /// How the server calls itself to handlers.
 const USER_AGENT: &str = "temporalio/server";
@@ -38,7 +38,14 @@ const LASTING_ERRORS: [&str; 6] =
 
 /// Makes a call and tells what came of it. Its caller's state decides what follows.
 pub async fn make(router: &Router, message: &Message, call: &Call) -> Outcome {
-    let cluster = router.cluster().borrow().clone();
+    let mut cluster = router.cluster().borrow().clone();
+    if cluster.endpoint(&call.endpoint_id, &call.endpoint).is_none() {
+        // It is final that there is none, so this node must not just be late to hear of it.
+        if cluster::refresh(router).await.is_err() {
+            return handler_error("UPSTREAM_TIMEOUT", "upstream timeout");
+        }
+        cluster = router.cluster().borrow().clone();
+    }
     let Some(endpoint) = cluster.endpoint(&call.endpoint_id, &call.endpoint).cloned() else {
         return handler_error("NOT_FOUND", "endpoint not registered");
     };
