@@ -490,13 +490,13 @@ def deleted(t):
     terminate(t)
 
 
-@script(seconds=3)
+@script(seconds=7)
 def timed_out(t):
     """Three time-outs, each with its name."""
     endpoint(t)
     for name, timeout in (
         ("run", {"start_to_close_timeout": seconds(1)}),
-        ("all", {"schedule_to_close_timeout": seconds(2)}),
+        ("all", {"schedule_to_close_timeout": seconds(4)}),
     ):
         start(t, t.other(name), **timeout)
         go_on(t, poll_nexus(t))
