@@ -111,7 +111,6 @@ pub(super) async fn handle(handler: NexusHandler, start: StartOperationRequest) 
                     variant: Some(callback::Variant::Nexus(callback::Nexus {
                         url: start.callback,
                         header: start.callback_header,
-                        ..Default::default()
                     })),
                     ..Default::default()
                 }],
