@@ -110,6 +110,8 @@ impl<'a> Turn<'a> {
             workflow_task::before_event(self, kind);
         }
         debug_assert_ne!(kind, EventType::Unspecified, "every event that is written has a type");
+        // Whoever reads the history relies on it.
+        self.soft = false;
         let mut event = HistoryEvent {
             event_time: Some(at.proto()),
             event_type: kind as i32,

@@ -98,6 +98,14 @@ def repeated_start(t):
     t.start(request_id="once")
     t.start(request_id="other", workflow_id_reuse_policy=REUSE + "REJECT_DUPLICATE")
     t.start(request_id="other")
+
+
+@script
+def repeated_start_behind_another(t):
+    """The request id of a run that has closed, when another one has begun."""
+    t.start(request_id="once")
+    t.step(complete_workflow())
+    t.start(request_id="other")
     t.start(request_id="once")
 
 

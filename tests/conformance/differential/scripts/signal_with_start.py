@@ -28,6 +28,13 @@ def repeated_start(t):
     t.signal_with_start("go", request_id="once")
     t.signal_with_start("go", request_id="once")
     t.step(complete_workflow())
+
+
+@script
+def repeated_start_of_a_closed_run(t):
+    """The same, when the run has closed."""
+    t.signal_with_start("go", request_id="once")
+    t.step(complete_workflow())
     t.signal_with_start("go", request_id="once")
 
 

@@ -1,7 +1,7 @@
 """Signals: where they land in the history, and when they are refused."""
 
 from ..case import script
-from ..commands import complete_workflow, payloads, record_marker, start_timer
+from ..commands import complete_workflow, continue_as_new, payloads, record_marker, start_timer
 
 
 @script
@@ -66,6 +66,16 @@ def repeated_while_buffered(t):
     t.signal("go", 1, request_id="once")
     t.signal("go", 1, request_id="once")
     t.complete(task)
+    t.signal("go", 1, request_id="once")
+    t.step(complete_workflow())
+
+
+@script(seconds=2)
+def repeated_to_the_next_run(t):
+    """A repeat that comes when the run which took the signal has continued as new."""
+    t.start()
+    t.signal("go", 1, request_id="once")
+    t.step(continue_as_new(t))
     t.signal("go", 1, request_id="once")
     t.step(complete_workflow())
 

@@ -667,3 +667,31 @@ fn a_new_leader_does_not_send_an_update_to_the_back_of_the_queue() {
     assert!(story.offers_of(Some("order")) > offers, "the new leader offers it");
     assert_eq!(story.waits_since("order"), since);
 }
+
+#[test]
+fn a_task_for_those_that_came_later_is_written_when_the_others_were_rejected() {
+    check(
+        "
+        start  order
+        take   order
+        finish order
+        send-update order first
+        take   order
+        send-update order second
+        finish order reject=first,no
+        take   order
+        ",
+        expect![[r#"
+            order: task brings first
+            order: go back to 3
+            update order first (send-update 4): Completed failed: no
+            order: task brings second
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            todo: workflow task on q, held
+        "#]],
+    );
+}

@@ -47,6 +47,9 @@ pub(super) fn answer(actor: &Actor, request: &Request, now: Time, world: &dyn Wo
     let means_current = |of: &Option<everlog_proto::api::common::v1::WorkflowExecution>| {
         of.as_ref().is_none_or(|execution| execution.run_id.is_empty())
     };
+    if actor.runs.get(current).is_some_and(|run| knows(&run.execution, request)) {
+        return None;
+    }
     let mut earlier = earlier_runs(actor, current, now - CLIENTS_REPEAT_FOR, world);
     match request {
         Request::Start(of) => earlier.find_map(|run| start::repeated_of(&run, &of.request_id)),
@@ -63,6 +66,19 @@ pub(super) fn answer(actor: &Actor, request: &Request, now: Time, world: &dyn Wo
             Some(Reply::Done)
         }
         _ => None,
+    }
+}
+
+/// Whether this run has taken the request itself, and answers it.
+fn knows(run: &Execution, request: &Request) -> bool {
+    match request {
+        Request::Start(of) => {
+            run.create_request_id == of.request_id || run.request_ids.contains_key(&of.request_id)
+        }
+        Request::SignalWithStart(of) => run.signal_request_ids.contains(&of.request_id),
+        Request::Signal(of) => run.signal_request_ids.contains(&of.request_id),
+        Request::Cancel(of) => run.cancel_request_id == of.request_id,
+        _ => true,
     }
 }
 
