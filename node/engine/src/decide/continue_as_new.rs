@@ -66,7 +66,8 @@ pub fn by_command(
         initiator: initiator(a) as i32,
         continued_failure: a.failure.clone(),
         last_completion_result: a.last_completion_result.clone(),
-        retry_policy: retry_policy.or_else(|| turn.execution.start.retry_policy.clone()),
+        // What the command does not name the successor does not have.
+        retry_policy,
         attempt: 1,
         header: a.header.clone(),
         memo: a.memo.clone(),
