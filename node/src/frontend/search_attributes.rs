@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use everlog_engine::cluster::{ValueType, predefined_attributes, system_attributes};
+use everlog_engine::{
+    cluster::{ValueType, predefined_attributes, system_attributes},
+    evolve::is_null,
+};
 use everlog_proto::api::{
     common::v1::{Payload, SearchAttributes},
     enums::v1::IndexedValueType,
@@ -45,6 +48,17 @@ pub(super) fn note_types(scope: &Scope, attributes: Option<&mut SearchAttributes
             payload.metadata.entry(TYPE_METADATA.to_owned()).or_insert_with(kind);
         }
     }
+}
+
+/// Checks those that something new begins with. What says "null" is left out, once its name is known.
+pub(super) fn check_new(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
+    if let Some(attributes) = attributes {
+        let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+        check_names(&scope.namespace.name, &attributes.indexed_fields.iter().collect(), custom.as_ref())?;
+        attributes.indexed_fields.retain(|_, payload| !is_null(payload));
+    }
+    attributes.take_if(|attributes| attributes.indexed_fields.is_empty());
+    check(scope, attributes.as_mut())
 }
 
 fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> Option<ValueType> {
@@ -124,8 +138,10 @@ fn find(attributes: &[(&str, ValueType)], name: &str) -> Option<ValueType> {
 fn check_value(name: &str, kind: ValueType, payload: &Payload) -> Result<(), Status> {
     let refused =
         |value: &str| invalid(format!("invalid value for search attribute {name} of type {}: {value}", kind));
-    let value = match serde_json::from_slice(&payload.data) {
-        Ok(value) if payload.metadata.contains_key("encoding") => value,
+    let value = match (encoding_of(payload), serde_json::from_slice(&payload.data)) {
+        (Some(b"binary/null"), _) => Value::Null,
+        (Some(b"binary/plain"), _) => return refused(&go_bytes(&payload.data)),
+        (Some(_), Ok(value)) => value,
         _ => return refused(&format!("value from <{}>", go_text(payload))),
     };
     if is_of_type(&value, kind) { Ok(()) } else { refused(&go_value(&value)) }
@@ -153,6 +169,16 @@ fn is_single(value: &Value, kind: ValueType) -> bool {
         }
         ValueType::KeywordList => false,
     }
+}
+
+fn encoding_of(payload: &Payload) -> Option<&[u8]> {
+    payload.metadata.get("encoding").map(Vec::as_slice)
+}
+
+/// Bytes as Go prints them.
+fn go_bytes(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    format!("[{}]", bytes.join(" "))
 }
 
 /// A value as Go prints it.
