@@ -298,7 +298,7 @@ async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
         query: match of {
             // Else those with a division would be left out, and stay for ever.
             Listed::Workflows => ALL_DIVISIONS.to_owned(),
-            Listed::Schedules | Listed::Activities => String::new(),
+            Listed::Schedules | Listed::Activities | Listed::Operations => String::new(),
         },
         after: Vec::new(),
         most: PAGE_TARGETS_MAX,

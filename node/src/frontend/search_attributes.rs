@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use everlog_engine::{
     cluster::{ValueType, predefined_attributes, system_attributes},
+    decide::attributes::too_large,
     evolve::is_null,
 };
 use everlog_proto::api::{
@@ -20,7 +21,7 @@ use super::call::Scope;
 /// Where a payload says of which type its value is.
 const TYPE_METADATA: &str = "type";
 
-/// Checks search attributes, and notes with each value of which type it is.
+/// Checks search attributes and how large they are, and notes with each value of which type it is.
 pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) -> Result<(), Status> {
     validate(scope, attributes.as_deref())?;
     note_types(scope, attributes);
@@ -29,11 +30,44 @@ pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) ->
 
 /// Checks search attributes, and leaves them as they are.
 pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
-    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
-        return Ok(());
-    };
-    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
-    check_fields(scope, attributes, custom.as_ref())
+    check_fields(scope, attributes)?;
+    attributes.and_then(|given| too_large(given, &scope.limits)).map_or(Ok(()), invalid)
+}
+
+/// Checks those of what a request begins: what says "null" is left out.
+pub(super) fn check_new(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
+    leave_out_nulls(scope, attributes)?;
+    check(scope, attributes.as_mut())
+}
+
+/// Checks those of a command. How large they are is asked by the engine, since those of the run count too.
+pub(super) fn check_of_command(
+    scope: &Scope,
+    attributes: Option<&mut SearchAttributes>,
+) -> Result<(), Status> {
+    check_fields(scope, attributes.as_deref())?;
+    note_types(scope, attributes);
+    Ok(())
+}
+
+/// The same for a run that a command begins.
+pub(super) fn check_new_of_command(
+    scope: &Scope,
+    attributes: &mut Option<SearchAttributes>,
+) -> Result<(), Status> {
+    leave_out_nulls(scope, attributes)?;
+    check_of_command(scope, attributes.as_mut())
+}
+
+/// Their names have to be known all the same.
+fn leave_out_nulls(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
+    if let Some(attributes) = attributes {
+        let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+        check_names(&scope.namespace.name, &attributes.indexed_fields.iter().collect(), custom.as_ref())?;
+        attributes.indexed_fields.retain(|_, payload| !is_null(payload));
+    }
+    attributes.take_if(|attributes| attributes.indexed_fields.is_empty());
+    Ok(())
 }
 
 /// Notes with each value of which type it is, where it does not say so.
@@ -50,27 +84,17 @@ pub(super) fn note_types(scope: &Scope, attributes: Option<&mut SearchAttributes
     }
 }
 
-/// Checks those that something new begins with. What says "null" is left out, once its name is known.
-pub(super) fn check_new(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
-    if let Some(attributes) = attributes {
-        let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
-        check_names(&scope.namespace.name, &attributes.indexed_fields.iter().collect(), custom.as_ref())?;
-        attributes.indexed_fields.retain(|_, payload| !is_null(payload));
-    }
-    attributes.take_if(|attributes| attributes.indexed_fields.is_empty());
-    check(scope, attributes.as_mut())
-}
-
 fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> Option<ValueType> {
     let added = || ValueType::from_api(*custom?.get(name)? as i32);
     find(predefined_attributes(), name).or_else(added)
 }
 
-fn check_fields(
-    scope: &Scope,
-    attributes: &SearchAttributes,
-    custom: Option<&BTreeMap<String, IndexedValueType>>,
-) -> Result<(), Status> {
+fn check_fields(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
+    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
+        return Ok(());
+    };
+    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+    let custom = custom.as_ref();
     // In a fixed order, so that of several faults always the same is reported.
     let fields: BTreeMap<&String, &Payload> = attributes.indexed_fields.iter().collect();
     check_names(&scope.namespace.name, &fields, custom)?;
@@ -82,25 +106,10 @@ fn check_fields(
             limits.search_attribute_keys_max
         ));
     }
-    let mut bytes = 0;
     for (name, payload) in fields {
         if let Some(kind) = kind_of(name, custom) {
             check_value(name, kind, payload)?;
         }
-        let value_bytes = payload.data.len();
-        if value_bytes > limits.search_attribute_value_bytes_max {
-            return invalid(format!(
-                "search attribute {name} value size {value_bytes} exceeds size limit {}",
-                limits.search_attribute_value_bytes_max
-            ));
-        }
-        bytes += name.len() + value_bytes;
-    }
-    if bytes > limits.search_attributes_bytes_max {
-        return invalid(format!(
-            "total size of search attributes {bytes} exceeds size limit {}",
-            limits.search_attributes_bytes_max
-        ));
     }
     Ok(())
 }

@@ -144,7 +144,7 @@ fn queues_of_worker(scope: &Scope, worker: Option<&WorkerDeploymentOptions>) -> 
 fn check_attributes(scope: &Scope, command: &mut Command) -> Result<(), Status> {
     let (memo, attributes) = match &mut command.attributes {
         Some(Attributes::UpsertWorkflowSearchAttributesCommandAttributes(a)) => {
-            return search_attributes::check(scope, a.search_attributes.as_mut());
+            return search_attributes::check_of_command(scope, a.search_attributes.as_mut());
         }
         Some(Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => {
             (&mut a.memo, &mut a.search_attributes)
@@ -155,7 +155,7 @@ fn check_attributes(scope: &Scope, command: &mut Command) -> Result<(), Status> 
         _ => return Ok(()),
     };
     validate::leave_out_nulls(memo);
-    search_attributes::check_new(scope, attributes)
+    search_attributes::check_new_of_command(scope, attributes)
 }
 
 fn workflow_token(scope: &Scope) -> Result<TaskToken, Status> {

@@ -19,7 +19,7 @@ use everlog_proto::api::{
 use prost::Message;
 
 use crate::{
-    decide::{BadCommand, command, retry, start, terminate},
+    decide::{BadCommand, attributes, command, retry, start, terminate},
     execution::Execution,
     schedule::cron,
     time::{self, duration, proto_duration, set_duration},
@@ -269,6 +269,7 @@ fn validated(
             "ContinueAsNewWorkflowExecutionCommandAttributes. Memo exceeds size limit.",
         ));
     }
+    attributes::check_new(a.search_attributes.as_ref(), limits, Cause::BadContinueAsNewAttributes)?;
     if let Some(policy) = &a.retry_policy {
         let policy = retry::with_defaults(Some(policy), limits);
         retry::validate(&policy)

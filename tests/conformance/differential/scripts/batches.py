@@ -264,3 +264,19 @@ def queries(t):
     for query in ("x", "NoSuchAttribute = 1", "WorkflowId = 'x' limit 1"):
         start_batch(t, query, visibility_query=query, termination_operation={})
         done(t, query)
+
+
+@script(seconds=3)
+def one_at_a_time(t):
+    """There is room for one batch in a namespace. It is long: the judge is quick."""
+    several(t)
+    long = {"executions": executions(t) * 300, "max_operations_per_second": 1}
+    start_batch(t, "a", **long, signal_operation={"signal": "go"})
+    t.until(lambda: t.quiet("ListBatchOperations").operation_info, "the batch in the list")
+    start_batch(t, "b", executions=executions(t), signal_operation={"signal": "go"})
+    t.call("StopBatchOperation", job_id="a", reason="enough")
+    t.until(lambda: t.quiet("DescribeBatchOperation", job_id="a").state == 3, "the end of the batch")
+    until_none_is_listed(t)
+    start_batch(t, "c", executions=executions(t), cancellation_operation={})
+    t.until(lambda: t.quiet("DescribeBatchOperation", job_id="c").state != 1, "the end of the batch")
+    t.runs = {}
