@@ -12,7 +12,7 @@ use everlog_engine::{
         state::PolledQueue,
     },
     key::{RunKey, WorkflowKey},
-    queue::{Poller, QueueKey, QueueKind, RATE_PER_SECOND_DEFAULT},
+    queue::{Description, Poller, QueueKey, QueueKind, RATE_PER_SECOND_DEFAULT},
     reject::Reject,
     reply::{Reply, WorkflowTaskReply},
     request::Request,
@@ -26,7 +26,7 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     common::v1::WorkerVersionCapabilities,
-    enums::v1::{IndexedValueType, NamespaceState, RateLimitSource, TaskQueueType},
+    enums::v1::{IndexedValueType, NamespaceState, RateLimitSource, TaskQueueKind, TaskQueueType},
     namespace::v1::{NamespaceConfig, UpdateNamespaceInfo},
     nexus::v1::Endpoint,
     taskqueue::v1::{PollerScalingDecision, TaskQueueConfig, TaskQueueStatus},
@@ -121,12 +121,11 @@ impl NodeBackend {
         token: &[u8],
     ) -> Result<(Vec<Row>, Vec<u8>), CallError> {
         let after = PageToken::decode(token)?.map(|token| token.after).unwrap_or_default();
-        // One more than the page has tells whether it is the last.
         let (namespace_id, query) = (namespace_id.to_owned(), query.to_owned());
-        let query = ListQuery { namespace_id, query, after, most: page_size + 1, of };
+        let query = ListQuery { namespace_id, query, after, most: page_size, of };
         let mut listed = list::of_cluster(&self.router, query).await?;
-        if listed.rows.len() > page_size {
-            listed.rows.truncate(page_size);
+        if listed.rows.len() >= page_size {
+            // A full page may be the last; the real server does not look either.
             listed.read_to = listed.rows.last().map(|found| found.sort_key.clone());
         }
         let next = listed.read_to.map(|after| PageToken { after }.encode()).unwrap_or_default();
@@ -334,21 +333,23 @@ impl Backend for NodeBackend {
             _ => QueueKind::Workflow,
         };
         let name = request.task_queue.as_ref().map_or("", |queue| &queue.name);
+        let is_sticky =
+            request.task_queue.as_ref().is_some_and(|queue| queue.kind == TaskQueueKind::Sticky as i32);
         if request.report_config {
             // What was set through another node a moment ago is to be seen.
             cluster::refresh(&self.router).await?;
         }
         let settings =
             self.router.cluster().borrow().task_queue(namespace_id, name, request.task_queue_type()).cloned();
-        let described =
-            self.queues.describe(queue_key(namespace_id, name, kind), true).await.unwrap_or_default();
+        let described = self.queues.describe(queue_key(namespace_id, name, kind), true).await;
+        let described = described.unwrap_or_else(Description::of_nothing);
         let versioning_info = deployments::versioning_info(&self.router, namespace_id, name, kind);
         let rate = rate_in_force(settings.as_deref(), described.worker_rate);
         let mut response = DescribeTaskQueueResponse {
             pollers: described.pollers,
             config: settings.filter(|_| request.report_config).map(|settings| settings.config()),
             effective_rate_limit: Some(rate),
-            versioning_info: Some(versioning_info),
+            versioning_info: (!is_sticky).then_some(versioning_info),
             ..Default::default()
         };
         if request.report_stats {
@@ -519,18 +520,6 @@ impl Backend for NodeBackend {
         request: engine_cluster::Request,
     ) -> Result<engine_cluster::Reply, CallError> {
         Ok(cluster::decide(&self.router, request).await?)
-    }
-
-    fn check_query(&self, namespace_id: &str, query: &str) -> Result<(), CallError> {
-        let query = ListQuery {
-            namespace_id: namespace_id.to_owned(),
-            query: query.to_owned(),
-            after: Vec::new(),
-            most: 0,
-            of: Listed::Workflows,
-        };
-        list::parse(&self.router, &query)?;
-        Ok(())
     }
 
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError> {

@@ -53,6 +53,7 @@ const TARGETS_REMEMBERED_MAX: usize = 1 << 20;
 /// The batches are looked at so often even if nothing is heard.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const SHARD: u64 = 0;
+const ALL_DIVISIONS: &str = "TemporalNamespaceDivision IS NULL OR TemporalNamespaceDivision IS NOT NULL";
 
 type Name = (String, String, String);
 
@@ -107,6 +108,14 @@ async fn run(router: Router, (namespace_id, job_id, run_id): Name) {
                     // Stopped, or carried out elsewhere.
                     Err(Reject::NotFound(_)) => return,
                     Err(_) => {}
+                }
+            }
+            Err(Reject::InvalidArgument(why)) => {
+                // Its query has no meaning, and never will.
+                tracing::debug!(%job_id, why, "a batch fails");
+                let (namespace_id, job_id) = (namespace_id.clone(), job_id.clone());
+                if cluster::decide_here(&router, Request::StopBatch { namespace_id, job_id }).await.is_ok() {
+                    return;
                 }
             }
             Err(reject) => tracing::debug!(%job_id, ?reject, "a batch has to wait"),
@@ -286,7 +295,11 @@ fn deleted(cluster: &Cluster, now: Time) -> Vec<String> {
 async fn empty(router: &Router, namespace_id: &str) -> Result<bool, Reject> {
     let every = |of| ListQuery {
         namespace_id: namespace_id.to_owned(),
-        query: String::new(),
+        query: match of {
+            // Else those with a division would be left out, and stay for ever.
+            Listed::Workflows => ALL_DIVISIONS.to_owned(),
+            Listed::Schedules | Listed::Activities | Listed::Operations => String::new(),
+        },
         after: Vec::new(),
         most: PAGE_TARGETS_MAX,
         of,

@@ -4,6 +4,7 @@
 //! records. Nothing here waits, reads a clock or touches a disk.
 
 pub mod activity;
+pub mod attributes;
 pub mod callback;
 pub mod cancel;
 pub mod child;

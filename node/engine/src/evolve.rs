@@ -383,10 +383,10 @@ fn merge(
     }
 }
 
-/// Null, an empty list, or nothing at all: each unsets a memo field or search attribute.
+/// Null, an empty list, or nothing at all: each unsets a memo field or search attribute. How it is said to be
+/// encoded does not matter.
 pub fn is_null(payload: &everlog_proto::api::common::v1::Payload) -> bool {
-    let encoding = payload.metadata.get("encoding").map(Vec::as_slice).unwrap_or_default();
-    encoding == b"binary/null" || payload.data.is_empty() || payload.data == b"null" || payload.data == b"[]"
+    payload.data.is_empty() || payload.data == b"null" || payload.data == b"[]"
 }
 
 fn finish_activity(execution: &mut Execution, scheduled_event_id: i64) {

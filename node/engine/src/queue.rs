@@ -343,7 +343,8 @@ impl Queue {
         let by_priority = (PRIORITY_MIN..=PRIORITY_MAX)
             .filter_map(|priority| {
                 let stats = self.stats(now, Some(priority));
-                let is_used = stats.approximate_backlog_count > 0
+                let is_used = priority == PRIORITY_DEFAULT
+                    || stats.approximate_backlog_count > 0
                     || stats.tasks_add_rate > 0.0
                     || stats.tasks_dispatch_rate > 0.0;
                 is_used.then_some((priority, stats))

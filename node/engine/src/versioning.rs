@@ -58,6 +58,11 @@ pub enum Override {
     Once(WorkerVersion),
 }
 
+/// An override as events have it, in whatever form it was given.
+pub fn newest_form(given: Option<&VersioningOverride>) -> Option<VersioningOverride> {
+    Override::from_api(given).as_ref().map(Override::api)
+}
+
 impl Override {
     /// None if nothing is overridden.
     #[allow(deprecated, reason = "histories may have the older form")]

@@ -36,6 +36,7 @@ pub use self::{
     page::{Counts, Found, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, PageToken, Part, merge},
     row::{Closed, Parent, Row, payload_bytes},
     search::{Rows, Search, Stored},
+    syntax::check_batch,
 };
 
 /// Longer queries are refused before they are read.

@@ -14,6 +14,7 @@ use crate::{
     codec::Proto,
     deployment::WorkerVersion,
     execution::{AdmittedUpdate, Updates, WorkflowTask},
+    reject::Reject,
     reply::Started,
     shared::Shared,
     time::Time,
@@ -35,6 +36,8 @@ pub struct Volatile {
     pub updates: Vec<WaitingUpdate>,
     /// Callers that wait for an update to get further.
     pub update_waiters: Vec<UpdateWaiter>,
+    /// Updates that the end of the run left unaccepted, and what whoever asks for one is told.
+    pub aborted: Vec<(String, Reject)>,
 }
 
 /// A workflow task in a worker's hands. Its Started event is written together with its completion.

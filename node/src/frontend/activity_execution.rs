@@ -94,7 +94,7 @@ fn prepare_start(scope: &Scope, request: &mut StartActivityExecutionRequest) -> 
     if validate::is_too_large(request.input.as_ref(), &scope.limits) {
         return Err(Status::invalid_argument("input exceeds length limit"));
     }
-    search_attributes::check(scope, request.search_attributes.as_mut())?;
+    search_attributes::check_new(scope, &mut request.search_attributes)?;
     if !request.completion_callbacks.is_empty() {
         return Err(Status::invalid_argument("completion callbacks are not enabled for this namespace"));
     }

@@ -249,9 +249,6 @@ pub trait Backend: Send + Sync + 'static {
     /// Changes the cluster's state.
     async fn change_cluster(&self, request: cluster::Request) -> Result<cluster::Reply, CallError>;
 
-    /// Whether a filter of lists can be read.
-    fn check_query(&self, namespace_id: &str, query: &str) -> Result<(), CallError>;
-
     /// Adds a namespace. Refused with [`Reject::NamespaceAlreadyExists`] if the name is taken.
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError>;
 

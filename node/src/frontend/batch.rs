@@ -1,8 +1,11 @@
 //! Operations on many workflows at once: started, stopped, looked at. What is kept of them is part of the
 //! cluster's state.
 
-use everlog_engine::cluster::{Request, batches};
-use everlog_engine::codec::Proto;
+use everlog_engine::{
+    cluster::{Request, batches},
+    codec::Proto,
+    visibility,
+};
 use everlog_proto::api::{
     batch::v1::{
         BatchOperationReset, batch_operation_reset_activities, batch_operation_unpause_activities,
@@ -27,14 +30,10 @@ pub(super) async fn start(scope: Scope, request: StartBatchOperationRequest) -> 
     check(&request)?;
     check_targets(&request)?;
     check_operation(&request)?;
-    if !request.visibility_query.is_empty()
-        && let Err(error) =
-            scope.call.shared.backend.check_query(scope.namespace_id(), &request.visibility_query)
-    {
-        let status = Failure::from(error).into_status();
-        let why = status.message().trim_start_matches("invalid query: ");
-        let why = why.trim_start_matches("malformed SQL query: ");
-        return Err(invalid(format!("invalid visibility query: {why}")));
+    if !request.visibility_query.is_empty() {
+        // Whether it makes sense is seen when the batch is carried out.
+        visibility::check_batch(&request.visibility_query)
+            .map_err(|error| invalid(format!("invalid visibility query: {}", error.reason())))?;
     }
     let start = Request::StartBatch {
         namespace_id: scope.namespace_id().to_owned(),
@@ -76,7 +75,8 @@ pub(super) async fn list(scope: Scope, request: ListBatchOperationsRequest) -> A
         usize::try_from(request.page_size).ok().filter(|size| *size > 0).unwrap_or(batches::BATCHES_MAX);
     let operation_info: Vec<_> = all.iter().skip(first).take(most).map(|batch| batch.info()).collect();
     let next = first + operation_info.len();
-    let next_page_token = if next < all.len() { (next as u64).to_be_bytes().to_vec() } else { Vec::new() };
+    let next_page_token =
+        if operation_info.len() == most { (next as u64).to_be_bytes().to_vec() } else { Vec::new() };
     Ok(encode(&ListBatchOperationsResponse { operation_info, next_page_token }))
 }
 

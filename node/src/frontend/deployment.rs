@@ -94,8 +94,15 @@ pub(super) async fn create_version(
     ask(&scope, &version.deployment, Repeat::Safe, asked, |_| Some(done.clone())).await
 }
 
+/// What the real server knows by name, though its development server can use none of them.
+const PROVIDERS: [&str; 5] = ["aws-agentcore", "aws-ecs", "aws-lambda", "gcp-cloud-run", "subprocess"];
+
 /// Workers are not started by this server, so there is nobody who could provide them.
 fn no_provider(group: &str, provider: &str) -> Status {
+    if PROVIDERS.contains(&provider) {
+        let message = format!("{group}: Could not instantiate compute provider with type '{provider}'");
+        return Status::invalid_argument(message);
+    }
     Status::invalid_argument(format!("entry {group}: invalid compute provider type '{provider}'"))
 }
 
@@ -171,12 +178,9 @@ pub(super) async fn list(scope: Scope, request: ListWorkerDeploymentsRequest) ->
         after => states.iter().position(|state| state.key.name() == after).map_or(states.len(), |at| at + 1),
     };
     let page: Vec<_> = states.iter().skip(from).take(rows).collect();
-    let is_last = from + page.len() >= states.len();
-    let next_page_token = page
-        .last()
-        .filter(|_| !is_last)
-        .map(|state| state.key.name().as_bytes().to_vec())
-        .unwrap_or_default();
+    let is_full = page.len() == rows;
+    let next_page_token =
+        page.last().filter(|_| is_full).map(|state| state.key.name().as_bytes().to_vec()).unwrap_or_default();
     Ok(encode(&ListWorkerDeploymentsResponse {
         next_page_token,
         worker_deployments: page.into_iter().map(|state| describe::in_list(state)).collect(),

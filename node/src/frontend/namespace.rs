@@ -105,15 +105,14 @@ pub(super) async fn list(call: Call, request: ListNamespacesRequest) -> Answer {
         .map_err(|_| Status::invalid_argument("Invalid NextPageToken."))?;
     let mut namespaces = shared.backend.namespaces();
     namespaces.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut rest = namespaces
+    let shown: Vec<_> = namespaces
         .into_iter()
         .filter(|namespace| seen.is_empty() || namespace.name > seen)
-        .filter(|namespace| include_deleted || namespace.state != NamespaceState::Deleted);
-    let shown: Vec<_> = rest.by_ref().take(page).collect();
-    let next_page_token = match (rest.next(), shown.last()) {
-        (Some(_), Some(last)) => last.name.clone().into_bytes(),
-        _ => Vec::new(),
-    };
+        .filter(|namespace| include_deleted || namespace.state != NamespaceState::Deleted)
+        .take(page)
+        .collect();
+    let last = shown.last().filter(|_| shown.len() == page);
+    let next_page_token = last.map(|last| last.name.clone().into_bytes()).unwrap_or_default();
     let namespaces = shown.iter().map(|namespace| description(shared, namespace)).collect();
     Ok(encode(&ListNamespacesResponse { namespaces, next_page_token }))
 }

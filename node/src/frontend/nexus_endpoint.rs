@@ -99,12 +99,10 @@ pub(super) async fn list(call: Call, request: ListNexusEndpointsRequest) -> Answ
         ),
     };
     let known = all(&call).await?;
-    let mut rest = known.into_iter().filter(|e| after.is_none_or(|after| e.id.as_str() > after));
-    let endpoints: Vec<nexus::Endpoint> = rest.by_ref().take(most).collect();
-    let next_page_token = match (rest.next(), endpoints.last()) {
-        (Some(_), Some(last)) => last.id.clone().into_bytes(),
-        _ => Vec::new(),
-    };
+    let rest = known.into_iter().filter(|e| after.is_none_or(|after| e.id.as_str() > after));
+    let endpoints: Vec<nexus::Endpoint> = rest.take(most).collect();
+    let last = endpoints.last().filter(|_| endpoints.len() == most);
+    let next_page_token = last.map(|last| last.id.clone().into_bytes()).unwrap_or_default();
     Ok(encode(&ListNexusEndpointsResponse { next_page_token, endpoints }))
 }
 

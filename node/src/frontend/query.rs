@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use everlog_engine::{key::WorkflowKey, reply::Reply, request::Request, token::TokenTask};
+use everlog_engine::{
+    decide::query::TIMED_OUT, key::WorkflowKey, reject::Reject, reply::Reply, request::Request,
+    token::TokenTask,
+};
 use everlog_proto::api::{
     enums::v1::{QueryRejectCondition, QueryResultType},
     workflowservice::v1::{
@@ -10,6 +13,7 @@ use everlog_proto::api::{
         RespondQueryTaskCompletedResponse,
     },
 };
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::{
@@ -17,7 +21,7 @@ use super::{
     status, validate,
     workflow::{ask, ask_within, unexpected},
 };
-use crate::route::{Repeat, to_home};
+use crate::route::{Failure, Repeat, to_home};
 
 /// How long a query waits for a worker, however long its caller would.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,13 +42,20 @@ pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer
     let (scope, key) = (&scope, &WorkflowKey::new(scope.namespace_id(), &execution.workflow_id));
     to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
         let timeout = scope.call.remaining().unwrap_or(QUERY_TIMEOUT).min(QUERY_TIMEOUT);
+        let deadline = Instant::now() + timeout;
         let asked = Request::Query {
             run_id: execution.run_id.clone(),
             query: Box::new(query.clone()),
             reject,
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         };
-        let response = match ask_within(scope, shard, key, asked, QUERY_TIMEOUT).await? {
+        let answered = ask_within(scope, shard, key, asked, QUERY_TIMEOUT).await;
+        // When time is up, it is all the same whether the workflow says so or does not get to it any more.
+        let answered = match answered {
+            Err(Failure::Lost) if Instant::now() >= deadline => Err(timed_out().into()),
+            answered => answered,
+        };
+        let response = match answered? {
             Reply::QueryAnswer { result } => {
                 QueryWorkflowResponse { query_result: result, ..Default::default() }
             }
@@ -56,6 +67,10 @@ pub(super) async fn query(scope: Scope, request: QueryWorkflowRequest) -> Answer
         Ok(encode(&response))
     })
     .await
+}
+
+fn timed_out() -> Reject {
+    Reject::DeadlineExceeded(TIMED_OUT.into())
 }
 
 pub(super) async fn respond(scope: Scope, mut request: RespondQueryTaskCompletedRequest) -> Answer {

@@ -1,9 +1,12 @@
 //! Going back to an earlier point of a workflow, and other options for one that runs.
 
-use everlog_engine::{key::WorkflowKey, reply::Reply, request::Request};
-use everlog_proto::api::workflowservice::v1::{
-    ResetWorkflowExecutionRequest, ResetWorkflowExecutionResponse, UpdateWorkflowExecutionOptionsRequest,
-    UpdateWorkflowExecutionOptionsResponse,
+use everlog_engine::{key::WorkflowKey, reply::Reply, request::Request, versioning::newest_form};
+use everlog_proto::api::{
+    workflow::v1::{VersioningOverride, post_reset_operation::Variant},
+    workflowservice::v1::{
+        ResetWorkflowExecutionRequest, ResetWorkflowExecutionResponse, UpdateWorkflowExecutionOptionsRequest,
+        UpdateWorkflowExecutionOptionsResponse,
+    },
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -13,7 +16,7 @@ use super::{
     validate, versioning,
     workflow::{ask, unexpected},
 };
-use crate::route::{Repeat, to_home};
+use crate::route::{Failure, Repeat, to_home};
 
 pub(super) async fn reset(scope: Scope, request: ResetWorkflowExecutionRequest) -> Answer {
     if request.request_id.is_empty() {
@@ -22,15 +25,47 @@ pub(super) async fn reset(scope: Scope, request: ResetWorkflowExecutionRequest) 
     validate::request_id(&request.request_id, &scope.limits)?;
     let execution = validate::execution(request.workflow_execution.as_ref())?.clone();
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
+    let given = overrides_behind(&request);
     let asked = Request::Reset { request: Box::new(request), to: None };
-    let (scope, key, asked) = (&scope, &key, &asked);
+    let (scope, key, asked, given, run_id) = (&scope, &key, &asked, &given, &execution.run_id);
     to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
+        if !given.is_empty() {
+            let queue = run_of(scope, shard, key, run_id).await?.queue;
+            for given in given {
+                versioning::check_override(scope, Some(given), &queue)?;
+            }
+        }
         match ask(scope, shard, key, asked.clone()).await? {
             Reply::Reset { run_id } => Ok(encode(&ResetWorkflowExecutionResponse { run_id })),
             _ => Err(unexpected("reset").into()),
         }
     })
     .await
+}
+
+/// What new options of a reset say about versions.
+fn overrides_behind(request: &ResetWorkflowExecutionRequest) -> Vec<VersioningOverride> {
+    let updates = request.post_reset_operations.iter().filter_map(|operation| match &operation.variant {
+        Some(Variant::UpdateWorkflowOptions(update)) => update.workflow_execution_options.as_ref(),
+        _ => None,
+    });
+    updates.filter_map(|options| options.versioning_override.clone()).collect()
+}
+
+struct Found {
+    queue: String,
+    is_running: bool,
+}
+
+/// What an override has to fit.
+async fn run_of(scope: &Scope, shard: u64, key: &WorkflowKey, run_id: &str) -> Result<Found, Failure> {
+    match ask(scope, shard, key, Request::Read { run_id: run_id.to_owned() }).await? {
+        Reply::State(state) => Ok(Found {
+            queue: state.execution.task_queue().to_owned(),
+            is_running: state.execution.is_running(),
+        }),
+        _ => Err(unexpected("read").into()),
+    }
 }
 
 pub(super) async fn update_options(scope: Scope, request: UpdateWorkflowExecutionOptionsRequest) -> Answer {
@@ -52,13 +87,23 @@ pub(super) async fn update_options(scope: Scope, request: UpdateWorkflowExecutio
         let message = "The Time-Skipping feature is not enabled for namespace.";
         return Err(Status::unimplemented(message));
     }
-    versioning::check_form(options.versioning_override.as_ref())?;
+    let given = options.versioning_override.clone();
+    if !versioning::pins_where_it_is(given.as_ref()) {
+        versioning::check_form(given.as_ref())?;
+    }
     validate::priority(options.priority.as_ref())?;
+    // A second time the options are the same, and nothing is written; but for an override in its older form.
+    let repeat = if given == newest_form(given.as_ref()) { Repeat::Safe } else { Repeat::Unsafe };
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
     let asked = Request::UpdateOptions(Box::new(request));
-    let (scope, key, asked) = (&scope, &key, &asked);
-    // A second time the options are the same, and nothing is written.
-    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, Repeat::Safe, |shard| async move {
+    let (scope, key, asked, given, run_id) = (&scope, &key, &asked, &given, &execution.run_id);
+    to_home(&scope.call, scope.namespace_id(), &execution.workflow_id, repeat, |shard| async move {
+        if given.is_some() {
+            let run = run_of(scope, shard, key, run_id).await?;
+            if run.is_running {
+                versioning::check_queue(scope, given.as_ref(), &run.queue)?;
+            }
+        }
         match ask(scope, shard, key, asked.clone()).await? {
             Reply::WorkflowOptions(options) => Ok(encode(&UpdateWorkflowExecutionOptionsResponse {
                 workflow_execution_options: Some(*options),

@@ -49,8 +49,8 @@ pub(super) async fn create(mut scope: Scope, mut request: CreateScheduleRequest)
     check_action(&scope, &mut schedule)?;
     validate::new_workflow_id(&format!("{ID_PREFIX}{}", request.schedule_id), &scope.limits)?;
     define(&mut schedule)?;
-    search_attributes::check(&scope, request.search_attributes.as_mut())?;
-    validate::memo(request.memo.as_ref(), &scope.limits)?;
+    search_attributes::check_new(&scope, &mut request.search_attributes)?;
+    validate::memo(&mut request.memo, &scope.limits)?;
     request.schedule = Some(schedule);
     validate::blob(Some(&request), &scope.limits)?;
     scope.call.rewrite(&request);

@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use everlog_engine::cluster::{ValueType, predefined_attributes, system_attributes};
+use everlog_engine::{
+    cluster::{ValueType, predefined_attributes, system_attributes},
+    decide::attributes::too_large,
+    evolve::is_null,
+};
 use everlog_proto::api::{
     common::v1::{Payload, SearchAttributes},
     enums::v1::IndexedValueType,
@@ -17,7 +21,7 @@ use super::call::Scope;
 /// Where a payload says of which type its value is.
 const TYPE_METADATA: &str = "type";
 
-/// Checks search attributes, and notes with each value of which type it is.
+/// Checks search attributes and how large they are, and notes with each value of which type it is.
 pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) -> Result<(), Status> {
     validate(scope, attributes.as_deref())?;
     note_types(scope, attributes);
@@ -26,11 +30,44 @@ pub(super) fn check(scope: &Scope, attributes: Option<&mut SearchAttributes>) ->
 
 /// Checks search attributes, and leaves them as they are.
 pub(super) fn validate(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
-    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
-        return Ok(());
-    };
-    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
-    check_fields(scope, attributes, custom.as_ref())
+    check_fields(scope, attributes)?;
+    attributes.and_then(|given| too_large(given, &scope.limits)).map_or(Ok(()), invalid)
+}
+
+/// Checks those of what a request begins: what says "null" is left out.
+pub(super) fn check_new(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
+    leave_out_nulls(scope, attributes)?;
+    check(scope, attributes.as_mut())
+}
+
+/// Checks those of a command. How large they are is asked by the engine, since those of the run count too.
+pub(super) fn check_of_command(
+    scope: &Scope,
+    attributes: Option<&mut SearchAttributes>,
+) -> Result<(), Status> {
+    check_fields(scope, attributes.as_deref())?;
+    note_types(scope, attributes);
+    Ok(())
+}
+
+/// The same for a run that a command begins.
+pub(super) fn check_new_of_command(
+    scope: &Scope,
+    attributes: &mut Option<SearchAttributes>,
+) -> Result<(), Status> {
+    leave_out_nulls(scope, attributes)?;
+    check_of_command(scope, attributes.as_mut())
+}
+
+/// Their names have to be known all the same.
+fn leave_out_nulls(scope: &Scope, attributes: &mut Option<SearchAttributes>) -> Result<(), Status> {
+    if let Some(attributes) = attributes {
+        let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+        check_names(&scope.namespace.name, &attributes.indexed_fields.iter().collect(), custom.as_ref())?;
+        attributes.indexed_fields.retain(|_, payload| !is_null(payload));
+    }
+    attributes.take_if(|attributes| attributes.indexed_fields.is_empty());
+    Ok(())
 }
 
 /// Notes with each value of which type it is, where it does not say so.
@@ -52,11 +89,12 @@ fn kind_of(name: &str, custom: Option<&BTreeMap<String, IndexedValueType>>) -> O
     find(predefined_attributes(), name).or_else(added)
 }
 
-fn check_fields(
-    scope: &Scope,
-    attributes: &SearchAttributes,
-    custom: Option<&BTreeMap<String, IndexedValueType>>,
-) -> Result<(), Status> {
+fn check_fields(scope: &Scope, attributes: Option<&SearchAttributes>) -> Result<(), Status> {
+    let Some(attributes) = attributes.filter(|attributes| !attributes.indexed_fields.is_empty()) else {
+        return Ok(());
+    };
+    let custom = scope.call.shared.backend.search_attributes(scope.namespace_id());
+    let custom = custom.as_ref();
     // In a fixed order, so that of several faults always the same is reported.
     let fields: BTreeMap<&String, &Payload> = attributes.indexed_fields.iter().collect();
     check_names(&scope.namespace.name, &fields, custom)?;
@@ -68,25 +106,10 @@ fn check_fields(
             limits.search_attribute_keys_max
         ));
     }
-    let mut bytes = 0;
     for (name, payload) in fields {
         if let Some(kind) = kind_of(name, custom) {
             check_value(name, kind, payload)?;
         }
-        let value_bytes = payload.data.len();
-        if value_bytes > limits.search_attribute_value_bytes_max {
-            return invalid(format!(
-                "search attribute {name} value size {value_bytes} exceeds size limit {}",
-                limits.search_attribute_value_bytes_max
-            ));
-        }
-        bytes += name.len() + value_bytes;
-    }
-    if bytes > limits.search_attributes_bytes_max {
-        return invalid(format!(
-            "total size of search attributes {bytes} exceeds size limit {}",
-            limits.search_attributes_bytes_max
-        ));
     }
     Ok(())
 }
@@ -124,8 +147,10 @@ fn find(attributes: &[(&str, ValueType)], name: &str) -> Option<ValueType> {
 fn check_value(name: &str, kind: ValueType, payload: &Payload) -> Result<(), Status> {
     let refused =
         |value: &str| invalid(format!("invalid value for search attribute {name} of type {}: {value}", kind));
-    let value = match serde_json::from_slice(&payload.data) {
-        Ok(value) if payload.metadata.contains_key("encoding") => value,
+    let value = match (encoding_of(payload), serde_json::from_slice(&payload.data)) {
+        (Some(b"binary/null"), _) => Value::Null,
+        (Some(b"binary/plain"), _) => return refused(&go_bytes(&payload.data)),
+        (Some(_), Ok(value)) => value,
         _ => return refused(&format!("value from <{}>", go_text(payload))),
     };
     if is_of_type(&value, kind) { Ok(()) } else { refused(&go_value(&value)) }
@@ -153,6 +178,16 @@ fn is_single(value: &Value, kind: ValueType) -> bool {
         }
         ValueType::KeywordList => false,
     }
+}
+
+fn encoding_of(payload: &Payload) -> Option<&[u8]> {
+    payload.metadata.get("encoding").map(Vec::as_slice)
+}
+
+/// Bytes as Go prints them.
+fn go_bytes(bytes: &[u8]) -> String {
+    let bytes: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    format!("[{}]", bytes.join(" "))
 }
 
 /// A value as Go prints it.

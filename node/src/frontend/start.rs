@@ -119,7 +119,7 @@ pub(super) fn prepare_start(
             "attaching request ID is required for attaching completion callbacks",
         ));
     }
-    search_attributes::check(scope, request.search_attributes.as_mut())?;
+    search_attributes::check_new(scope, &mut request.search_attributes)?;
     validate::priority(request.priority.as_ref())?;
     callbacks::check(&mut request.completion_callbacks, limits)?;
     validate::links(&request.links, api)?;
@@ -128,7 +128,7 @@ pub(super) fn prepare_start(
     let told: Vec<_> = told.cloned().collect();
     request.links.retain(|link| !told.contains(link));
     validate::blob(request.input.as_ref(), limits)?;
-    validate::memo(request.memo.as_ref(), limits)?;
+    validate::memo(&mut request.memo, limits)?;
     let queue = request.task_queue.as_ref().map_or("", |queue| &queue.name);
     versioning::check_override(scope, request.versioning_override.as_ref(), queue)
 }
@@ -176,12 +176,12 @@ fn prepare_signal_with_start(
     request.workflow_id_reuse_policy = reuse;
     request.workflow_id_conflict_policy = conflict;
     validate::cron(&request.cron_schedule)?;
-    search_attributes::check(scope, request.search_attributes.as_mut())?;
+    search_attributes::check_new(scope, &mut request.search_attributes)?;
     validate::priority(request.priority.as_ref())?;
     validate::links(&request.links, api)?;
     validate::blob(request.signal_input.as_ref(), limits)?;
     validate::blob(request.input.as_ref(), limits)?;
-    validate::memo(request.memo.as_ref(), limits)?;
+    validate::memo(&mut request.memo, limits)?;
     let queue = request.task_queue.as_ref().map_or("", |queue| &queue.name);
     versioning::check_override(scope, request.versioning_override.as_ref(), queue)
 }

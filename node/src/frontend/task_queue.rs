@@ -39,6 +39,11 @@ pub(super) async fn describe(scope: Scope, mut request: DescribeTaskQueueRequest
              queue.",
         ));
     }
+    if request.report_stats && queue.kind == TaskQueueKind::Sticky as i32 {
+        return Err(Status::invalid_argument(
+            "DescribeTaskQueue stats are only supported for the root partition",
+        ));
+    }
     if enhanced || request.task_queue_type() == TaskQueueType::Unspecified {
         request.task_queue_type = TaskQueueType::Workflow as i32;
     }

@@ -553,10 +553,6 @@ impl Backend for Fake {
         Ok(cluster::Reply::Done)
     }
 
-    fn check_query(&self, _namespace_id: &str, _query: &str) -> Result<(), CallError> {
-        Ok(())
-    }
-
     async fn register_namespace(&self, namespace: Namespace) -> Result<(), CallError> {
         self.namespaces.lock().unwrap().insert(namespace.name.clone(), Arc::new(namespace));
         Ok(())

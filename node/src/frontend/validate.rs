@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use everlog_engine::{
+    evolve::is_null,
     limits::Limits,
     schedule::cron,
     time::{is_negative, proto_duration, set_duration},
 };
 use everlog_proto::api::{
-    common::v1::{Link, Priority, RetryPolicy, WorkflowExecution, WorkflowType, link},
+    common::v1::{Link, Memo, Priority, RetryPolicy, WorkflowExecution, WorkflowType, link},
     enums::v1::{
         EventType, TaskQueueKind, TimeoutType, WorkflowIdConflictPolicy as Conflict,
         WorkflowIdReusePolicy as Reuse,
@@ -322,15 +323,27 @@ pub(super) fn is_too_large(message: Option<&impl Message>, limits: &Limits) -> b
     message.is_some_and(|message| message.encoded_len() > limits.blob_bytes_max)
 }
 
-pub(super) fn memo(memo: Option<&impl Message>, limits: &Limits) -> Check {
-    if memo.is_some_and(|memo| memo.encoded_len() > limits.memo_bytes_max) {
+/// A memo with which something begins.
+pub(super) fn memo(memo: &mut Option<Memo>, limits: &Limits) -> Check {
+    leave_out_nulls(memo);
+    if memo.as_ref().is_some_and(|memo| memo.encoded_len() > limits.memo_bytes_max) {
         return invalid("Memo size exceeds limit.");
     }
     Ok(())
 }
 
+/// A field that says "null" is as good as not given.
+pub(super) fn leave_out_nulls(memo: &mut Option<Memo>) {
+    if let Some(memo) = memo {
+        memo.fields.retain(|_, payload| !is_null(payload));
+    }
+    memo.take_if(|memo| memo.fields.is_empty());
+}
+
 #[cfg(test)]
 mod tests {
+    use everlog_proto::api::common::v1::{Payload, Payloads};
+
     use super::*;
 
     fn seconds(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
@@ -496,14 +509,29 @@ mod tests {
 
     #[test]
     fn a_payload_may_be_as_large_as_the_limit() {
-        use everlog_proto::api::common::v1::{Payload, Payloads};
         let limits = Limits { blob_bytes_max: 100, memo_bytes_max: 100, ..Limits::default() };
         let payloads =
             |data: usize| Payloads { payloads: vec![Payload { data: vec![1; data], ..Payload::default() }] };
         assert_eq!(payloads(96).encoded_len(), 100);
         assert_eq!(text(blob(Some(&payloads(96)), &limits)), "");
         assert_eq!(text(blob(Some(&payloads(97)), &limits)), "Blob data size exceeds limit.");
-        assert_eq!(text(memo(Some(&payloads(97)), &limits)), "Memo size exceeds limit.");
         assert_eq!(text(blob(None::<&Payloads>, &limits)), "");
+    }
+
+    #[test]
+    fn a_memo_has_no_nulls_and_a_limit() {
+        let limits = Limits { memo_bytes_max: 20, ..Limits::default() };
+        let payload = |data: &[u8]| Payload { data: data.to_vec(), ..Payload::default() };
+        let memo_of = |data: &[u8]| {
+            let fields = [("a".to_owned(), payload(data)), ("n".to_owned(), payload(b"null"))];
+            Some(Memo { fields: fields.into() })
+        };
+        let mut fits = memo_of(&[1; 11]);
+        assert_eq!(text(memo(&mut fits, &limits)), "");
+        assert_eq!(fits.map(|memo| memo.fields.into_keys().collect()), Some(vec!["a".to_owned()]));
+        assert_eq!(text(memo(&mut memo_of(&[1; 12]), &limits)), "Memo size exceeds limit.");
+        let mut nothing = memo_of(b"[]");
+        assert_eq!(text(memo(&mut nothing, &limits)), "");
+        assert_eq!(nothing, None);
     }
 }

@@ -25,7 +25,20 @@ pub(super) fn check_override(
     queue: &str,
 ) -> Result<(), Status> {
     check_form(given)?;
+    check_queue(scope, given, queue)
+}
+
+/// Checks that the version of an override has the queue of the workflow. The oldest form is believed.
+#[allow(deprecated, reason = "older clients send the older form")]
+pub(super) fn check_queue(
+    scope: &Scope,
+    given: Option<&VersioningOverride>,
+    queue: &str,
+) -> Result<(), Status> {
     let Some(given) = given else { return Ok(()) };
+    if given.r#override.is_none() && given.deployment.is_some() {
+        return Ok(());
+    }
     let Some(Override::Pinned(version) | Override::Once(version)) = Override::from_api(Some(given)) else {
         return Ok(());
     };
@@ -41,6 +54,14 @@ pub(super) fn check_override(
         )));
     }
     Ok(())
+}
+
+/// Whether an override pins a run to the version that it is on already.
+pub(super) fn pins_where_it_is(given: Option<&VersioningOverride>) -> bool {
+    let Some(ApiOverride::Pinned(pinned)) = given.and_then(|given| given.r#override.as_ref()) else {
+        return false;
+    };
+    pinned.version.is_none() && pinned.behavior != PinnedOverrideBehavior::Unspecified as i32
 }
 
 /// Checks an override by itself.

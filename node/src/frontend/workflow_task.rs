@@ -10,7 +10,7 @@ use everlog_engine::{
 };
 use everlog_proto::api::{
     command::v1::{Command, command::Attributes},
-    common::v1::{SearchAttributes, WorkerVersionStamp},
+    common::v1::WorkerVersionStamp,
     deployment::v1::WorkerDeploymentOptions,
     enums::v1::{TaskQueueKind, TaskQueueType, VersioningBehavior, WorkerVersioningMode},
     failure::v1::{ApplicationFailureInfo, Failure as ApiFailure, ServerFailureInfo, failure::FailureInfo},
@@ -45,7 +45,7 @@ pub(super) async fn completed(scope: Scope, mut request: RespondWorkflowTaskComp
     let token = workflow_token(&scope)?;
     let mut namespaces = namespaces(&scope, &request)?;
     for (place, command) in request.commands.iter_mut().enumerate() {
-        if let Err(status) = search_attributes::check(&scope, search_attributes_of(command)) {
+        if let Err(status) = check_attributes(&scope, command) {
             namespaces.refused_attributes.insert(place, status.message().to_owned());
         }
     }
@@ -140,13 +140,22 @@ fn queues_of_worker(scope: &Scope, worker: Option<&WorkerDeploymentOptions>) -> 
     queues.filter(|queue| queue.kind == workflows).map(|queue| queue.name.clone()).collect()
 }
 
-fn search_attributes_of(command: &mut Command) -> Option<&mut SearchAttributes> {
-    match command.attributes.as_mut()? {
-        Attributes::UpsertWorkflowSearchAttributesCommandAttributes(a) => a.search_attributes.as_mut(),
-        Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(a) => a.search_attributes.as_mut(),
-        Attributes::StartChildWorkflowExecutionCommandAttributes(a) => a.search_attributes.as_mut(),
-        _ => None,
-    }
+/// Checks search attributes, and leaves out of what a new run begins with what says "null".
+fn check_attributes(scope: &Scope, command: &mut Command) -> Result<(), Status> {
+    let (memo, attributes) = match &mut command.attributes {
+        Some(Attributes::UpsertWorkflowSearchAttributesCommandAttributes(a)) => {
+            return search_attributes::check_of_command(scope, a.search_attributes.as_mut());
+        }
+        Some(Attributes::ContinueAsNewWorkflowExecutionCommandAttributes(a)) => {
+            (&mut a.memo, &mut a.search_attributes)
+        }
+        Some(Attributes::StartChildWorkflowExecutionCommandAttributes(a)) => {
+            (&mut a.memo, &mut a.search_attributes)
+        }
+        _ => return Ok(()),
+    };
+    validate::leave_out_nulls(memo);
+    search_attributes::check_new_of_command(scope, attributes)
 }
 
 fn workflow_token(scope: &Scope) -> Result<TaskToken, Status> {

@@ -5,12 +5,14 @@ import os
 import shlex
 import subprocess
 import tempfile
+import time
 
-from harness import servers
+from harness import servers, wire
 
 from .normalise import Normaliser, documents
 
 COMMAND_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 30
 
 STORIES = []
 
@@ -65,6 +67,26 @@ class Cli:
     def quietly(self, command):
         """Runs a command that is not compared, and returns its output."""
         return self.execute(command).stdout
+
+    def call(self, method, **fields):
+        """Makes a raw call that is not compared, for what no command does."""
+        connection = wire.Connection([self.address])
+        try:
+            request = wire.METHODS.request(method, {"namespace": "default", **fields})
+            metadata = wire.CLI_METADATA
+            return wire.finish(
+                connection.start(method, request, timeout=COMMAND_SECONDS_MAX, metadata=metadata)
+            )
+        finally:
+            connection.close()
+
+    def until(self, command, word):
+        """Waits until the output of a command has a word in it; waiting in vain is the end of the story."""
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while word not in self.quietly(command):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited in vain for {word!r} of {command}")
+            time.sleep(0.2)
 
     def execute(self, command):
         arguments = [servers.temporal_cli(), *shlex.split(command), "--address", self.address]

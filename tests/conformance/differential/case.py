@@ -31,15 +31,16 @@ class Script:
     function: object
     seconds: float  # How long it takes, roughly; only for the order of running.
     by_default: bool  # Against servers with nothing switched on.
+    lowered: bool  # Against servers with the limits of `lowered.py`.
 
 
-def script(function=None, *, seconds=1.0, by_default=False):
+def script(function=None, *, seconds=1.0, by_default=False, lowered=False):
     """Registers a script. Its docstring says what it shows."""
 
     def register(function):
         area = function.__module__.rpartition(".")[2]
         name = f"differential/{area}.{function.__name__}"
-        SCRIPTS.append(Script(name, function.__doc__, function, seconds, by_default))
+        SCRIPTS.append(Script(name, function.__doc__, function, seconds, by_default, lowered))
         return function
 
     return register(function) if function else register

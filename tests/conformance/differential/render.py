@@ -47,8 +47,8 @@ UNORDERED = {
 HINTS = {"backlog_count_hint", "poller_scaling_decision", "routing_config_update_state"}
 # What a server may offer or not: it shall say only what is true of itself.
 OFFERS = {"capabilities", "supports_schedules"}
-# How the judge numbers what it stores, and which of its columns a search attribute has, of whatever script.
-STORAGE = {"task_id_block", "custom_search_attribute_aliases"}
+# How the judge numbers what it stores.
+STORAGE = {"task_id_block"}
 # The API's RATE_LIMIT_SOURCE_SYSTEM.
 SOURCE_SYSTEM = 3
 # Headers with such durations, or with opaque tokens.

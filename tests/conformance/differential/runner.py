@@ -26,15 +26,20 @@ COMMON_LINES_MAX = 60
 NAMES = re.compile(r'<uuid \d+>|"[^"]*-[0-9a-f]{6}[^"]*"')
 
 
-def run(judge, subject, options, report):
+def chosen(options, lowered=False):
+    """The scripts that were asked for, those for the usual limits or those for lowered ones."""
     for module in pkgutil.iter_modules(scripts.__path__):
         importlib.import_module(f"{scripts.__name__}.{module.name}")
-    chosen = [s for s in SCRIPTS if selected(s.name, options.only)]
+    return [s for s in SCRIPTS if selected(s.name, options.only) and s.lowered == lowered]
+
+
+def run(judge, subject, options, report, lowered=False):
+    asked_for = chosen(options, lowered)
     if not all(server.by_default for server in (judge, subject)):
         # Servers that somebody else runs have the settings that they have.
-        chosen = [s for s in chosen if not s.by_default]
+        asked_for = [s for s in asked_for if not s.by_default]
     # The slowest first: otherwise the whole set waits for the one begun last.
-    chosen.sort(key=lambda s: -s.seconds)
+    ordered = sorted(asked_for, key=lambda s: -s.seconds)
     # One nonce for both servers: ids of workflows and queues are then equal on
     # both, and need no normalising.
     nonce = secrets.token_hex(3)
@@ -42,10 +47,10 @@ def run(judge, subject, options, report):
     executor = concurrent.futures.ThreadPoolExecutor(options.jobs)
     stack = contextlib.ExitStack()
     try:
-        if any(s.by_default for s in chosen):
+        if any(s.by_default for s in ordered):
             plain = [stack.enter_context(s.by_default()) for s in (judge, subject)]
             pairs[True] = [wire.Connection(s.addresses, s.http) for s in plain]
-        jobs = [executor.submit(compare, s, pairs[s.by_default], nonce, options) for s in chosen]
+        jobs = [executor.submit(compare, s, pairs[s.by_default], nonce, options) for s in ordered]
         for job in concurrent.futures.as_completed(jobs):
             report.add(job.result())
         if options.common:

@@ -133,6 +133,26 @@ def run_part(part, judge, subject, options, report):
     else:
         from cli import runner
     runner.run(judge, subject, options, report)
+    if part == "differential":
+        run_lowered(runner, options, report)
+
+
+def run_lowered(runner, options, report):
+    """Runs the scripts that want lowered limits, on a pair of servers of their own."""
+    from differential.lowered import SETTINGS
+
+    if not runner.chosen(options, lowered=True):
+        return
+    if options.server:
+        print("left out, since the server under test is somebody else's: scripts with lowered limits")
+        return
+    settings = {**servers.SWITCHED_ON, **SETTINGS}
+    if options.against_itself:
+        server = servers.real("subject", switched_on=settings)
+    else:
+        server = servers.everlog(options.everlog or built_binary(), options.nodes, switched_on=settings)
+    with servers.real("judge", switched_on=settings) as judge, server as subject:
+        runner.run(judge, subject, options, report, lowered=True)
 
 
 if __name__ == "__main__":

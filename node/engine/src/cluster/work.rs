@@ -23,6 +23,7 @@ use crate::{
     key::RunKey,
     message::derived_id,
     request::{Request, ResetTo},
+    versioning::newest_form,
 };
 
 /// One target of a batch, on its way to the node that leads its shard.
@@ -91,9 +92,14 @@ impl Work {
             Operation::DeletionOperation(_) => Request::Delete { run_id: execution.run_id },
             Operation::ResetOperation(operation) => self.reset(execution, operation),
             Operation::UpdateWorkflowOptionsOperation(operation) => {
+                let mut options = operation.workflow_execution_options.clone();
+                if let Some(options) = &mut options {
+                    // In the older form it would be written again whenever this is done again.
+                    options.versioning_override = newest_form(options.versioning_override.as_ref());
+                }
                 Request::UpdateOptions(Box::new(UpdateWorkflowExecutionOptionsRequest {
                     workflow_execution: Some(execution),
-                    workflow_execution_options: operation.workflow_execution_options.clone(),
+                    workflow_execution_options: options,
                     update_mask: operation.update_mask.clone(),
                     identity: operation.identity.clone(),
                     ..Default::default()

@@ -24,7 +24,7 @@ use everlog_proto::api::{
 use prost::Message as _;
 
 use crate::{
-    decide::{BadCommand, command, command::Task, external::target, retry, start, workflow_task},
+    decide::{BadCommand, attributes, command, command::Task, external::target, retry, start, workflow_task},
     execution::Child,
     fact::Record,
     message::{self, Message},
@@ -67,7 +67,7 @@ pub fn start(
         _ => run_timeout,
     };
     let task_timeout = start::task_timeout(duration(a.workflow_task_timeout.as_ref()), run_timeout, limits);
-    let attributes = StartChildWorkflowExecutionInitiatedEventAttributes {
+    let initiated = StartChildWorkflowExecutionInitiatedEventAttributes {
         namespace,
         namespace_id,
         workflow_id: a.workflow_id.clone(),
@@ -96,10 +96,10 @@ pub fn start(
         priority: a.priority.clone(),
         ..Default::default()
     };
-    let queue = attributes.task_queue.as_ref().map_or_else(String::new, |queue| queue.name.clone());
+    let queue = initiated.task_queue.as_ref().map_or_else(String::new, |queue| queue.name.clone());
     let initiated_event_id = turn.full_event(
         turn.stamp.now,
-        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(attributes),
+        Attributes::StartChildWorkflowExecutionInitiatedEventAttributes(initiated),
         command.user_metadata.clone(),
         Vec::new(),
     );
@@ -177,7 +177,7 @@ fn check(
         let message = "StartChildWorkflowExecutionCommandAttributes.Memo exceeds size limit.";
         return Err(BadCommand::too_large(CAUSE, message));
     }
-    Ok(())
+    attributes::check_new(a.search_attributes.as_ref(), limits, CAUSE)
 }
 
 fn checked_policy(

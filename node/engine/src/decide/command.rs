@@ -8,6 +8,7 @@ use everlog_proto::api::{
         ModifyWorkflowPropertiesCommandAttributes, RecordMarkerCommandAttributes,
         UpsertWorkflowSearchAttributesCommandAttributes, command::Attributes as Attrs,
     },
+    common::v1::Memo,
     enums::v1::{CommandType, RetryState, WorkflowTaskFailedCause as Cause},
     history::v1::{
         MarkerRecordedEventAttributes, UpsertWorkflowSearchAttributesEventAttributes,
@@ -20,13 +21,15 @@ use prost::Message;
 
 use crate::{
     decide::{
-        BadCommand, activity, child, continue_as_new, external, nexus,
+        BadCommand, activity, attributes, child, continue_as_new, external, nexus,
         retry::{self, Next},
         terminate, timer,
         update::Messages,
         workflow_task::Outcome,
     },
     deployment::WorkerVersion,
+    evolve::is_null,
+    execution::Execution,
     limits::Limits,
     planted,
     reject::Reject,
@@ -334,6 +337,7 @@ fn upsert_search_attributes(
     if let Some(why) = refused {
         return Err(BadCommand::new(cause, why));
     }
+    attributes::check_upserted(&turn.execution, search_attributes, turn.stamp.limits)?;
     let attributes = Attributes::UpsertWorkflowSearchAttributesEventAttributes(
         UpsertWorkflowSearchAttributesEventAttributes {
             workflow_task_completed_event_id: completed_event_id,
@@ -358,10 +362,17 @@ fn modify_properties(
         let message = "UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand.";
         return Err(BadCommand::new(cause, message));
     }
-    if memo.encoded_len() > turn.stamp.limits.memo_bytes_max {
+    let limits = turn.stamp.limits;
+    if memo.encoded_len() > limits.blob_bytes_max {
         return Err(BadCommand::too_large(
             cause,
             "ModifyWorkflowPropertiesCommandAttributes exceeds size limit.",
+        ));
+    }
+    if memo_with(&turn.execution, memo).encoded_len() > limits.memo_bytes_max {
+        return Err(BadCommand::too_large(
+            cause,
+            "ModifyWorkflowPropertiesCommandAttributes. Memo exceeds size limit.",
         ));
     }
     let attributes =
@@ -371,6 +382,19 @@ fn modify_properties(
         });
     turn.full_event(turn.stamp.now, attributes, command.user_metadata.clone(), Vec::new());
     Ok(())
+}
+
+/// The memo of a run as it would be.
+fn memo_with(execution: &Execution, upserted: &Memo) -> Memo {
+    let mut memo = continue_as_new::memo(execution).unwrap_or_default();
+    for (name, payload) in &upserted.fields {
+        if is_null(payload) {
+            memo.fields.remove(name);
+        } else {
+            memo.fields.insert(name.clone(), payload.clone());
+        }
+    }
+    memo
 }
 
 fn close(turn: &mut Turn<'_>, command: &Command, attributes: Attributes) {

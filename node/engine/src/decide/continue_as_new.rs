@@ -19,7 +19,7 @@ use everlog_proto::api::{
 use prost::Message;
 
 use crate::{
-    decide::{BadCommand, command, retry, start, terminate},
+    decide::{BadCommand, attributes, command, retry, start, terminate},
     execution::Execution,
     schedule::cron,
     time::{self, duration, proto_duration, set_duration},
@@ -66,7 +66,8 @@ pub fn by_command(
         initiator: initiator(a) as i32,
         continued_failure: a.failure.clone(),
         last_completion_result: a.last_completion_result.clone(),
-        retry_policy: retry_policy.or_else(|| turn.execution.start.retry_policy.clone()),
+        // What the command does not name the successor does not have.
+        retry_policy,
         attempt: 1,
         header: a.header.clone(),
         memo: a.memo.clone(),
@@ -268,6 +269,7 @@ fn validated(
             "ContinueAsNewWorkflowExecutionCommandAttributes. Memo exceeds size limit.",
         ));
     }
+    attributes::check_new(a.search_attributes.as_ref(), limits, Cause::BadContinueAsNewAttributes)?;
     if let Some(policy) = &a.retry_policy {
         let policy = retry::with_defaults(Some(policy), limits);
         retry::validate(&policy)

@@ -28,6 +28,8 @@ use crate::{
     volatile::{QueryState, WaitingQuery},
 };
 
+pub const TIMED_OUT: &str = "query timed out before a worker could process it";
+
 /// From this attempt on a failing workflow task is taken for broken, and queries are refused at once.
 const TASK_ATTEMPTS_BEFORE_REFUSAL: i32 = 3;
 
@@ -289,8 +291,7 @@ pub fn wake(turn: &mut Turn<'_>) {
         turn.volatile.queries.iter().filter(|(_, q)| q.deadline <= now).map(|(id, _)| *id).collect();
     for id in expired {
         if let Some(query) = turn.volatile.queries.remove(&id) {
-            let reason = "query timed out before a worker could process it";
-            turn.answers.push((query.call, Err(Reject::DeadlineExceeded(reason.into()))));
+            turn.answers.push((query.call, Err(Reject::DeadlineExceeded(TIMED_OUT.into()))));
         }
     }
     if let Some(sticky) = turn.execution.sticky.clone() {

@@ -56,6 +56,7 @@ pub fn update(
 
 /// Waits for an update that was asked for before.
 pub fn poll(turn: &mut Turn<'_>, call: u64, update_id: &str, stage: Stage, timeout_ms: u64) -> Decided {
+    check_aborted(turn, update_id)?;
     if !is_known(turn, update_id) {
         return Err(Reject::NotFound(format!("update {update_id:?} not found")));
     }
@@ -66,6 +67,7 @@ pub fn poll(turn: &mut Turn<'_>, call: u64, update_id: &str, stage: Stage, timeo
 /// An update may go to a worker, unless it is under way or done already.
 fn admit(turn: &mut Turn<'_>, request: &UpdateRequest) -> Result<(), Reject> {
     let id = id_of(request);
+    check_aborted(turn, id)?;
     if !turn.execution.is_running() {
         return if is_known(turn, id) { Ok(()) } else { Err(Reject::already_completed()) };
     }
@@ -143,6 +145,14 @@ pub fn are_too_many(turn: &Turn<'_>) -> bool {
 fn is_known(turn: &Turn<'_>, id: &str) -> bool {
     let updates = &turn.execution.updates;
     updates.completed.contains_key(id) || updates.accepted.contains_key(id) || waiting(turn, id).is_some()
+}
+
+/// Whoever asks again for an update that was aborted hears the same, as long as the leader remembers.
+fn check_aborted(turn: &Turn<'_>, id: &str) -> Result<(), Reject> {
+    match turn.volatile.aborted.iter().find(|(aborted, _)| aborted == id) {
+        Some((_, why)) => Err(why.clone()),
+        None => Ok(()),
+    }
 }
 
 fn waiting<'a>(turn: &'a Turn<'_>, id: &str) -> Option<&'a WaitingUpdate> {

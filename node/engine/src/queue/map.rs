@@ -7,7 +7,9 @@ use std::{
 
 use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
 
-use super::{Config, Output, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey};
+use super::{
+    Config, Output, PRIORITY_DEFAULT, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey,
+};
 use crate::{deployment::WorkerVersion, time::Time};
 
 /// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
@@ -40,6 +42,14 @@ pub struct Description {
 }
 
 impl Description {
+    /// Of a queue that nobody has used.
+    pub fn of_nothing() -> Description {
+        let stats =
+            TaskQueueStats { approximate_backlog_age: Some(Default::default()), ..Default::default() };
+        let stats_by_priority = BTreeMap::from([(PRIORITY_DEFAULT, stats)]);
+        Description { stats, stats_by_priority, ..Description::default() }
+    }
+
     /// Two versions of a queue as one.
     fn and(mut self, other: Description) -> Description {
         self.pollers.extend(other.pollers);

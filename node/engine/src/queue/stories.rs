@@ -462,6 +462,7 @@ fn a_worker_that_shuts_down_gets_its_polls_back() {
               worker at 0s, rate 100000
               y at 0s, rate 100000
               all: 0 waiting for 0s, in 0.00/s, out 0.00/s
+              priority 3: 0 waiting for 0s, in 0.00/s, out 0.00/s
             offer sticky a
               0s a refused: NoStickyPoller
             poll normal 5 instance=x
@@ -631,6 +632,7 @@ fn what_nobody_repeats_is_forgotten_and_idle_queues_are_dropped() {
             describe normal
               worker at 310s, rate 100000
               all: 0 waiting for 0s, in 0.00/s, out 0.00/s
+              priority 3: 0 waiting for 0s, in 0.00/s, out 0.00/s
             at 611
             describe normal
               no such queue

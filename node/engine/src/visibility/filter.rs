@@ -56,7 +56,7 @@ impl From<FilterError> for Reject {
 
 impl FilterError {
     /// What is wrong, without where it was found.
-    pub(crate) fn reason(&self) -> &str {
+    pub fn reason(&self) -> &str {
         self.0.strip_prefix(MALFORMED).unwrap_or(&self.0)
     }
 

@@ -11,6 +11,7 @@ use super::{
 
 /// What the real server puts before a query.
 const STATEMENT: &str = "select * from table1 ";
+const BATCH_STATEMENT: &str = "select * from dummy ";
 const WHERE: &str = "where ";
 /// A column, its table, and its database.
 const NAME_PARTS_MAX: usize = 3;
@@ -104,8 +105,21 @@ pub(crate) fn parse_condition(query: &str) -> Result<Statement, FilterError> {
     }
 }
 
+/// Whether the condition of a batch can be read at all. The real server puts other words before it than
+/// before that of a list, and leaves it its blanks.
+pub fn check_batch(query: &str) -> Result<(), FilterError> {
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(FilterError::invalid(format!("query is longer than {QUERY_BYTES_MAX} bytes")));
+    }
+    parsed(query, BATCH_STATEMENT.len() + WHERE.len(), true).map(|_| ())
+}
+
 fn statement(query: &str, has_condition: bool) -> Result<Statement, FilterError> {
-    let before = STATEMENT.len() + if has_condition { WHERE.len() } else { 0 };
+    parsed(query, STATEMENT.len() + if has_condition { WHERE.len() } else { 0 }, has_condition)
+}
+
+/// `before` is how many bytes of the statement precede the query.
+fn parsed(query: &str, before: usize, has_condition: bool) -> Result<Statement, FilterError> {
     let tokens = tokens(query, before)?;
     let mut parser = Parser { tokens, at: 0, before, depth: 0, terms: 0 };
     parser.statement(has_condition)

@@ -52,14 +52,8 @@ def several(t, namespace, count=3):
     for i in range(count):
         t.quietly(f"workflow start -n {namespace} --type Lonely {NOBODY} -w {t.id}-{i}")
     query = "WorkflowType = 'Lonely' AND ExecutionStatus = 'Running'"
-    until(t, f"workflow count -n {namespace} -q \"{query}\" -o json", f'"count": "{count}"')
+    t.until(f"workflow count -n {namespace} -q \"{query}\" -o json", f'"count": "{count}"')
     return f'-q "{query}" --reason cleaning --yes'
-
-
-def until(t, command, word):
-    deadline = time.monotonic() + 30
-    while word not in t.quietly(command) and time.monotonic() < deadline:
-        time.sleep(0.2)
 
 
 def job(t, command):
@@ -71,7 +65,7 @@ def job(t, command):
         t.lines.append(f"no job in {said!r}")
         return
     job_id = found[1]
-    until(t, f"batch describe -n {namespace} --job-id {job_id} -o json", "Completed")
+    t.until(f"batch describe -n {namespace} --job-id {job_id} -o json", "BATCH_OPERATION_STATE_COMPLETED")
     t.run(f"batch describe -n {namespace} --job-id {job_id}", text=True)
 
 
@@ -88,8 +82,28 @@ def batches(t):
     job(t, f"workflow terminate -n {namespace} {query}")
     t.keys(f"batch list -n {namespace}", "jobId", "state", "startTime", "closeTime")
     query = "WorkflowType = 'Lonely'"
-    until(t, f"workflow count -n {namespace} -q \"ExecutionStatus != 'Running'\" -o json", '"count": "6"')
+    t.until(f"workflow count -n {namespace} -q \"ExecutionStatus != 'Running'\" -o json", '"count": "6"')
     job(t, f'workflow delete -n {namespace} -q "{query}" --reason cleaning --yes')
+
+
+@story
+def batch_terminated(t):
+    """A batch that is stopped on its way. It has to be long: the judge is quick."""
+    namespace = own_namespace(t)
+    several(t, namespace)
+    targets = [{"workflow_id": f"{t.id}-{i}"} for i in range(3)] * 300
+    t.call(
+        "StartBatchOperation",
+        namespace=namespace,
+        job_id=t.id,
+        reason="cleaning",
+        executions=targets,
+        max_operations_per_second=1,
+        signal_operation={"signal": "go"},
+    )
+    t.run(f"batch terminate -n {namespace} --job-id {t.id} --reason enough", json=False)
+    t.until(f"batch describe -n {namespace} --job-id {t.id} -o json", "BATCH_OPERATION_STATE_FAILED")
+    t.run(f"batch terminate -n {namespace} --job-id {t.id} --reason enough", text=True)
 
 
 @story

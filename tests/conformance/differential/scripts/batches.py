@@ -2,15 +2,7 @@
 
 from ..case import script
 from ..commands import payloads, schedule_activity, seconds, start_timer
-from .namespaces import DAY, until_usable
-
-
-def own_namespace(t):
-    """A namespace for this script: one has room for one batch at a time."""
-    name = f"ns-{t.id}".replace(".", "-").replace("_", "-")
-    t.quiet("RegisterNamespace", namespace=name, workflow_execution_retention_period=seconds(DAY))
-    until_usable(t, name)
-    t.namespace = name
+from .namespaces import own_namespace
 
 
 def start_batch(t, job_id="job", **fields):
@@ -25,7 +17,17 @@ def describe(t, job_id="job"):
 def done(t, job_id="job"):
     """Waits for the end of a batch, and records its description."""
     t.until(lambda: t.quiet("DescribeBatchOperation", job_id=job_id).state != 1, "the end of the batch")
+    # Whether there is room for another one the judge asks of a list that lags behind.
+    until_none_is_listed(t)
     return describe(t, job_id)
+
+
+def until_none_is_listed(t):
+    """Waits until the list has no batch that runs."""
+    t.until(
+        lambda: all(listed.state != 1 for listed in t.quiet("ListBatchOperations").operation_info),
+        "the end of the batch in the list",
+    )
 
 
 def several(t, count=3):
@@ -211,6 +213,7 @@ def stopped(t):
     start_batch(t, executions=executions(t) * 30, max_operations_per_second=1, signal_operation={"signal": "go"})
     t.call("StopBatchOperation", job_id="job", reason="enough", identity="me")
     t.until(lambda: t.quiet("DescribeBatchOperation", job_id="job").state == 3, "the end of the batch")
+    until_none_is_listed(t)
     t.call("ListBatchOperations")
     t.runs = {}
 
@@ -250,3 +253,30 @@ def refused_lists(t):
     start_batch(t, "c", target_executions=[{"type": 2, "business_id": "x"}], **op)
     start_batch(t, "d", target_executions=[{"business_id": "x"}], **op)
     t.call("ListBatchOperations", page_size=-1)
+
+
+@script(seconds=3)
+def queries(t):
+    """A filter that cannot be read is refused, one that makes no sense fails the batch."""
+    own_namespace(t)
+    for query in ("not a query", "  a b", "a = 'x' 'y'", "(a = 1", "a in", "order by a", " ", "a = $"):
+        start_batch(t, visibility_query=query, termination_operation={})
+    for query in ("x", "NoSuchAttribute = 1", "WorkflowId = 'x' limit 1"):
+        start_batch(t, query, visibility_query=query, termination_operation={})
+        done(t, query)
+
+
+@script(seconds=3)
+def one_at_a_time(t):
+    """There is room for one batch in a namespace. It is long: the judge is quick."""
+    several(t)
+    long = {"executions": executions(t) * 300, "max_operations_per_second": 1}
+    start_batch(t, "a", **long, signal_operation={"signal": "go"})
+    t.until(lambda: t.quiet("ListBatchOperations").operation_info, "the batch in the list")
+    start_batch(t, "b", executions=executions(t), signal_operation={"signal": "go"})
+    t.call("StopBatchOperation", job_id="a", reason="enough")
+    t.until(lambda: t.quiet("DescribeBatchOperation", job_id="a").state == 3, "the end of the batch")
+    until_none_is_listed(t)
+    start_batch(t, "c", executions=executions(t), cancellation_operation={})
+    t.until(lambda: t.quiet("DescribeBatchOperation", job_id="c").state != 1, "the end of the batch")
+    t.runs = {}

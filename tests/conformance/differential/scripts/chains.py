@@ -172,3 +172,29 @@ def terminated_during_the_retry_delay(t):
     t.step(fail_workflow("first"))
     t.terminate(reason="enough")
     t.describe()
+
+
+@script(seconds=2)
+def continued_without_a_policy(t):
+    """What the command leaves out is not taken from the run before: retries, cron, memo and header."""
+    t.start(
+        retry_policy={"initial_interval": seconds(7), "maximum_attempts": 5},
+        workflow_execution_timeout=seconds(500),
+        workflow_run_timeout=seconds(50),
+        priority={"priority_key": 2},
+        memo={"fields": {"m": payload(1)}},
+    )
+    t.step(continue_as_new(t))
+    t.step(continue_as_new(t, retry_policy={"initial_interval": seconds(9)}))
+    t.step(fail_workflow())
+    t.describe()
+    t.terminate()
+
+
+@script(seconds=4)
+def continued_from_cron(t):
+    """The schedule goes on only if the command says so."""
+    t.start(cron_schedule="@every 1s")
+    t.step(continue_as_new(t, cron_schedule="@every 2s"))
+    t.step(continue_as_new(t))
+    t.step(complete_workflow())

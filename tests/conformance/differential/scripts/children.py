@@ -153,8 +153,9 @@ def started_and_closed_during_a_task(t):
     t.step(start_child(t, "first"))
     started(t)
     task = t.poll()
-    t.complete(task, start_child(t, "second"), force_create_new_workflow_task=True)
-    task = t.poll()
+    # The next task is started with the child's start on its way, and not a moment later.
+    again = {"force_create_new_workflow_task": True, "return_new_workflow_task": True}
+    task = t.complete(task, start_child(t, "second"), **again).workflow_task
     child_step(t, complete_workflow(), name="second")
     t.sleep(0.3)
     t.complete(task)

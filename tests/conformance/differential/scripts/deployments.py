@@ -531,3 +531,25 @@ def lengths_of_names(t):
     """The longest names."""
     for length in (470, 476, 477, 478, 479, 480, 481, 482, 483, 484, 485, 486, 490):
         t.call("CreateWorkerDeployment", deployment_name="x" * length + "", request_id="r")
+
+
+@script(seconds=10)
+def compute_providers(t):
+    """Nobody can provide workers, by whatever name. To find that out may take the judge a while."""
+    t.call("CreateWorkerDeployment", deployment_name=name_of(t), request_id="r")
+    for provider in ("aws-lambda", "gcp-cloud-run", "aws-ecs", "aws-agentcore", "subprocess", "kubernetes", ""):
+        group = {"provider": {"type": provider}}
+        t.call(
+            "CreateWorkerDeploymentVersion",
+            timeout=60,
+            deployment_version=version(t, "1"),
+            request_id="r",
+            compute_config={"scaling_groups": {"default": group}},
+        )
+        groups = {"default": {"scaling_group": group}}
+        t.call(
+            "ValidateWorkerDeploymentVersionComputeConfig",
+            timeout=60,
+            deployment_version=version(t, "1"),
+            compute_config_scaling_groups=groups,
+        )

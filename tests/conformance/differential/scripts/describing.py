@@ -123,3 +123,18 @@ def task_queue_errors(t):
     t.call("DescribeTaskQueue", task_queue={"name": ""})
     t.call("DescribeTaskQueue", task_queue={"name": t.queue}, namespace="no-such-namespace")
     t.call("DescribeTaskQueue", task_queue={"name": "q" * 1001})
+
+
+@script
+def queues_that_nobody_has_used(t):
+    """Their figures are there, and zero; those of a sticky queue are not told."""
+    for kind in ("WORKFLOW", "ACTIVITY", "NEXUS"):
+        t.call(
+            "DescribeTaskQueue",
+            task_queue={"name": t.queue},
+            task_queue_type=f"TASK_QUEUE_TYPE_{kind}",
+            report_stats=True,
+        )
+    sticky = {"name": t.sticky_queue, "kind": "TASK_QUEUE_KIND_STICKY", "normal_name": t.queue}
+    t.call("DescribeTaskQueue", task_queue=sticky, task_queue_type="TASK_QUEUE_TYPE_WORKFLOW", report_stats=True)
+    t.call("DescribeTaskQueue", task_queue=sticky, task_queue_type="TASK_QUEUE_TYPE_WORKFLOW")

@@ -21,6 +21,14 @@ def until_usable(t, name):
     t.until(usable, f"namespace {name}")
 
 
+def own_namespace(t):
+    """A namespace for one script: one has room for one batch at a time, and attributes are for all who use it."""
+    name = f"ns-{t.id}".replace(".", "-").replace("_", "-")
+    t.quiet("RegisterNamespace", namespace=name, workflow_execution_retention_period=seconds(DAY))
+    until_usable(t, name)
+    t.namespace = name
+
+
 @script(seconds=5)
 def registered(t):
     """A new namespace is described and usable, and separate from others."""

@@ -1,5 +1,7 @@
 """Queries: answered by workers, written nowhere."""
 
+import time
+
 from ..case import script
 from ..commands import (
     cancel_workflow,
@@ -298,3 +300,13 @@ def behind_a_failing_task(t):
     results = {key: answered("second try") for key in task.queries}
     t.complete(task, query_results=results)
     query.join()
+
+
+@script(seconds=31)
+def nobody_in_time(t):
+    """A query waits for thirty seconds at most, however long its caller would."""
+    t.start()
+    query = t.ask(timeout=40)
+    begun = time.monotonic()
+    query.join()
+    t.note("after half a minute", 25 < time.monotonic() - begun < 35)

@@ -3,6 +3,7 @@
 from ..case import script
 from ..commands import failure, payload, seconds
 from ..standalone import cancel, describe, of, outcome, start, terminate
+from .namespaces import own_namespace
 
 ID_BYTES_MAX = 1000
 BLOB_BYTES_MAX = 2 << 20
@@ -40,6 +41,7 @@ def attribute_exists(t, name):
 
 def one_of_each(t):
     """One activity in each status; the newest comes first."""
+    own_namespace(t)
     t.attribute = "Standalone" + t.nonce
     attribute_exists(t, t.attribute)
     start(t, t.other("done"))

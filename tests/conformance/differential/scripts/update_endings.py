@@ -390,3 +390,18 @@ def too_much_at_once(t):
     large("u6", 1_000_000)
     t.until_admitted("u6")
     t.terminate()
+
+
+@script
+def asked_again_after_the_end(t):
+    """An update that the end of the workflow aborted stays aborted to all who ask."""
+    resting(t)
+    update = t.update()
+    t.until_admitted()
+    t.terminate()
+    update.join()
+    for stage in (None, "ADMITTED", "ACCEPTED", "COMPLETED"):
+        t.poll_update(stage=stage).join()
+    t.update().join()
+    t.poll_update("another").join()
+    t.update("another").join()

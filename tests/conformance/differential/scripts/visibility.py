@@ -9,13 +9,16 @@ from harness import wire
 
 from ..case import script
 from ..commands import (
+    command,
     complete_workflow,
     continue_as_new,
     fail_workflow,
     modify_properties,
     payload,
+    start_child,
     upsert_search_attributes,
 )
+from .namespaces import own_namespace
 
 
 def several(t):
@@ -175,3 +178,112 @@ def changed_attributes_are_found(t):
     t.step(upsert_search_attributes(TemporalChangeVersion=[f"v-{t.id}"]), modify_properties(memo="new"))
     until_listed(t, 1, f"TemporalChangeVersion = 'v-{t.id}'")
     t.call("ListWorkflowExecutions", query=mine(t))
+
+
+@script(seconds=5)
+def last_pages(t):
+    """A full page comes with a token, even if it is the last."""
+    own_namespace(t)
+    for i in range(4):
+        t.start(t.other(str(i)))
+        action = {"workflow_id": "w", "workflow_type": {"name": "probe"}, "task_queue": {"name": t.queue}}
+        t.call(
+            "CreateSchedule",
+            schedule_id=t.other(str(i)),
+            request_id="r",
+            schedule={"spec": {}, "action": {"start_workflow": action}},
+        )
+        t.call(
+            "StartActivityExecution",
+            activity_id=t.other(str(i)),
+            request_id="r",
+            activity_type={"name": "work"},
+            task_queue={"name": t.queue},
+            start_to_close_timeout={"seconds": 100},
+        )
+        t.call("CreateWorkerDeployment", deployment_name=f"d{i}", request_id="r")
+    since = {"earliest_time": {"seconds": 1}, "latest_time": {"seconds": 1 << 32}}
+    lists = (
+        ("ListWorkflowExecutions", "executions", "page_size", {}),
+        ("ListWorkflowExecutions", "executions", "page_size", {"query": "WorkflowType = 'probe'"}),
+        ("ScanWorkflowExecutions", "executions", "page_size", {}),
+        ("ListOpenWorkflowExecutions", "executions", "maximum_page_size", {"start_time_filter": since}),
+        ("ListSchedules", "schedules", "maximum_page_size", {}),
+        ("ListActivityExecutions", "executions", "page_size", {}),
+        ("ListWorkerDeployments", "worker_deployments", "page_size", {}),
+    )
+    for method, field, size, fields in lists:
+        t.until(lambda: len(getattr(t.quiet(method, **fields), field)) == 4, method)
+        for rows in (1, 2, 3, 4, 5):
+            t.note(f"{method} by {rows}", page_sizes(t, method, field, {size: rows, **fields}))
+
+
+def page_sizes(t, method, field, fields):
+    """How many rows each page has, until one has no token."""
+    sizes, token = [], b""
+    while not sizes or token:
+        page = t.quiet(method, next_page_token=token, **fields)
+        sizes.append(len(getattr(page, field)))
+        token = page.next_page_token
+    return sizes
+
+
+@script(seconds=2)
+def nulls(t):
+    """What says "null" is left out of what a workflow begins with, and takes away what there was."""
+    memo = {"fields": {"kept": payload(1), **dict(enumerated_nulls())}}
+    changes = {"indexed_fields": {"TemporalChangeVersion": NULL}}
+    t.start(memo=memo, search_attributes=changes)
+    t.describe()
+    upsert = {"upserted_memo": {"fields": {"kept": NULL, "other": payload(2), **dict(enumerated_nulls())}}}
+    t.step(command("MODIFY_WORKFLOW_PROPERTIES", upsert), force_create_new_workflow_task=True)
+    t.describe()
+    t.step(upsert_search_attributes(TemporalChangeVersion=["a"]), force_create_new_workflow_task=True)
+    attributes = {"search_attributes": changes}
+    t.step(command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", attributes), force_create_new_workflow_task=True)
+    t.describe()
+    t.step(start_child(t, memo=memo, search_attributes=changes), force_create_new_workflow_task=True)
+    t.until_event("CHILD_WORKFLOW_EXECUTION_STARTED")
+    t.describe(t.other("child"))
+    t.step(continue_as_new(t, memo=memo, search_attributes=changes))
+    t.step(complete_workflow())
+    t.describe()
+    t.signal_with_start(workflow_id=t.other("signalled"), memo={"fields": {"n": NULL}}, search_attributes=changes)
+    t.start(t.other("refused"), search_attributes={"indexed_fields": {"NoSuchAttribute": NULL}})
+    t.call(
+        "CreateSchedule",
+        schedule_id=t.id,
+        request_id="r",
+        memo=memo,
+        search_attributes=changes,
+        schedule={
+            "spec": {},
+            "action": {
+                "start_workflow": {
+                    "workflow_id": t.other("scheduled"),
+                    "workflow_type": {"name": "probe"},
+                    "task_queue": {"name": t.queue},
+                    "memo": memo,
+                }
+            },
+        },
+    )
+    t.call("DescribeSchedule", schedule_id=t.id)
+    t.quiet("DeleteSchedule", schedule_id=t.id)
+
+
+NULL = {"metadata": {"encoding": b"binary/null"}}
+
+
+def enumerated_nulls():
+    """Null and nothing in all encodings; the last two are neither."""
+    for encoding, data in (
+        (b"binary/null", b""),
+        (b"json/plain", b"null"),
+        (b"json/plain", b"[]"),
+        (b"json/plain", b""),
+        (b"binary/plain", b"null"),
+        (b"json/plain", b"{}"),
+        (b"binary/null", b"x"),
+    ):
+        yield f"{encoding.decode()} {data.decode()}", {"metadata": {"encoding": encoding}, "data": data}

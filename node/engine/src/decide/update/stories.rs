@@ -399,6 +399,9 @@ fn an_end_fails_what_was_accepted_and_aborts_the_rest() {
         send-update order two
         finish order accept=one complete=ok
         poll-update order one
+        poll-update order two
+        poll-update order three
+        send-update order two
         send-update order three
         ",
         expect![[r#"
@@ -406,6 +409,9 @@ fn an_end_fails_what_was_accepted_and_aborts_the_rest() {
             update order one (send-update 2): Completed failed: Workflow Update failed because the Workflow completed before the Update completed.
             query order two (send-update 4): ! UpdateAborted
             poll-update order one: Completed failed: Workflow Update failed because the Workflow completed before the Update completed.
+            ! UpdateAborted
+            ! NotFound: update "three" not found
+            ! UpdateAborted
             ! NotFound: workflow execution already completed
             1 WorkflowExecutionStarted
             2 WorkflowTaskScheduled on q

@@ -16,6 +16,9 @@ use crate::{
     volatile::UpdateWaiter,
 };
 
+/// Aborted updates of a run that its leader remembers.
+const ABORTED_REMEMBERED_MAX: usize = 100;
+
 pub(super) fn wait(
     turn: &mut Turn<'_>,
     call: u64,
@@ -79,8 +82,11 @@ fn answer(turn: &mut Turn<'_>) {
 /// The run is over: what it had not accepted it never will. If another run follows, the caller may try there.
 fn abort(turn: &mut Turn<'_>) {
     turn.volatile.speculative = None;
-    turn.volatile.updates.clear();
     let why = if turn.successor.is_some() { Reject::closing() } else { Reject::UpdateAborted };
+    let aborted =
+        std::mem::take(&mut turn.volatile.updates).into_iter().map(|update| (update.id, why.clone()));
+    turn.volatile.aborted.extend(aborted);
+    turn.volatile.aborted.truncate(ABORTED_REMEMBERED_MAX);
     for waiter in std::mem::take(&mut turn.volatile.update_waiters) {
         tell(turn, waiter, Err(why.clone()));
     }
