@@ -21,6 +21,9 @@ from .case import SCRIPTS, Case
 DIFF_LINES_MAX = 120
 DIFF_CONTEXT_LINES = 6
 COMMON_LINES_MAX = 60
+# The real server repeats a change of a deployment that takes it long, and then answers that it has replaced what it
+# has just set. Such an answer says nothing about how it behaves, so the question is asked once more.
+RUNS_OF_DOUBT_MAX = 3
 
 # What makes equal differences look different: ids, and names made of a script's own.
 NAMES = re.compile(r'<uuid \d+>|"[^"]*-[0-9a-f]{6}[^"]*"')
@@ -64,11 +67,15 @@ def run(judge, subject, options, report, lowered=False):
 
 def compare(script, connections, nonce, options) -> Result:
     begun = time.monotonic()
-    with concurrent.futures.ThreadPoolExecutor(2) as pair:
-        sides = [pair.submit(transcript, script, c, nonce, options) for c in connections]
-        expected, actual = (side.result() for side in sides)
-    if options.ignore:
-        expected, actual = (without(lines, options.ignore) for lines in (expected, actual))
+    for _ in range(RUNS_OF_DOUBT_MAX):
+        with concurrent.futures.ThreadPoolExecutor(2) as pair:
+            sides = [pair.submit(transcript, script, c, nonce, options) for c in connections]
+            (expected, in_doubt), (actual, _) = (side.result() for side in sides)
+        if options.ignore:
+            expected, actual = (without(lines, options.ignore) for lines in (expected, actual))
+        if expected == actual or not in_doubt:
+            break
+        nonce = secrets.token_hex(3)
     complaint = ""
     if expected[-1].startswith("*** "):
         complaint = "the script does not work on the judge:\n" + "\n".join(expected)
@@ -78,8 +85,11 @@ def compare(script, connections, nonce, options) -> Result:
     return Result(script.name, time.monotonic() - begun, complaint, shown)
 
 
-def transcript(script, connection, nonce, options) -> list[str]:
-    """What one server answered, as lines. Never raises: what went wrong is the last line."""
+def transcript(script, connection, nonce, options) -> tuple[list[str], bool]:
+    """What one server answered, as lines, and whether it has perhaps answered a repetition of its own.
+
+    Never raises: what went wrong is the last line.
+    """
     case = Case(script, connection, nonce, options.timeout_scale)
     try:
         script.function(case)
@@ -90,7 +100,7 @@ def transcript(script, connection, nonce, options) -> list[str]:
         case.lines.append(f"*** {type(error).__name__}: {case.renderer.text(str(error))} ({line})")
     finally:
         case.clean_up()
-    return case.lines
+    return case.lines, case.repeated
 
 
 def without(lines, pattern) -> list[str]:

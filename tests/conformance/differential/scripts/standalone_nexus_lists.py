@@ -4,6 +4,8 @@ from ..case import script
 from ..commands import failure, payload, seconds
 from ..nexus import endpoint, endpoint_name, fail_with, poll_nexus, respond, succeed
 from ..operations import begin, cancel, describe, of, start, terminate, until_stage
+from .namespaces import own_namespace
+from .standalone_lists import attribute_exists
 
 ID_BYTES_MAX = 1000
 BLOB_BYTES_MAX = 2 << 20
@@ -27,20 +29,9 @@ def counted(t, query):
     return t.call("CountNexusOperationExecutions", query=query)
 
 
-def attribute_exists(t, name):
-    """Adds a search attribute, which takes a moment on the judge."""
-    try:
-        t.quiet("AddSearchAttributes", search_attributes={name: "INDEXED_VALUE_TYPE_KEYWORD"})
-    except Exception:
-        pass  # Another script has added it.
-    t.until(
-        lambda: name in t.quiet("ListSearchAttributes").custom_attributes,
-        "the search attribute",
-    )
-
-
 def one_of_each(t):
     """One operation in each status; the newest comes first."""
+    own_namespace(t)
     t.attribute, t.typed = f"StandaloneNexus{t.nonce}", f"StandaloneNexusTyped{t.nonce}"
     attribute_exists(t, t.attribute)
     attribute_exists(t, t.typed)

@@ -428,6 +428,7 @@ def task_not_taken(t):
     update = t.update(timeout=30)
     t.until_event("WORKFLOW_TASK_TIMED_OUT")
     t.history()
+    t.sleep(1)  # The judge lets go of the update, and takes it up again by itself.
     finish(t, t.poll())
     update.join()
 
@@ -439,6 +440,7 @@ def task_timed_out(t):
     update = t.update(timeout=30)
     t.poll()
     t.until_event("WORKFLOW_TASK_TIMED_OUT")
+    t.sleep(1)
     finish(t, t.poll())
     update.join()
 

@@ -422,6 +422,7 @@ def sticky_workers(t):
         task_queue=sticky["worker_task_queue"],
         deployment_options=options(t, "1"),
     )
+    t.sleep(1)  # The judge forgets the sticky queue of a worker that does not poll it yet.
     done(t, task, "1", behavior=AUTO_UPGRADE, sticky_attributes=sticky)
     t.signal()
     task = poll.join()
