@@ -7,8 +7,13 @@ errors), so nothing of them is used here but the message classes they ship.
 import dataclasses
 import http.client
 import itertools
+import os
 
-import grpc
+# Servers are started while connections are open, and a child is only itself for an instant before it becomes another
+# program. gRPC would build its threads anew in that instant, and now and then end the child.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+import grpc  # noqa: E402
 from google.protobuf import symbol_database
 from google.protobuf.message_factory import GetMessageClass
 from temporalio.api.common.v1 import GrpcStatus
