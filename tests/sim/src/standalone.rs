@@ -49,6 +49,7 @@ pub struct WantedActivity {
     /// As the answer to the start named it.
     pub run_id: Option<String>,
     pub is_cancelled: bool,
+    /// Its client need not ask again.
     cancel_acknowledged: bool,
     /// What workers were given.
     pub attempts: Vec<Attempt>,
@@ -221,8 +222,16 @@ impl Sim {
     }
 
     pub fn activity_answered(&mut self, index: usize, about: About, reply: &Result<Reply, Reject>) {
-        let Ok(reply) = reply else { return };
         let wanted = &mut self.activities[index];
+        let reply = match reply {
+            Ok(reply) => reply,
+            // It is over, and asking again will not change that.
+            Err(Reject::FailedPrecondition(_)) if matches!(about, About::Cancel) => {
+                wanted.cancel_acknowledged = true;
+                return;
+            }
+            Err(_) => return,
+        };
         match (about, reply) {
             (About::Start, Reply::StandaloneStarted { run_id, .. }) => match &wanted.run_id {
                 None => {

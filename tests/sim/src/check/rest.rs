@@ -29,8 +29,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
                     wake.since(sim.now)
                 ));
             }
-            if let Some(call) = shell.calls.keys().next() {
-                return wrong(format!("call {call} hangs in shard {shard} on node {}", node.id));
+            if let Some((call, asker)) = shell.calls.iter().next() {
+                return wrong(format!("call {call} of {asker:?} hangs in shard {shard} on node {}", node.id));
             }
         }
         // Elsewhere an offer that came late may wait for the end of its lease.
