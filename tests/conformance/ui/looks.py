@@ -171,9 +171,12 @@ def workers(t):
     t.start()
     t.until_events(t.id, 10)
     t.open(f"task-queues/{t.queue}")
+    t.see("Running")
+    t.see("@")
+    t.press("Pollers")
     t.see("@")
     t.open("workers")
-    t.see("Workers")
+    t.see("@")
 
 
 @look(refused=NOT_SERVED)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.worker import Worker
 
 SOON = timedelta(seconds=10)
@@ -59,7 +60,9 @@ class Stuck:
 
 
 async def main(address, queue):
-    client = await Client.connect(address)
+    # As often as it can: the default is a minute, and a look does not wait for that.
+    runtime = Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=timedelta(seconds=1))
+    client = await Client.connect(address, runtime=runtime)
     async with Worker(client, task_queue=queue, workflows=[Order, Stuck], activities=[greet, stubborn]):
         await asyncio.Event().wait()
 
