@@ -103,9 +103,18 @@ impl Api {
         F: Fn(Client) -> Called,
         Called: Future<Output = Result<Response<T>, Status>>,
     {
+        self.persist_at(first, deadline, |node| call(self.node(node))).await
+    }
+
+    /// The same with whatever client of a node the call takes.
+    pub async fn persist_at<T, F, Called>(&self, first: usize, deadline: Instant, call: F) -> Answer<T>
+    where
+        F: Fn(usize) -> Called,
+        Called: Future<Output = Result<Response<T>, Status>>,
+    {
         let mut may_have_happened = false;
         for node in first.. {
-            let answer = limited(CALL_TIMEOUT, call(self.node(node))).await;
+            let answer = limited(CALL_TIMEOUT, call(node)).await;
             if let Err(status) = &answer {
                 self.note(status);
             }

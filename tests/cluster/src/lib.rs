@@ -13,6 +13,7 @@ pub mod check;
 pub mod cluster;
 pub mod history;
 pub mod load;
+pub mod messages;
 pub mod mix;
 pub mod past;
 pub mod program;

@@ -5,20 +5,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use everlog_cluster_tests::{
-    api::{Api, NAMESPACE, execution, payloads, with_deadline},
+    api::{Api, NAMESPACE, execution, with_deadline},
     cluster::Cluster,
+    messages::{acceptance, rejection, response},
     unique::unique,
 };
-use prost::Name;
 use temporalio_protos::temporal::api::{
     common::v1::WorkflowType,
     enums::v1::UpdateWorkflowExecutionLifecycleStage as Stage,
-    failure::v1::Failure,
     protocol::v1::Message,
     taskqueue::v1::TaskQueue,
-    update::v1::{
-        Acceptance, Input, Meta, Outcome, Rejection, Request, Response, WaitPolicy, outcome::Value,
-    },
+    update::v1::{Input, Meta, Outcome, Request, WaitPolicy, outcome::Value},
     workflowservice::v1::{
         PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest, StartWorkflowExecutionRequest,
         UpdateWorkflowExecutionRequest, UpdateWorkflowExecutionResponse,
@@ -139,31 +136,9 @@ impl Workflow {
 }
 
 fn accepted(update_id: &str) -> Vec<Message> {
-    let acceptance = Acceptance {
-        accepted_request_message_id: format!("{update_id}/request"),
-        accepted_request_sequencing_event_id: 1,
-        ..Default::default()
-    };
-    let response = Response {
-        meta: Some(Meta { update_id: update_id.into(), identity: "worker".into() }),
-        outcome: Some(Outcome { value: Some(Value::Success(payloads("1"))) }),
-    };
-    vec![message(update_id, &acceptance), message(update_id, &response)]
+    vec![acceptance(update_id), response(update_id, 1)]
 }
 
 fn rejected(update_id: &str) -> Vec<Message> {
-    let failure = Some(Failure { message: "unwanted".into(), ..Default::default() });
-    vec![message(update_id, &Rejection { failure, ..Default::default() })]
-}
-
-fn message<M: prost::Message + Name>(update_id: &str, body: &M) -> Message {
-    Message {
-        id: unique("message"),
-        protocol_instance_id: update_id.into(),
-        body: Some(prost_types::Any {
-            type_url: format!("type.googleapis.com/{}", M::full_name()),
-            value: body.encode_to_vec(),
-        }),
-        ..Default::default()
-    }
+    vec![rejection(update_id, "unwanted")]
 }

@@ -17,10 +17,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::QUEUE;
 use crate::{
-    api::{
-        self, Answer, Api, CALL_TIMEOUT, NAMESPACE, duration, execution, is_final, limited, marked, payloads,
-        with_deadline,
-    },
+    api::{self, Answer, Api, CALL_TIMEOUT, NAMESPACE, duration, execution, marked, payloads, with_deadline},
     unique::unique,
 };
 
@@ -85,20 +82,16 @@ impl Client {
 
     /// Creates an endpoint of which nobody else knows: a repetition that finds it has been acknowledged.
     pub async fn create_endpoint(&self, request: &CreateNexusEndpointRequest) -> Result<()> {
-        let deadline = Instant::now() + PERSIST;
-        for node in self.node.fetch_add(1, Ordering::Relaxed).. {
+        let first = self.node.fetch_add(1, Ordering::Relaxed);
+        let create = async |node| {
             let mut operator = self.api.operator(node);
-            let call = operator.create_nexus_endpoint(with_deadline(request.clone(), CALL_TIMEOUT));
-            match limited(CALL_TIMEOUT, call).await {
-                Ok(_) => break,
-                Err(status) if status.code() == Code::AlreadyExists => break,
-                Err(status) if is_final(status.code()) || Instant::now() > deadline => {
-                    bail!("an endpoint was not created: {status}")
-                }
-                Err(status) => self.api.note(&status),
+            match operator.create_nexus_endpoint(with_deadline(request.clone(), CALL_TIMEOUT)).await {
+                Err(status) if status.code() == Code::AlreadyExists => Ok(Response::new(Default::default())),
+                answer => answer,
             }
-        }
-        Ok(())
+        };
+        let answer = self.api.persist_at(first, Instant::now() + PERSIST, create).await;
+        self.acknowledged("the creation of an endpoint", answer).map(|_| ())
     }
 
     /// Repeats a call, on one node after the other, until it is acknowledged. A refusal is a fault: nothing
@@ -115,6 +108,10 @@ impl Client {
             .api
             .persist(first, deadline, |client| call(client, with_deadline(message.clone(), CALL_TIMEOUT)))
             .await;
+        self.acknowledged(what, answer)
+    }
+
+    fn acknowledged<T>(&self, what: &str, answer: Answer<T>) -> Result<T> {
         match answer {
             Answer::Done(response) => Ok(response),
             Answer::Refused(status) => bail!("{what} was refused: {status}"),

@@ -19,11 +19,15 @@ use crate::{
 pub trait Feature: Sync {
     fn name(&self) -> &'static str;
 
-    /// The types of its workflows.
-    fn types(&self) -> &'static [&'static str];
+    /// The types of its workflows. None: it starts those of others, or does without.
+    fn types(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The commands that follow from a history; the same ones on every worker and in every attempt.
-    fn decide(&self, told: &Told<'_>) -> Vec<Command>;
+    fn decide(&self, _: &Told<'_>) -> Vec<Command> {
+        Vec::new()
+    }
 
     /// The same for a feature whose tasks bring messages as well.
     fn answer(&self, told: &Told<'_>, _: &[Message]) -> Answer {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use futures::future::BoxFuture;
 use temporalio_protos::temporal::api::{
-    command::v1::Command,
     common::v1::WorkflowType,
     enums::v1::ScheduleOverlapPolicy,
     schedule::v1::{
@@ -18,7 +17,7 @@ use temporalio_protos::temporal::api::{
 
 use super::{
     client::{Client, PERSIST, WORKFLOW_TASK_TIMEOUT, queue},
-    feature::{Expected, Feature, Told},
+    feature::{Expected, Feature},
     steps,
 };
 use crate::{
@@ -37,15 +36,6 @@ pub(super) struct Schedule;
 impl Feature for Schedule {
     fn name(&self) -> &'static str {
         "schedule"
-    }
-
-    /// What it starts is of another feature.
-    fn types(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn decide(&self, _: &Told<'_>) -> Vec<Command> {
-        Vec::new()
     }
 
     fn round<'a>(

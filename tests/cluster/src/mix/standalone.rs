@@ -6,14 +6,13 @@ use anyhow::{Context, Result, ensure};
 use futures::future::BoxFuture;
 use temporalio_protos::temporal::api::{
     activity::v1::activity_execution_outcome::Value,
-    command::v1::Command,
     common::v1::{ActivityType, RetryPolicy},
     workflowservice::v1::{PollActivityExecutionRequest, StartActivityExecutionRequest},
 };
 
 use super::{
     client::{Client, PERSIST, queue},
-    feature::{Expected, Feature, Told},
+    feature::{Expected, Feature},
 };
 use crate::{
     api::{NAMESPACE, duration, mark, number},
@@ -29,15 +28,6 @@ pub(super) struct Standalone;
 impl Feature for Standalone {
     fn name(&self) -> &'static str {
         "standalone"
-    }
-
-    /// There is no workflow.
-    fn types(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn decide(&self, _: &Told<'_>) -> Vec<Command> {
-        Vec::new()
     }
 
     fn round<'a>(

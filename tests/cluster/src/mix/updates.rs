@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use futures::future::BoxFuture;
-use prost::{Message as _, Name};
+use prost::Message as _;
 use temporalio_protos::temporal::api::{
     command::v1::{Command, ProtocolMessageCommandAttributes, command::Attributes as CommandAttributes},
     enums::v1::{CommandType, UpdateWorkflowExecutionLifecycleStage as Stage},
-    failure::v1::Failure,
     history::v1::history_event::Attributes,
     protocol::v1::Message,
-    update::v1::{
-        Acceptance, Input, Meta, Outcome, Rejection, Request, Response, WaitPolicy, outcome::Value,
-    },
+    update::v1::{Input, Meta, Outcome, Request, WaitPolicy, outcome::Value},
     workflowservice::v1::UpdateWorkflowExecutionRequest,
 };
 
@@ -23,6 +20,7 @@ use super::{
 };
 use crate::{
     api::{NAMESPACE, execution, number, payloads},
+    messages::{acceptance, rejection, response},
     program::{command, complete, signal_value},
     unique::{Chance, unique},
 };
@@ -33,8 +31,6 @@ const UNWANTED: &str = "unwanted";
 const UNWANTED_ONE_IN: u64 = 4;
 /// What an update is answered with, so that the answer to another one would be seen.
 const ANSWER_FACTOR: u64 = 2;
-/// An event that the worker had seen when it answered. Which one, nobody looks at.
-const SEEN: i64 = 1;
 
 pub(super) struct Updates;
 
@@ -45,10 +41,6 @@ impl Feature for Updates {
 
     fn types(&self) -> &'static [&'static str] {
         &[TYPE]
-    }
-
-    fn decide(&self, _: &Told<'_>) -> Vec<Command> {
-        Vec::new()
     }
 
     /// The input is how many updates will be taken.
@@ -62,7 +54,7 @@ impl Feature for Updates {
                 continue;
             }
             let said = if name == UNWANTED {
-                vec![rejection(&id)]
+                vec![rejection(&id, UNWANTED)]
             } else {
                 taken.insert(id.clone(), value);
                 vec![acceptance(&id), response(&id, value * ANSWER_FACTOR)]
@@ -154,45 +146,6 @@ fn request_of(message: &Message) -> Option<(String, String, u64)> {
     let request = Request::decode(message.body.as_ref()?.value.as_slice()).ok()?;
     let input = request.input?;
     Some((message.protocol_instance_id.clone(), input.name, number(input.args.as_ref())))
-}
-
-fn acceptance(id: &str) -> Message {
-    let acceptance = Acceptance {
-        accepted_request_message_id: format!("{id}/request"),
-        accepted_request_sequencing_event_id: SEEN,
-        ..Default::default()
-    };
-    message(id, "accept", &acceptance)
-}
-
-fn response(id: &str, answer: u64) -> Message {
-    let response = Response {
-        meta: Some(Meta { update_id: id.into(), identity: "worker".into() }),
-        outcome: Some(Outcome { value: Some(Value::Success(payloads(&answer.to_string()))) }),
-    };
-    message(id, "complete", &response)
-}
-
-fn rejection(id: &str) -> Message {
-    let rejection = Rejection {
-        rejected_request_message_id: format!("{id}/request"),
-        rejected_request_sequencing_event_id: SEEN,
-        failure: Some(Failure { message: UNWANTED.into(), ..Default::default() }),
-        ..Default::default()
-    };
-    message(id, "reject", &rejection)
-}
-
-fn message<M: prost::Message + Name>(update_id: &str, what: &str, body: &M) -> Message {
-    Message {
-        id: format!("{update_id}/{what}"),
-        protocol_instance_id: update_id.into(),
-        body: Some(prost_types::Any {
-            type_url: format!("type.googleapis.com/{}", M::full_name()),
-            value: body.encode_to_vec(),
-        }),
-        ..Default::default()
-    }
 }
 
 /// The command that puts a message among the others.

@@ -1,6 +1,7 @@
 //! The life of a workflow task, told from the start of a run to its end.
 
 use super::{check, expect};
+use crate::{limits::Limits, testing::Story};
 
 #[test]
 fn a_workflow_starts_and_completes() {
@@ -501,6 +502,20 @@ fn a_request_that_comes_long_after_is_a_new_one() {
 }
 
 #[test]
+fn a_request_is_looked_for_in_the_sixteen_runs_before_the_current_one() {
+    for (runs_since, is_known) in [(15, true), (16, true), (17, false)] {
+        let mut story = Story::new(Limits::default());
+        for number in 0..=runs_since {
+            story.tell(&format!("start order request=r{number}"));
+            story.tell("terminate order");
+        }
+        story.tell("start order request=r0");
+        let runs = story.end().lines().filter(|line| line.contains("1 WorkflowExecutionStarted")).count();
+        assert_eq!(runs, runs_since + if is_known { 1 } else { 2 }, "{runs_since} runs since");
+    }
+}
+
+#[test]
 fn a_delayed_start_waits_unless_cancelled() {
     check(
         "
@@ -542,7 +557,7 @@ fn a_heartbeat_keeps_the_task() {
 
 #[test]
 fn a_start_is_one_entry() {
-    let mut story = crate::testing::Story::new(crate::limits::Limits::default());
+    let mut story = Story::new(Limits::default());
     story.tell("start order");
     assert_eq!(story.entries, 1);
     story.tell("take order");

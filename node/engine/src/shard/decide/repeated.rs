@@ -3,7 +3,8 @@
 //! A client repeats a request whose answer was lost, with the same request id. A run remembers the requests that
 //! it took; but by then it may have continued as new, or have ended and another one may have begun, and the
 //! repetition would be taken for a new request by that one: a signal twice, a second chain of runs. So the runs
-//! before the current one are asked as well, as far back as a repetition can reach.
+//! before the current one are asked as well, as far back as a repetition can reach, and not more than a few: an id
+//! that is used again and again must not make each request read all that went before.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,8 @@ use crate::{
 
 /// For so long clients repeat a request at most; the official ones give up sooner.
 const CLIENTS_REPEAT_FOR: Duration = Duration::from_secs(5 * 60);
+/// So many earlier runs are asked for a client.
+const RUNS_ASKED_MAX: usize = 16;
 /// How far the clocks of nodes may lie apart where it matters for what was heard before.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 
@@ -50,7 +53,7 @@ pub(super) fn answer(actor: &Actor, request: &Request, now: Time, world: &dyn Wo
     if actor.runs.get(current).is_some_and(|run| knows(&run.execution, request)) {
         return None;
     }
-    let mut earlier = earlier_runs(actor, current, now - CLIENTS_REPEAT_FOR, world);
+    let mut earlier = earlier_runs(actor, current, now - CLIENTS_REPEAT_FOR, world).take(RUNS_ASKED_MAX);
     match request {
         Request::Start(of) => earlier.find_map(|run| start::repeated_of(&run, &of.request_id)),
         Request::SignalWithStart(of) if !of.request_id.is_empty() => {
