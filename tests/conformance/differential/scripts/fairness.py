@@ -14,7 +14,7 @@ def started(t, *keys):
 
 
 def note_shares(t, count, of_b):
-    """Takes the tasks, and notes whether the key `b` has its share of them at every moment, give or take one and a half.
+    """Takes the tasks, and notes whether the key `b` has its share of them at every moment, give or take 1.5.
 
     Which of two tasks that are due comes first, the judge does not always decide alike. In the order in which they came,
     or with other weights, the tasks would be off by more.
