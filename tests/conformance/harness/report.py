@@ -32,7 +32,7 @@ class Report:
         self.differing = []
         self.lock = threading.Lock()
         self.passed = 0
-        self.failed = []
+        self.failed = []  # Name and the first line of the complaint.
 
     def add(self, result: Result):
         with self.lock:
@@ -46,7 +46,7 @@ class Report:
                 result.complaint = "this case is equal now: take its line out of known_differences.txt"
             if result.complaint:
                 word = "FAIL"
-                self.failed.append(result.name)
+                self.failed.append(f"{result.name}: {first_line(result.complaint)}")
             else:
                 self.passed += 1
             print(f"{word} {result.name}  ({result.seconds:.1f} s)", file=self.out)
@@ -55,11 +55,17 @@ class Report:
             self.out.flush()
 
     def finish(self) -> int:
-        """Prints the totals and returns the exit code. Nothing run is a failure too."""
+        """Prints what failed, the totals, and returns the exit code. Nothing run is a failure too."""
         if self.differing:
             print(f"{len(self.differing)} known differences, listed in known_differences.txt", file=self.out)
+        for failure in self.failed:
+            print(f"failed: conformance: {failure}", file=self.out)
         print(f"{self.passed} passed, {len(self.failed)} failed", file=self.out)
         return 1 if self.failed or not self.passed else 0
+
+
+def first_line(complaint: str) -> str:
+    return complaint.strip().partition("\n")[0][:200]
 
 
 def selected(name: str, pattern: str | None) -> bool:

@@ -16,8 +16,8 @@ def started(t, *keys):
 def note_shares(t, count, of_b):
     """Takes the tasks, and notes whether the key `b` has its share of them at every moment, give or take 1.5.
 
-    Which of two tasks that are due comes first, the judge does not always decide alike. In the order in which they came,
-    or with other weights, the tasks would be off by more.
+    Which of two tasks that are due comes first, the judge does not always decide alike. In the order in which they
+    came, or with other weights, the tasks would be off by more.
     """
     served = [t.quiet("PollWorkflowTaskQueue", task_queue={"name": t.queue}) for _ in range(count)]
     keys = [task.workflow_execution.workflow_id.rpartition("-")[2][0] for task in served]
