@@ -315,7 +315,12 @@ def odd_heartbeats(t):
 def nobody(t):
     """Workers and namespaces that are not there."""
     own_namespace(t)
-    t.call("DescribeWorker", worker_instance_key="nobody")
+    try:
+        t.quiet("DescribeWorker", worker_instance_key="nobody")
+    except wire.Failure as failure:
+        # The judge has workers of its own in each namespace. Until one of them is heard of, it is the namespace
+        # that is not found.
+        t.note("before any heartbeat", failure.code)
     t.call("RecordWorkerHeartbeat", worker_heartbeat=[heartbeat("a")])
     t.call("DescribeWorker", worker_instance_key="nobody")
     gone = heartbeat("a", status="WORKER_STATUS_SHUTDOWN")
