@@ -528,6 +528,8 @@ fn named_run(request: &Request) -> &str {
         Request::ResetActivity(request) => of(&request.execution),
         Request::UpdateActivityOptions(request) => of(&request.execution),
         Request::UpdateOptions(request) => of(&request.workflow_execution),
+        Request::PauseWorkflow(request) => &request.run_id,
+        Request::UnpauseWorkflow(request) => &request.run_id,
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,
         Request::TakeQuery(take) => &take.run_id,
