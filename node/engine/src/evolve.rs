@@ -491,13 +491,16 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     }
 }
 
-/// The events so far are those of another run. Time-outs count from now, and what nobody has started is
+/// The events so far are those of another run, and nobody has paused this one. Time-outs count from now, and what nobody has started is
 /// scheduled now.
 fn begin_anew(execution: &mut Execution, copied: &[Copied], request_id: &str, now: Time) {
     let resets = execution.resets.get_or_insert_default();
     resets.copied = copied.to_vec();
     resets.original_start_time = Some(execution.start_time);
     resets.request_id = request_id.to_owned();
+    execution.status = WorkflowExecutionStatus::Running as i32;
+    execution.pause = None;
+    note_paused(execution);
     let backoff = execution.execution_time.since(execution.start_time);
     execution.start_time = now;
     execution.execution_time = now + backoff;

@@ -103,6 +103,7 @@ pub(super) fn signal_request(id: &str, words: &[&str]) -> SignalWorkflowExecutio
 pub(super) fn pause_request(words: &[&str]) -> PauseWorkflowExecutionRequest {
     PauseWorkflowExecutionRequest {
         reason: word(words, "reason").unwrap_or_default().into(),
+        request_id: word(words, "request").unwrap_or_default().into(),
         identity: "operator".into(),
         ..Default::default()
     }
