@@ -56,6 +56,8 @@ pub enum Request {
         run_id: String,
         seen: i64,
         until_closed: bool,
+        /// A run that is paused is waited for no longer.
+        until_paused: bool,
         timeout_ms: u64,
     },
     ResetSticky {

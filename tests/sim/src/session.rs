@@ -306,7 +306,13 @@ impl Sim {
             OpKind::Read => Request::Read { run_id },
             OpKind::Watch => {
                 let (seen, until_closed) = (self.random.below(20) as i64, self.random.chance(0.3));
-                Request::Watch { run_id, seen, until_closed, timeout_ms: WATCH_TIMEOUT_MS }
+                Request::Watch {
+                    run_id,
+                    seen,
+                    until_closed,
+                    until_paused: true,
+                    timeout_ms: WATCH_TIMEOUT_MS,
+                }
             }
             OpKind::ResetSticky => Request::ResetSticky { run_id },
             OpKind::Pause => Request::PauseWorkflow(Box::new(PauseWorkflowExecutionRequest {

@@ -28,8 +28,8 @@ pub fn pause(turn: &mut Turn<'_>, request: &PauseWorkflowExecutionRequest) -> De
         return Err(Reject::already_completed());
     }
     if turn.execution.is_paused() {
-        let by = turn.execution.pause.as_ref().map(|pause| &pause.request_id);
-        return match by == Some(&request.request_id) {
+        let by = turn.execution.pause.as_ref().map_or("", |pause| &pause.request_id);
+        return match !by.is_empty() && by == request.request_id {
             true => Ok(Some(Reply::Done)),
             false => Err(Reject::FailedPrecondition("workflow is already paused.".into())),
         };

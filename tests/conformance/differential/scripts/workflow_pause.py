@@ -107,6 +107,7 @@ def repeated(t):
     t.step(start_timer())
     pause(t, reason="", request_id="", identity="")
     t.describe()
+    pause(t, reason="", request_id="", identity="")
     pause(t, request_id="q", reason="another", identity="other")
     t.describe()
     unpause(t, reason="", request_id="", identity="")
@@ -823,4 +824,51 @@ def an_update_behind_a_task(t):
     task = t.poll()
     t.complete(task)
     update.join()
+    t.terminate()
+
+
+CLOSE_EVENT = {"history_event_filter_type": "HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT"}
+
+
+@script
+def histories(t):
+    """Who reads a history is answered as if the workflow had ended."""
+    t.start()
+    t.step(start_timer())
+    pause(t)
+    t.history(**CLOSE_EVENT)
+    t.history(**CLOSE_EVENT, wait_new_event=True)
+    t.history(wait_new_event=True)
+    t.call("GetWorkflowExecutionHistoryReverse", execution={"workflow_id": t.id})
+    t.signal()
+    t.history(**CLOSE_EVENT)
+    unpause(t)
+    t.history(**CLOSE_EVENT)
+    t.terminate()
+
+
+@script
+def histories_with_a_task_in_flight(t):
+    """The same while a worker has a task."""
+    t.start()
+    task = t.poll()
+    pause(t)
+    t.history(**CLOSE_EVENT)
+    t.history(**CLOSE_EVENT, wait_new_event=True)
+    t.history(wait_new_event=True)
+    t.complete(task)
+    t.history(**CLOSE_EVENT)
+    t.terminate()
+
+
+@script(seconds=2)
+def waiting_for_the_end(t):
+    """Whoever waits for the end is told of the pause."""
+    t.start()
+    t.step(start_timer())
+    execution = {"workflow_id": t.id}
+    end = t.background("GetWorkflowExecutionHistory", execution=execution, wait_new_event=True, **CLOSE_EVENT)
+    time.sleep(1)  # It leaves no trace.
+    pause(t)
+    end.join()
     t.terminate()
