@@ -491,8 +491,8 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     }
 }
 
-/// The events so far are those of another run, and nobody has paused this one. Time-outs count from now, and what nobody has started is
-/// scheduled now.
+/// The events so far are those of another run, and nobody has paused this one. Time-outs count from now, and what
+/// nobody has started is scheduled now.
 fn begin_anew(execution: &mut Execution, copied: &[Copied], request_id: &str, now: Time) {
     let resets = execution.resets.get_or_insert_default();
     resets.copied = copied.to_vec();
