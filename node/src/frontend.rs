@@ -37,6 +37,7 @@ mod nexus_task;
 mod off;
 mod older_versioning;
 mod operator;
+mod pause;
 mod poll;
 mod query;
 mod reset;

@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod external;
 pub mod nexus;
 pub mod options;
+pub mod pause;
 pub mod query;
 pub mod reset;
 pub mod retry;
@@ -102,6 +103,8 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
         Request::ResetActivity(request) => activity::reset(turn, request),
         Request::UpdateActivityOptions(request) => activity::update_options(turn, request),
         Request::UpdateOptions(request) => options::update(turn, request),
+        Request::PauseWorkflow(request) => pause::pause(turn, request),
+        Request::UnpauseWorkflow(request) => pause::unpause(turn, request),
 
         Request::Query { query, reject, timeout_ms, .. } => {
             query::query(turn, call, query, *reject, *timeout_ms)

@@ -218,6 +218,8 @@ pub fn type_of(attributes: &Attributes) -> EventType {
         A::NexusOperationCancelRequestedEventAttributes(_) => T::NexusOperationCancelRequested,
         A::NexusOperationCancelRequestCompletedEventAttributes(_) => T::NexusOperationCancelRequestCompleted,
         A::NexusOperationCancelRequestFailedEventAttributes(_) => T::NexusOperationCancelRequestFailed,
+        A::WorkflowExecutionPausedEventAttributes(_) => T::WorkflowExecutionPaused,
+        A::WorkflowExecutionUnpausedEventAttributes(_) => T::WorkflowExecutionUnpaused,
         _ => T::Unspecified,
     }
 }

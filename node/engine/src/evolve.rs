@@ -22,7 +22,7 @@ use crate::{
     event::{finished_child, finished_operation, is_close},
     execution::{
         Activity, AdmittedUpdate, AttachedRequest, Child, Copied, Execution, ExternalCancel, ExternalSignal,
-        Timer, WorkflowTask, event_type,
+        Pause, Timer, WorkflowTask, event_type,
     },
     fact::{Change, Event, Fact, Record},
     nexus::{Attempts, NexusCancel, NexusOperation, Settled, callback::Callback},
@@ -184,6 +184,22 @@ fn take_effect(execution: &mut Execution, event: &HistoryEvent) {
             execution.external_cancels.remove(&a.initiated_event_id);
         }
         Attributes::WorkflowExecutionSignaledEventAttributes(_) => execution.signal_count += 1,
+        Attributes::WorkflowExecutionPausedEventAttributes(a) => {
+            let pause = Pause {
+                time: at,
+                identity: a.identity.clone(),
+                reason: a.reason.clone(),
+                request_id: a.request_id.clone(),
+            };
+            execution.status = WorkflowExecutionStatus::Paused as i32;
+            execution.pause = Some(pause.into());
+            note_paused(execution);
+        }
+        Attributes::WorkflowExecutionUnpausedEventAttributes(_) => {
+            execution.status = WorkflowExecutionStatus::Running as i32;
+            execution.pause = None;
+            note_paused(execution);
+        }
         Attributes::WorkflowExecutionCancelRequestedEventAttributes(_) => execution.cancel_requested = true,
         Attributes::UpsertWorkflowSearchAttributesEventAttributes(a) => {
             for (name, payload) in a.search_attributes.iter().flat_map(|s| &s.indexed_fields) {
@@ -415,9 +431,13 @@ fn set_options(activity: &mut Activity, options: &Proto<ActivityOptions>) {
     activity.stamp += 1;
 }
 
-/// Each type of which an activity is paused is named once.
+/// The workflow itself, and why; then each type of which an activity is paused, once.
 fn note_paused(execution: &mut Execution) {
     let mut entries: Vec<String> = Vec::new();
+    if let Some(pause) = &execution.pause {
+        entries.push(format!("Workflow:{}", execution.workflow_id()));
+        entries.extend((!pause.reason.is_empty()).then(|| format!("Reason:{}", pause.reason)));
+    }
     for activity in execution.activities.values().filter(|activity| activity.is_paused()) {
         let entry = format!("property:activityType={}", activity.kind());
         if !entries.contains(&entry) {
@@ -471,13 +491,16 @@ fn close(execution: &mut Execution, event: &HistoryEvent, at: Time) {
     }
 }
 
-/// The events so far are those of another run. Time-outs count from now, and what nobody has started is
-/// scheduled now.
+/// The events so far are those of another run, and nobody has paused this one. Time-outs count from now, and what
+/// nobody has started is scheduled now.
 fn begin_anew(execution: &mut Execution, copied: &[Copied], request_id: &str, now: Time) {
     let resets = execution.resets.get_or_insert_default();
     resets.copied = copied.to_vec();
     resets.original_start_time = Some(execution.start_time);
     resets.request_id = request_id.to_owned();
+    execution.status = WorkflowExecutionStatus::Running as i32;
+    execution.pause = None;
+    note_paused(execution);
     let backoff = execution.execution_time.since(execution.start_time);
     execution.start_time = now;
     execution.execution_time = now + backoff;

@@ -31,6 +31,7 @@ use crate::{
     deployment::WorkerVersion,
     key::RunKey,
     nexus::{NexusOperation, callback::Callback},
+    planted,
     shared::Shared,
     time::Time,
     versioning::{self, Versioning},
@@ -112,6 +113,8 @@ pub struct Execution {
     pub memo: Shared<BTreeMap<String, Proto<Payload>>>,
     pub search_attributes: Shared<BTreeMap<String, Proto<Payload>>>,
     pub user_metadata: Option<Shared<Proto<UserMetadata>>>,
+    /// Who has paused the run, until it goes on. What is closed meanwhile stays so.
+    pub pause: Option<Shared<Pause>>,
     /// What of this run is paused, as the search attribute `TemporalPauseInfo` has it.
     pub pause_info: Shared<Vec<String>>,
     /// On which version of its workers it is.
@@ -215,7 +218,7 @@ pub struct Activity {
     pub retry_interval: Option<Duration>,
     pub cancel_requested_event_id: i64,
     /// Set while somebody has paused it: it is not handed out, and does not time out.
-    pub pause: Option<ActivityPause>,
+    pub pause: Option<Pause>,
     /// It was reset while a worker held an attempt, whose heartbeats tell that worker so.
     pub is_reset: bool,
     /// The next attempt begins without the heartbeat details of this one.
@@ -231,9 +234,9 @@ pub struct Activity {
     pub last_version: Option<WorkerVersion>,
 }
 
-/// Who paused an activity, and why.
+/// Who paused a workflow or an activity, and why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ActivityPause {
+pub struct Pause {
     pub time: Time,
     pub identity: String,
     pub reason: String,
@@ -312,8 +315,18 @@ impl Execution {
         WorkflowExecutionStatus::try_from(self.status).unwrap_or(WorkflowExecutionStatus::Unspecified)
     }
 
+    /// Whether the run is open, paused or not.
     pub fn is_running(&self) -> bool {
-        self.status() == WorkflowExecutionStatus::Running
+        matches!(self.status(), WorkflowExecutionStatus::Running | WorkflowExecutionStatus::Paused)
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.status() == WorkflowExecutionStatus::Paused
+    }
+
+    /// Whether tasks of the run are handed out.
+    pub fn hands_out(&self) -> bool {
+        self.is_running() && (!self.is_paused() || planted::is("paused_run_handed_out"))
     }
 
     pub fn task_queue(&self) -> &str {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     codec::{self, CodecError, Proto},
     deployment::fact::DeploymentChange,
-    execution::{ActivityPause, ActivityStart, Copied, Execution, MadeByReset, Sticky},
+    execution::{ActivityStart, Copied, Execution, MadeByReset, Pause, Sticky},
     key::RunKey,
     nexus::Settled,
     schedule::fact::ScheduleChange,
@@ -171,7 +171,7 @@ pub enum Record {
     /// An activity was paused by hand, or goes on.
     ActivityPaused {
         scheduled_event_id: i64,
-        pause: Option<ActivityPause>,
+        pause: Option<Pause>,
     },
     /// The attempts of an activity are counted from one again.
     ActivityAttemptsReset {

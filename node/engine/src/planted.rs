@@ -4,7 +4,7 @@
 //! bug is left in the binary. With it, one bug can be chosen by name before anything runs.
 
 /// What can be planted: the name, and what goes wrong.
-pub const BUGS: [(&str, &str); 27] = [
+pub const BUGS: [(&str, &str); 28] = [
     ("unseen_events_dropped_at_close", "a run closes over a signal that its worker has not seen"),
     ("stale_task_token_accepted", "the holder of a task under a former leader may complete it"),
     ("old_attempt_completes", "the completion of an attempt that timed out is accepted"),
@@ -37,6 +37,7 @@ pub const BUGS: [(&str, &str); 27] = [
     ("update_asked_twice", "an update that is asked for again goes to the worker again"),
     ("standalone_row_missing", "a new leader does not find what runs on its own"),
     ("standalone_ends_twice", "what runs on its own and has ended can be completed again"),
+    ("paused_run_handed_out", "the tasks that a run owed when it was paused are handed out"),
     ("replica_differs", "a replica's fold is not the leader's"),
 ];
 

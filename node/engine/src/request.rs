@@ -9,14 +9,14 @@ use everlog_proto::api::{
     },
     query::v1::WorkflowQuery,
     workflowservice::v1::{
-        PauseActivityRequest, RequestCancelWorkflowExecutionRequest, ResetActivityRequest,
-        ResetWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
+        PauseActivityRequest, PauseWorkflowExecutionRequest, RequestCancelWorkflowExecutionRequest,
+        ResetActivityRequest, ResetWorkflowExecutionRequest, RespondActivityTaskCanceledRequest,
         RespondActivityTaskCompletedRequest, RespondActivityTaskFailedRequest,
         RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
         RespondWorkflowTaskFailedRequest, SignalWithStartWorkflowExecutionRequest,
         SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
-        UnpauseActivityRequest, UpdateActivityOptionsRequest, UpdateWorkflowExecutionOptionsRequest,
-        UpdateWorkflowExecutionRequest,
+        UnpauseActivityRequest, UnpauseWorkflowExecutionRequest, UpdateActivityOptionsRequest,
+        UpdateWorkflowExecutionOptionsRequest, UpdateWorkflowExecutionRequest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,8 @@ pub enum Request {
         run_id: String,
         seen: i64,
         until_closed: bool,
+        /// A run that is paused is waited for no longer.
+        until_paused: bool,
         timeout_ms: u64,
     },
     ResetSticky {
@@ -72,6 +74,8 @@ pub enum Request {
         to: Option<ResetTo>,
     },
     UpdateOptions(Box<UpdateWorkflowExecutionOptionsRequest>),
+    PauseWorkflow(Box<PauseWorkflowExecutionRequest>),
+    UnpauseWorkflow(Box<UnpauseWorkflowExecutionRequest>),
 
     /// An update: waits for its stage, or for `timeout_ms`.
     Update {
@@ -266,6 +270,8 @@ impl Request {
             Request::UpdateWithStart { .. } => "update_with_start",
             Request::Reset { .. } => "reset",
             Request::UpdateOptions(_) => "update_options",
+            Request::PauseWorkflow(_) => "pause_workflow",
+            Request::UnpauseWorkflow(_) => "unpause_workflow",
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",

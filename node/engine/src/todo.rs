@@ -46,7 +46,7 @@ pub enum Todo<'a> {
 /// The tasks that wait for a worker at `now`.
 pub fn tasks<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<Todo<'a>> {
     let mut tasks = Vec::new();
-    if !execution.is_running() {
+    if !execution.hands_out() {
         return tasks;
     }
     if let Some(task) = execution.workflow_task.as_ref().or(volatile.speculative.as_ref())
@@ -151,7 +151,7 @@ pub fn owes(execution: &Execution) -> bool {
 /// Whether the run owes a task now or will as soon as a back-off passes. Runs that only wait for time or
 /// for the world are not looked at by a new leader.
 fn owes_tasks(execution: &Execution) -> bool {
-    execution.is_running()
+    execution.hands_out()
         && (execution.workflow_task.is_some()
             || !execution.updates.admitted.is_empty()
             || execution.activities.values().any(|a| a.started.is_none() && !a.is_paused()))
@@ -190,6 +190,7 @@ fn updates_wake_at(execution: &Execution, volatile: &Volatile, now: Time) -> Opt
 /// Whether updates wait for a worker, and no task is owed or held that could bring them to one.
 pub fn lacks_task_for_updates(execution: &Execution, volatile: &Volatile) -> bool {
     execution.is_running()
+        && !execution.is_paused()
         && execution.workflow_task.is_none()
         && volatile.speculative.is_none()
         && !execution.held_by_parent
@@ -220,7 +221,8 @@ fn earliest(execution: &Execution, leader: Option<(&Volatile, Time)>) -> Option<
     for activity in execution.activities.values().filter(|activity| !activity.is_paused()) {
         due.push(activity_deadline(activity));
         // A first attempt is put off only by a reset or an unpause.
-        let backs_off = activity.started.is_none()
+        let backs_off = execution.hands_out()
+            && activity.started.is_none()
             && (activity.attempt > 1 || activity.scheduled_time > activity.first_scheduled_time);
         if backs_off && leader.is_none_or(|(_, now)| activity.scheduled_time > now) {
             due.push(Some(activity.scheduled_time));

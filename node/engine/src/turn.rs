@@ -106,6 +106,8 @@ impl<'a> Turn<'a> {
         links: Vec<Link>,
     ) -> i64 {
         let kind = type_of(&attributes);
+        // Said of this event, not of those that come before it.
+        let worker_may_ignore = std::mem::take(&mut self.worker_may_ignore);
         if self.volatile.speculative.is_some() {
             workflow_task::before_event(self, kind);
         }
@@ -118,7 +120,7 @@ impl<'a> Turn<'a> {
             user_metadata,
             links,
             attributes: Some(attributes),
-            worker_may_ignore: self.worker_may_ignore,
+            worker_may_ignore,
             ..HistoryEvent::default()
         };
         if waits_for_task(kind) && (self.holding || self.volatile.started.is_some()) {
@@ -139,9 +141,7 @@ impl<'a> Turn<'a> {
     /// An event that older workers may skip.
     pub fn ignorable_event(&mut self, attributes: Attributes, links: Vec<Link>) -> i64 {
         self.worker_may_ignore = true;
-        let id = self.full_event(self.stamp.now, attributes, None, links);
-        self.worker_may_ignore = false;
-        id
+        self.full_event(self.stamp.now, attributes, None, links)
     }
 
     pub fn record(&mut self, record: Record) {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use everlog_engine::{
     decide::activity::pending_info,
-    execution::{Child, Execution, WorkflowTask},
+    execution::{Child, Execution, Pause, WorkflowTask},
     key::WorkflowKey,
     nexus::callback::are_triggered,
     reply::{Reply, StateReply},
@@ -19,6 +19,7 @@ use everlog_proto::api::{
     workflow::v1::{
         PendingChildExecutionInfo, PendingWorkflowTaskInfo, RequestIdInfo, ResetPoints,
         WorkflowExecutionConfig, WorkflowExecutionExtendedInfo, WorkflowExecutionInfo,
+        WorkflowExecutionPauseInfo,
     },
     workflowservice::v1::{DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse},
 };
@@ -196,6 +197,15 @@ fn extended(execution: &Execution) -> WorkflowExecutionExtendedInfo {
         request_id_infos: std::iter::once((execution.create_request_id.clone(), started))
             .chain(attached)
             .collect(),
+        pause_info: execution.pause.as_ref().map(|pause| pause_info(pause)),
         ..WorkflowExecutionExtendedInfo::default()
+    }
+}
+
+fn pause_info(pause: &Pause) -> WorkflowExecutionPauseInfo {
+    WorkflowExecutionPauseInfo {
+        identity: pause.identity.clone(),
+        paused_time: Some(pause.time.proto()),
+        reason: pause.reason.clone(),
     }
 }

@@ -64,6 +64,8 @@ pub struct ApiLimits {
     pub drainage_refresh: Duration,
     /// `nexusoperation.enableStandalone`
     pub standalone_nexus_operations: bool,
+    /// `frontend.WorkflowPauseEnabled`
+    pub workflow_pause: bool,
 }
 
 impl Default for ApiLimits {
@@ -87,6 +89,7 @@ impl Default for ApiLimits {
             drainage_grace: Duration::from_secs(3 * 60),
             drainage_refresh: Duration::from_secs(3 * 60),
             standalone_nexus_operations: false,
+            workflow_pause: false,
         }
     }
 }
@@ -290,6 +293,7 @@ settings! {
     "matching.wv.VersionDrainageStatusVisibilityGracePeriod" => api.drainage_grace: duration,
     "matching.wv.VersionDrainageStatusRefreshInterval" => api.drainage_refresh: duration,
     "nexusoperation.enableStandalone" => api.standalone_nexus_operations: switch,
+    "frontend.WorkflowPauseEnabled" => api.workflow_pause: switch,
 }
 
 fn number(value: &Value) -> Result<f64, &'static str> {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use everlog_engine::{
     codec,
     decide::workflow_task::unwritten_events,
+    execution::Execution,
     key::WorkflowKey,
     reply::{Reply, StateReply},
     request::Request,
@@ -144,17 +145,23 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    /// The event that closed the run. While it runs, nothing, or, if the reader waits, nothing yet.
+    /// The event that closed the run, or the last one of a run that is paused. While it runs, nothing, or, if the
+    /// reader waits, nothing yet.
     async fn close_event(&self, shard: u64) -> Result<Bytes, Failure> {
         let state = match self.waits {
             true => self.watch(shard, i64::MAX, true).await?,
             false => self.state(shard).await?,
         };
         let execution = &state.execution;
-        if execution.is_running() {
+        if goes_on(execution) {
             let next = self.token.as_ref().map_or(1, |token| token.next);
             let token = self.waits.then(|| Token::forward(execution.run_id(), next));
             return Ok(answer(token, Page::default()));
+        }
+        if let Some(event) = self.written_when_started(&state).last() {
+            let mut page = Page::default();
+            page.push(event);
+            return Ok(answer(None, page));
         }
         let last = execution.history_length();
         Ok(answer(None, self.page(&state, last, last, Order::Forward).await?))
@@ -165,11 +172,11 @@ impl Read<'_> {
         let from = self.token.as_ref().map_or(1, |token| token.next);
         let mut state = self.state(shard).await?;
         let at_end = |state: &StateReply| from > state.execution.history_length();
-        if self.waits && at_end(&state) && state.execution.is_running() {
+        if self.waits && at_end(&state) && goes_on(&state.execution) {
             state = self.watch(shard, from - 1, false).await?;
         }
         let execution = &state.execution;
-        let follows = self.waits && execution.is_running();
+        let follows = self.waits && goes_on(execution);
         let mut page = Page::default();
         let mut next = from;
         if !at_end(&state) {
@@ -177,7 +184,7 @@ impl Read<'_> {
             next = page.span.map_or(from, |(_, last)| last + 1);
         }
         let complete = next > execution.history_length();
-        if complete && !self.waits {
+        if complete && !follows {
             self.unwritten(&state).iter().for_each(|event| page.push(event));
         }
         let token = (!complete || follows).then(|| Token::forward(execution.run_id(), next));
@@ -247,6 +254,7 @@ impl Read<'_> {
             run_id: self.run_id.clone(),
             seen,
             until_closed,
+            until_paused: true,
             timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
         };
         match ask_within(self.scope, shard, self.key, watch, longest + ANSWERED_BEFORE).await? {
@@ -254,6 +262,11 @@ impl Read<'_> {
             _ => Err(unexpected("watch").into()),
         }
     }
+}
+
+/// Whether readers may wait for more of a run: to the real server one that is paused is as good as closed.
+fn goes_on(execution: &Execution) -> bool {
+    execution.is_running() && !execution.is_paused()
 }
 
 fn answer(token: Option<Token>, page: Page) -> Bytes {

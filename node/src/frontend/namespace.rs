@@ -235,6 +235,7 @@ fn description(shared: &Shared, namespace: &Namespace) -> DescribeNamespaceRespo
                 standalone_activity_start_delay: true,
                 standalone_activity_operator_commands: true,
                 standalone_nexus_operation: settings.api.standalone_nexus_operations,
+                workflow_pause: settings.api.workflow_pause,
                 ..Capabilities::default()
             }),
             limits: Some(ShownLimits {

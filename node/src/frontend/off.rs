@@ -1,13 +1,12 @@
 //! What a server with its default settings does not do, in its words.
 
-use everlog_engine::{key::WorkflowKey, reject::Reject, reply::Reply, request::Request};
+use everlog_engine::reject::Reject;
 use everlog_proto::api::{
     operatorservice::v1::{AddOrUpdateRemoteClusterRequest, RemoveRemoteClusterRequest},
     workflowservice::v1::{
         CreateWorkflowRuleRequest, DeleteWorkflowRuleRequest, DescribeWorkflowRuleRequest,
         FetchWorkerConfigRequest, ListArchivedWorkflowExecutionsRequest, ListWorkflowRulesRequest,
-        PauseWorkflowExecutionRequest, PollWorkflowExecutionTimeSkippingRequest, TriggerWorkflowRuleRequest,
-        UnpauseWorkflowExecutionRequest, UpdateWorkerConfigRequest,
+        PollWorkflowExecutionTimeSkippingRequest, TriggerWorkflowRuleRequest, UpdateWorkerConfigRequest,
     },
 };
 use tonic::Status;
@@ -15,9 +14,7 @@ use tonic::Status;
 use super::{
     call::{Answer, Call, Scope},
     status,
-    workflow::{ask, unexpected},
 };
-use crate::route::{Repeat, to_home};
 
 fn rules(method: &str) -> Answer {
     Err(Status::unimplemented(format!("method {method} not supported")))
@@ -57,24 +54,6 @@ pub(super) async fn update_worker_config(_: Scope, _: UpdateWorkerConfigRequest)
 
 pub(super) async fn list_archived(_: Scope, _: ListArchivedWorkflowExecutionsRequest) -> Answer {
     Err(Status::invalid_argument("Cluster is not configured for visibility archival."))
-}
-
-pub(super) async fn pause_workflow(scope: Scope, _: PauseWorkflowExecutionRequest) -> Answer {
-    let name = &scope.namespace.name;
-    Err(Status::unimplemented(format!("workflow pause is not enabled for namespace: {name}")))
-}
-
-/// A workflow that cannot be paused is not.
-pub(super) async fn unpause_workflow(scope: Scope, request: UnpauseWorkflowExecutionRequest) -> Answer {
-    let key = WorkflowKey::new(scope.namespace_id(), &request.workflow_id);
-    let (scope, key, run_id) = (&scope, &key, &request.run_id);
-    to_home(&scope.call, scope.namespace_id(), &request.workflow_id, Repeat::Safe, |shard| async move {
-        match ask(scope, shard, key, Request::Read { run_id: run_id.clone() }).await? {
-            Reply::State(_) => Err(Reject::FailedPrecondition("workflow is not paused.".into()).into()),
-            _ => Err(unexpected("read").into()),
-        }
-    })
-    .await
 }
 
 pub(super) async fn add_remote_cluster(_: Call, request: AddOrUpdateRemoteClusterRequest) -> Answer {

@@ -62,12 +62,7 @@ pub(super) async fn poll(scope: Scope, request: PollWorkflowExecutionUpdateReque
         return Err(Status::invalid_argument("UpdateRef is not set on request."));
     };
     let execution = reference.workflow_execution.clone().unwrap_or_default();
-    if execution.workflow_id.is_empty() {
-        return Err(Status::invalid_argument("Can't load workflow execution. WorkflowId not set."));
-    }
-    if !execution.run_id.is_empty() && Uuid::parse_str(&execution.run_id).is_err() {
-        return Err(Status::invalid_argument("RunId is not valid UUID."));
-    }
+    validate::loaded(&execution.workflow_id, &execution.run_id)?;
     let stage = request.wait_policy.as_ref().map_or(Stage::Unspecified, |policy| policy.lifecycle_stage());
     let key = WorkflowKey::new(scope.namespace_id(), &execution.workflow_id);
     let (scope, key, run_id, update_id) = (&scope, &key, &execution.run_id, &reference.update_id);

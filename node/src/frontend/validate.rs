@@ -51,6 +51,17 @@ pub(super) fn execution(execution: Option<&WorkflowExecution>) -> Check<&Workflo
     Ok(execution)
 }
 
+/// The same of a request that the real server does not look at before it loads the execution.
+pub(super) fn loaded(workflow_id: &str, run_id: &str) -> Check {
+    if workflow_id.is_empty() {
+        return invalid("Can't load workflow execution. WorkflowId not set.");
+    }
+    if !run_id.is_empty() && Uuid::parse_str(run_id).is_err() {
+        return invalid("RunId is not valid UUID.");
+    }
+    Ok(())
+}
+
 pub(super) fn new_workflow_id(id: &str, limits: &Limits) -> Check {
     if id.is_empty() {
         return invalid("WorkflowId is not set on request.");

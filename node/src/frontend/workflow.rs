@@ -91,7 +91,12 @@ pub(super) async fn reset_sticky(scope: Scope, request: ResetStickyTaskQueueRequ
 
 /// Asks a workflow for something that it answers with nothing but yes or no. Where the call was
 /// forwarded, the other node's answer is dropped, because it says the same.
-async fn tell(scope: &Scope, workflow_id: &str, repeat: Repeat, request: Request) -> Result<(), Status> {
+pub(super) async fn tell(
+    scope: &Scope,
+    workflow_id: &str,
+    repeat: Repeat,
+    request: Request,
+) -> Result<(), Status> {
     let (key, request) = (&WorkflowKey::new(scope.namespace_id(), workflow_id), &request);
     to_home(&scope.call, scope.namespace_id(), workflow_id, repeat, |shard| async move {
         ask(scope, shard, key, request.clone()).await.map(|_| bytes::Bytes::new())

@@ -46,7 +46,7 @@ JUDGE_SETTINGS = {
 }
 # Off by default, and switched on by the same key on both servers. What they say while it is off, servers of their
 # own are asked for (`Server.by_default`).
-SWITCHED_ON = {"nexusoperation.enableStandalone": "true"}
+SWITCHED_ON = {"nexusoperation.enableStandalone": "true", "frontend.WorkflowPauseEnabled": "true"}
 
 
 class Server:

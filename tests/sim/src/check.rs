@@ -8,6 +8,7 @@ mod histories;
 mod index;
 mod online;
 mod operations;
+mod pauses;
 mod reads;
 mod replicas;
 mod rest;
@@ -54,7 +55,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 19] = [
     replicas::check,
     histories::check,
     index::check,
@@ -65,6 +66,7 @@ const CHECKS: [Check; 18] = [
     operations::check,
     starts::check,
     workflow_tasks::check,
+    pauses::check,
     reads::check,
     expected::check,
     schedules::check,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What has to come up in a few hundred seeds, or a green run says little.
-const REQUIRED: [&str; 91] = [
+const REQUIRED: [&str; 96] = [
     "a buffered event got its place",
     "a call to a handler was lost",
     "a call to a handler was made twice",
@@ -27,9 +27,12 @@ const REQUIRED: [&str; 91] = [
     "a node lost what it had applied since its checkpoint",
     "a node was cut off",
     "a node was paused",
+    "a paused workflow was let go on",
+    "a workflow was paused while a worker had its task",
     "a proposal of an old term was refused",
     "a proposal was given up by a leader that went on leading",
     "a proposal was lost with its leader",
+    "a query met a paused workflow",
     "a query travelled with a workflow task",
     "a query was answered directly",
     "a run was deleted",
@@ -65,6 +68,7 @@ const REQUIRED: [&str; 91] = [
     "an operation was started",
     "acknowledged: cancel",
     "acknowledged: delete",
+    "acknowledged: pause",
     "acknowledged: query",
     "acknowledged: read",
     "acknowledged: reset of stickiness",
@@ -74,6 +78,7 @@ const REQUIRED: [&str; 91] = [
     "acknowledged: start that terminates an existing run",
     "acknowledged: start that uses an existing run",
     "acknowledged: terminate",
+    "acknowledged: unpause",
     "acknowledged: update",
     "acknowledged: watch",
     "an update was rejected",

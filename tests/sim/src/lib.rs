@@ -14,6 +14,7 @@ pub mod handler;
 pub mod log;
 pub mod machine;
 pub mod node;
+pub mod pauses;
 pub mod program;
 pub mod raft;
 pub mod random;

@@ -35,6 +35,7 @@ pub enum Ended {
 impl Ended {
     pub fn of(outcome: &Outcome) -> Ended {
         match outcome {
+            Outcome::Done { reply: Reply::QueryRejected(_), .. } => Ended::Refused,
             Outcome::Done { .. } => Ended::Acknowledged,
             Outcome::Refused { certain: true, .. } => Ended::Refused,
             Outcome::Refused { certain: false, .. } | Outcome::Unknown => Ended::Unknown,
@@ -79,6 +80,8 @@ pub enum OpKind {
     Watch,
     ResetSticky,
     Update,
+    Pause,
+    Unpause,
 }
 
 impl Op {

@@ -17,8 +17,9 @@ use everlog_proto::api::{
     taskqueue::v1::TaskQueue,
     update::v1::WaitPolicy,
     workflowservice::v1::{
-        RequestCancelWorkflowExecutionRequest, SignalWithStartWorkflowExecutionRequest,
-        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest,
+        PauseWorkflowExecutionRequest, RequestCancelWorkflowExecutionRequest,
+        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
+        StartWorkflowExecutionRequest, TerminateWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest,
         UpdateWorkflowExecutionRequest,
     },
 };
@@ -132,6 +133,7 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
         });
         sessions.push(Session { begin, plan: plan.collect(), current: None, hot: false });
     }
+    sessions.extend(draw_pauses(settings, random));
     for hot in 0..settings.hot_ids {
         let deletes = random.chance(0.3);
         for _ in 0..3 {
@@ -161,6 +163,41 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
             let plan = plan.collect();
             sessions.push(Session { begin: random.millis(500, safety / 3), plan, current: None, hot: true });
         }
+    }
+    sessions
+}
+
+/// Some workflows are paused and let go on, once or a few times. A pause that the network delivers late may be
+/// the last that a workflow hears; so each is let go on once more, when nothing is on its way any longer.
+fn draw_pauses(settings: &Settings, random: &mut Random) -> Vec<Session> {
+    const LATE: Duration = Duration::from_secs(15);
+    let safety = settings.safety.as_millis() as u64;
+    let mut sessions = Vec::new();
+    for program in 0..settings.workflows {
+        if !random.chance(0.3) {
+            continue;
+        }
+        let op = |kind, pause| Planned {
+            pause,
+            kind,
+            workflow: format!("wf-{program}"),
+            program,
+            until_answered: true,
+            update_id: None,
+        };
+        let mut plan = VecDeque::new();
+        for _ in 0..random.between(1, 3) {
+            plan.push_back(op(OpKind::Pause, random.millis(0, 4_000)));
+            plan.push_back(op(OpKind::Unpause, random.millis(1, 6_000)));
+        }
+        sessions.push(Session {
+            begin: random.millis(600, safety * 8 / 10),
+            plan,
+            current: None,
+            hot: false,
+        });
+        let plan = VecDeque::from([op(OpKind::Unpause, Duration::ZERO)]);
+        sessions.push(Session { begin: settings.safety + LATE, plan, current: None, hot: false });
     }
     sessions
 }
@@ -269,9 +306,27 @@ impl Sim {
             OpKind::Read => Request::Read { run_id },
             OpKind::Watch => {
                 let (seen, until_closed) = (self.random.below(20) as i64, self.random.chance(0.3));
-                Request::Watch { run_id, seen, until_closed, timeout_ms: WATCH_TIMEOUT_MS }
+                Request::Watch {
+                    run_id,
+                    seen,
+                    until_closed,
+                    until_paused: true,
+                    timeout_ms: WATCH_TIMEOUT_MS,
+                }
             }
             OpKind::ResetSticky => Request::ResetSticky { run_id },
+            OpKind::Pause => Request::PauseWorkflow(Box::new(PauseWorkflowExecutionRequest {
+                workflow_id: planned.workflow.clone(),
+                request_id: request_id.into(),
+                identity: "client".into(),
+                ..Default::default()
+            })),
+            OpKind::Unpause => Request::UnpauseWorkflow(Box::new(UnpauseWorkflowExecutionRequest {
+                workflow_id: planned.workflow.clone(),
+                request_id: request_id.into(),
+                identity: "client".into(),
+                ..Default::default()
+            })),
             OpKind::Update => {
                 let update = UpdateWorkflowExecutionRequest {
                     workflow_execution: execution,
@@ -341,6 +396,9 @@ impl Sim {
         crate::check::op_ended(self, op);
         let planned = self.sessions[session].current.take();
         let asked = planned.clone();
+        if let Outcome::Done { reply: Reply::QueryRejected(_), .. } = &outcome {
+            self.coverage.hit("a query met a paused workflow");
+        }
         if let Outcome::Refused { reject: Reject::BusyWorkflow(_), .. } = &outcome
             && ended.kind == OpKind::Update
         {

@@ -240,6 +240,9 @@ impl Sim {
 
     /// An answer leaves the node, with the events that belong to it.
     fn answer(&mut self, node: usize, shard: usize, asker: Asker, reply: Result<Reply, Reject>) {
+        if let Ok(reply) = &reply {
+            self.handed_out(node, shard, reply);
+        }
         let span = match &reply {
             Ok(Reply::WorkflowTask(task)) => Some(&task.history),
             Ok(Reply::Started(started)) => started.eager_task.as_ref().map(|task| &task.history),

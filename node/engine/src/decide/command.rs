@@ -205,7 +205,7 @@ pub fn run(
         }
     }
     messages.rest(turn)?;
-    if turn.execution.is_running() {
+    if turn.execution.is_running() && !turn.execution.is_paused() {
         for scheduled_event_id in eager {
             let request_id = turn.stamp.uuid();
             outcome.eager_activities.extend(activity::start_eagerly(

@@ -48,7 +48,7 @@ pub fn query(
         }
         _ => false,
     };
-    if unwanted {
+    if unwanted || turn.execution.is_paused() {
         return Ok(Some(Reply::QueryRejected(QueryRejected { status: status as i32 })));
     }
     let deadline = turn.stamp.now + Duration::from_millis(timeout_ms);

@@ -12,7 +12,7 @@ use everlog_proto::api::{
     failure::v1::{Failure, ResetWorkflowFailureInfo, failure::FailureInfo},
     history::v1::{
         ActivityTaskFailedEventAttributes, ActivityTaskStartedEventAttributes, HistoryEvent,
-        WorkflowTaskFailedEventAttributes, WorkflowTaskStartedEventAttributes, history_event::Attributes,
+        WorkflowTaskFailedEventAttributes, history_event::Attributes,
     },
     workflowservice::v1::ResetWorkflowExecutionRequest,
 };
@@ -35,8 +35,6 @@ use crate::{
 
 /// How the server signs the end of a run that a reset replaces.
 pub const RESETTER_IDENTITY: &str = "history-resetter";
-/// Stands for the request of a poller where there was none.
-const NO_POLLER: &str = "emptyUuid";
 
 /// The run whose events are copied.
 pub struct Base<'a> {
@@ -133,14 +131,8 @@ fn fail_task(turn: &mut Turn<'_>, base: &Base<'_>, request: &ResetWorkflowExecut
     let scheduled_event_id = turn.execution.workflow_task.as_ref().map_or(0, |task| task.scheduled_event_id);
     let started = point::started_event_id(&base.events, request.workflow_task_finish_event_id);
     let started_event_id = started.unwrap_or_else(|| {
-        let history_size_bytes = turn.execution.history_bytes;
-        turn.event(Attributes::WorkflowTaskStartedEventAttributes(WorkflowTaskStartedEventAttributes {
-            scheduled_event_id,
-            identity: SERVER_IDENTITY.into(),
-            request_id: NO_POLLER.into(),
-            history_size_bytes,
-            ..Default::default()
-        }))
+        let history_bytes = turn.execution.history_bytes;
+        workflow_task::write_started_by_nobody(turn, scheduled_event_id, history_bytes)
     });
     turn.event(Attributes::WorkflowTaskFailedEventAttributes(WorkflowTaskFailedEventAttributes {
         scheduled_event_id,

@@ -79,6 +79,8 @@ pub fn start<'a>(
             let attached = attach(&mut current, request)?;
             let reply = Reply::Started(Started {
                 started: false,
+                // Also while it is paused.
+                status: WorkflowExecutionStatus::Running,
                 attached_request_id: attached,
                 ..started(&current.execution)
             });

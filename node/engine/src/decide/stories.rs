@@ -8,6 +8,7 @@ mod children;
 mod closed;
 mod core;
 mod nexus;
+mod pauses;
 mod resets;
 mod sticky;
 mod versions;

@@ -71,6 +71,9 @@ fn admit(turn: &mut Turn<'_>, request: &UpdateRequest) -> Result<(), Reject> {
     if !turn.execution.is_running() {
         return if is_known(turn, id) { Ok(()) } else { Err(Reject::already_completed()) };
     }
+    if turn.execution.is_paused() {
+        return Err(Reject::FailedPrecondition("Workflow is paused. Cannot update the workflow.".into()));
+    }
     let attempt = turn.execution.workflow_task.as_ref().map_or(0, |task| task.attempt);
     if attempt.max(turn.execution.next_attempt) >= TASK_ATTEMPTS_BEFORE_REFUSAL {
         return Err(task_failing());

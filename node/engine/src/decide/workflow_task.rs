@@ -10,7 +10,7 @@ mod speculative;
 mod take;
 
 pub use complete::{Outcome, complete};
-pub use fail::{end_attempt, fail, fail_started, sticky_unavailable, wake};
+pub use fail::{end_attempt, fail, fail_started, fail_waiting, sticky_unavailable, wake};
 pub use speculative::{before_event, pending, schedule_for_updates, stamp, taken_until};
 pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 
@@ -26,9 +26,18 @@ use everlog_proto::api::{
 };
 
 use crate::{
-    decide::Decided, execution::Execution, fact::Record, reject::Reject, reply::Reply, time::proto_duration,
-    turn::Turn, volatile::StartedTask,
+    decide::{Decided, terminate::SERVER_IDENTITY},
+    execution::Execution,
+    fact::Record,
+    reject::Reject,
+    reply::Reply,
+    time::proto_duration,
+    turn::Turn,
+    volatile::StartedTask,
 };
+
+/// Stands for the request of a poller where there was none.
+const NO_POLLER: &str = "emptyUuid";
 
 /// Something happened that the worker has to see: owes it a task, unless one is owed already.
 pub fn schedule_if_needed(turn: &mut Turn<'_>) {
@@ -45,8 +54,12 @@ pub fn schedule_even_backing_off(turn: &mut Turn<'_>) {
     }
 }
 
-/// Owes a new task. The first attempt is written; later ones are transient, unless events came in.
+/// Owes a new task. The first attempt is written; later ones are transient, unless events came in. None is owed
+/// while the run is paused, but what waited for its place gets it.
 pub(super) fn schedule(turn: &mut Turn<'_>) {
+    if turn.execution.is_paused() {
+        return turn.flush_buffer();
+    }
     if turn.volatile.speculative.is_some() {
         return speculative::write(turn, "");
     }
@@ -128,6 +141,21 @@ pub(super) fn write_started(turn: &mut Turn<'_>) -> Option<StartedTask> {
     }
     turn.event_at(started.time, started_attributes(&started));
     Some(started)
+}
+
+/// The Started event of a task that nobody has had and that is failed all the same.
+pub(in crate::decide) fn write_started_by_nobody(
+    turn: &mut Turn<'_>,
+    scheduled_event_id: i64,
+    history_size_bytes: i64,
+) -> i64 {
+    turn.event(Attributes::WorkflowTaskStartedEventAttributes(WorkflowTaskStartedEventAttributes {
+        scheduled_event_id,
+        identity: SERVER_IDENTITY.into(),
+        request_id: NO_POLLER.into(),
+        history_size_bytes,
+        ..Default::default()
+    }))
 }
 
 pub fn reset_sticky(turn: &mut Turn<'_>) -> Decided {

@@ -81,6 +81,7 @@ impl Ask {
                 run_id: String::new(),
                 seen: i64::MAX,
                 until_closed: true,
+                until_paused: false,
                 timeout_ms: *timeout_ms,
             },
         }

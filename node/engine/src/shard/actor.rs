@@ -73,6 +73,7 @@ pub(super) struct Watcher {
     pub(super) run_id: Arc<str>,
     pub(super) seen: i64,
     pub(super) until_closed: bool,
+    pub(super) until_paused: bool,
     pub(super) deadline: Time,
 }
 
@@ -167,6 +168,7 @@ impl Actor {
             let is_written = run.volatile.speculative.is_none();
             let unwritten = i64::from(run.volatile.started.is_some() && is_written);
             !execution.is_running()
+                || (watcher.until_paused && execution.is_paused())
                 || (!watcher.until_closed && execution.history_length() + unwritten > watcher.seen)
         })
     }

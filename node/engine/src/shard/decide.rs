@@ -209,7 +209,7 @@ impl Batch {
                 let run_id = find_run(actor, run_id, world)?;
                 Ok(actor.state(&run_id).map(Reply::State))
             }
-            Request::Watch { run_id, seen, until_closed, timeout_ms } => {
+            Request::Watch { run_id, seen, until_closed, until_paused, timeout_ms } => {
                 let run_id = find_run(actor, run_id, world)?;
                 let deadline = stamp.now + std::time::Duration::from_millis(*timeout_ms);
                 let call = call.unwrap_or_default();
@@ -218,6 +218,7 @@ impl Batch {
                     run_id: run_id.clone(),
                     seen: *seen,
                     until_closed: *until_closed,
+                    until_paused: *until_paused,
                     deadline,
                 };
                 if actor.is_seen(&watcher) {
@@ -528,6 +529,8 @@ fn named_run(request: &Request) -> &str {
         Request::ResetActivity(request) => of(&request.execution),
         Request::UpdateActivityOptions(request) => of(&request.execution),
         Request::UpdateOptions(request) => of(&request.workflow_execution),
+        Request::PauseWorkflow(request) => &request.run_id,
+        Request::UnpauseWorkflow(request) => &request.run_id,
         Request::TakeWorkflowTask(take) => &take.run_id,
         Request::TakeActivityTask(take) => &take.run_id,
         Request::TakeQuery(take) => &take.run_id,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     codec::Proto,
-    execution::{Activity, ActivityPause, ActivityStart},
+    execution::{Activity, ActivityStart, Pause},
     nexus::{Attempts, NexusCancel, NexusOperation, Settled},
     shared::Shared,
     time::Time,
@@ -100,7 +100,7 @@ pub enum ActivityFact {
         scheduled_time: Time,
         interval: Duration,
     },
-    Paused(ActivityPause),
+    Paused(Pause),
     /// It goes on. A time says that its next attempt may run then, and no longer waits for a back-off.
     Unpaused {
         scheduled_time: Option<Time>,

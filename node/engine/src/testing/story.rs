@@ -34,8 +34,8 @@ use expect_test::Expect;
 use resets::options_request;
 use shown::{name, shown, shown_reject};
 use words::{
-    command, duration, failure, payloads, routed, signal_request, signal_with_start, start_request, sticky,
-    text_of, word, worker_of,
+    command, duration, failure, pause_request, payloads, routed, signal_request, signal_with_start,
+    start_request, sticky, text_of, unpause_request, word, worker_of,
 };
 
 use super::MemoryTables;
@@ -162,6 +162,8 @@ impl Story {
                 };
                 self.request(id, Request::Terminate(Box::new(request)))
             }
+            "pause-workflow" => self.request(id, Request::PauseWorkflow(Box::new(pause_request(&words)))),
+            "unpause-workflow" => self.request(id, Request::UnpauseWorkflow(Box::new(unpause_request()))),
             "delete" => self.request(id, Request::Delete { run_id: String::new() }),
             "reset" => {
                 let request = self.reset_request(id, &words);

@@ -11,7 +11,7 @@ use crate::frontend::{
     activity, activity_execution, activity_operations, batch,
     call::{Answer, Call, Scope},
     deployment, describe, history, namespace, nexus_endpoint, nexus_operation, nexus_task, off,
-    older_versioning, operator, poll, query, reset, schedule, start, system, task_queue, update,
+    older_versioning, operator, pause, poll, query, reset, schedule, start, system, task_queue, update,
     update_with_start, visibility, wire, worker, workflow, workflow_task,
 };
 
@@ -138,8 +138,8 @@ methods! {
         "FetchWorkerConfig" => scoped off::fetch_worker_config,
         "UpdateWorkerConfig" => scoped off::update_worker_config,
         "ListArchivedWorkflowExecutions" => scoped off::list_archived,
-        "PauseWorkflowExecution" => scoped off::pause_workflow,
-        "UnpauseWorkflowExecution" => scoped off::unpause_workflow,
+        "PauseWorkflowExecution" => scoped pause::pause,
+        "UnpauseWorkflowExecution" => scoped pause::unpause,
         "ListWorkflowExecutions" => scoped visibility::list,
         "ScanWorkflowExecutions" => scoped visibility::scan,
         "ListOpenWorkflowExecutions" => scoped visibility::list_open,

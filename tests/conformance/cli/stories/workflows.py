@@ -152,3 +152,22 @@ def traced(t):
     """The trace of a workflow that has ended."""
     t.run(f"workflow execute --type Box --task-queue {t.queue} -w {t.id} -i '\"x\"'", json=False)
     t.run(f"workflow trace -w {t.id} --no-fold", json=False)
+
+
+@story
+def paused(t):
+    """Paused, described, shown, listed, and let go on."""
+    t.run(f"workflow start --type Lonely {NOBODY} -w {t.id}")
+    t.run(f"workflow unpause -w {t.id}", text=True)
+    t.run(f"workflow pause -w {t.id} --reason 'not now'", text=True)
+    t.run(f"workflow describe -w {t.id}", text=True)
+    t.run(f"workflow show -w {t.id}", text=True)
+    t.run(f"workflow query -w {t.id} --type count", text=True)
+    t.run(f"workflow update execute -w {t.id} --name add", text=True)
+    t.run(f"workflow unpause -w {t.id} --reason 'go on'", text=True)
+    t.run(f"workflow show -w {t.id}", text=True)
+    t.run(f"workflow pause -w {t.id}")
+    t.run(f"workflow terminate -w {t.id}")
+    t.run(f"workflow pause -w {t.id}", text=True)
+    t.run(f"workflow unpause -w {t.id}", text=True)
+    t.run(f"workflow pause -w {t.id}-nobody", text=True)

@@ -52,7 +52,12 @@ fn count(sim: &mut Sim, change: &Change) {
                 }
                 count_event(sim, &event.event);
             }
-            Fact::Record(Record::Buffered(_)) => sim.coverage.hit("an event was buffered"),
+            Fact::Record(Record::Buffered(event)) => {
+                sim.coverage.hit("an event was buffered");
+                if event_type(event) == EventType::WorkflowExecutionPaused {
+                    sim.coverage.hit("a workflow was paused while a worker had its task");
+                }
+            }
             Fact::Record(Record::Unbuffered { .. }) => {
                 sim.coverage.hit("a timer was cancelled after it had fired unseen");
             }
@@ -103,6 +108,7 @@ fn count_event(sim: &mut Sim, event: &HistoryEvent) {
         EventType::WorkflowExecutionCompleted => sim.coverage.hit("a workflow completed"),
         EventType::WorkflowExecutionCanceled => sim.coverage.hit("a workflow was cancelled"),
         EventType::WorkflowExecutionTerminated => sim.coverage.hit("a workflow was terminated"),
+        EventType::WorkflowExecutionUnpaused => sim.coverage.hit("a paused workflow was let go on"),
         _ => {}
     }
 }
@@ -126,6 +132,8 @@ pub fn op_ended(sim: &mut Sim, op: usize) {
         crate::record::OpKind::Read => "acknowledged: read",
         crate::record::OpKind::Watch => "acknowledged: watch",
         crate::record::OpKind::ResetSticky => "acknowledged: reset of stickiness",
+        crate::record::OpKind::Pause => "acknowledged: pause",
+        crate::record::OpKind::Unpause => "acknowledged: unpause",
         crate::record::OpKind::Update => match op.answer.as_deref() {
             Some(answer) if answer.starts_with("event") => "acknowledged: update",
             Some("failed: unwanted") => "an update was rejected",

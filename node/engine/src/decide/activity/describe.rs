@@ -12,7 +12,7 @@ use everlog_proto::api::{
 
 use crate::{
     deployment::WorkerVersion,
-    execution::{Activity, ActivityPause},
+    execution::{Activity, Pause},
     time::{Time, proto_duration, set_duration},
 };
 
@@ -66,7 +66,7 @@ fn state(activity: &Activity) -> PendingActivityState {
     }
 }
 
-fn pause_info(pause: &ActivityPause) -> PauseInfo {
+fn pause_info(pause: &Pause) -> PauseInfo {
     let manual = pause_info::Manual { identity: pause.identity.clone(), reason: pause.reason.clone() };
     PauseInfo { pause_time: Some(pause.time.proto()), paused_by: Some(pause_info::PausedBy::Manual(manual)) }
 }

@@ -29,6 +29,7 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeActivityTask) -> Decided {
         Some(start) if start.request_id != take.request_id => return gone,
         Some(_) => {}
         // Whatever was offered before somebody paused or changed it is void.
+        None if !turn.execution.hands_out() => return gone,
         None if activity.is_paused() || activity.stamp != take.stamp => return gone,
         None if activity.scheduled_time > now => return gone,
         None if must_move_on(turn, &take.routed) => {

@@ -9,9 +9,7 @@ use everlog_proto::api::workflowservice::v1::{
 };
 
 use super::named::{Named, find, reschedule};
-use crate::{
-    decide::Decided, execution::ActivityPause, fact::Record, reject::Reject, reply::Reply, turn::Turn,
-};
+use crate::{decide::Decided, execution::Pause, fact::Record, reject::Reject, reply::Reply, turn::Turn};
 
 pub fn pause(turn: &mut Turn<'_>, request: &PauseActivityRequest) -> Decided {
     let named = match &request.activity {
@@ -21,13 +19,13 @@ pub fn pause(turn: &mut Turn<'_>, request: &PauseActivityRequest) -> Decided {
     };
     let chosen = find(turn, named)?;
     let paused = |id: &i64| turn.execution.activities.get(id).and_then(|activity| activity.pause.as_ref());
-    let is_other = |pause: &ActivityPause| pause.request_id != request.request_id;
+    let is_other = |pause: &Pause| pause.request_id != request.request_id;
     if chosen.iter().filter_map(paused).any(is_other) {
         return Err(Reject::FailedPrecondition("activity is already paused".into()));
     }
     let chosen: Vec<i64> = chosen.into_iter().filter(|id| paused(id).is_none()).collect();
     for scheduled_event_id in chosen {
-        let pause = ActivityPause {
+        let pause = Pause {
             time: turn.stamp.now,
             identity: request.identity.clone(),
             reason: request.reason.clone(),

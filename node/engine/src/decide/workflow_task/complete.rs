@@ -44,6 +44,10 @@ pub fn complete(
         return Err(Reject::workflow_task_not_found());
     }
     check_holder(turn, token)?;
+    if turn.execution.is_paused() && request.force_create_new_workflow_task {
+        let message = "Workflow is paused and force create new workflow task is not allowed.";
+        return Err(Reject::FailedPrecondition(message.into()));
+    }
     command::check_sequence(&request.commands)?;
 
     let task = pending(turn).cloned().unwrap_or_default();

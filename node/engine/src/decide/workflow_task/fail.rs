@@ -127,6 +127,37 @@ pub fn end_attempt(turn: &mut Turn<'_>, end: TaskEnd, failed: Option<WorkflowTas
     update::release(turn);
 }
 
+/// The run is about to be paused: a task that nobody has taken yet is failed. If only updates had needed it, it
+/// counts as started.
+pub fn fail_waiting(turn: &mut Turn<'_>) {
+    if turn.volatile.started.is_some() {
+        return;
+    }
+    let was_speculative = turn.volatile.speculative.is_some();
+    speculative::write(turn, "");
+    let Some(task) = turn.execution.workflow_task.clone() else { return };
+    if task.written {
+        let scheduled_event_id = task.scheduled_event_id;
+        let started_event_id = match was_speculative {
+            true => super::write_started_by_nobody(turn, scheduled_event_id, 0),
+            false => 0,
+        };
+        let failed = WorkflowTaskFailedEventAttributes {
+            scheduled_event_id,
+            started_event_id,
+            cause: WorkflowTaskFailedCause::WorkflowPauseRequestedBeforeTaskStarted as i32,
+            identity: SERVER_IDENTITY.into(),
+            ..Default::default()
+        };
+        turn.event(Attributes::WorkflowTaskFailedEventAttributes(failed));
+    } else {
+        turn.record(Record::TaskEnded);
+    }
+    if turn.execution.sticky.is_some() {
+        turn.record(Record::Sticky(None));
+    }
+}
+
 /// A failure on the sticky queue may be the cache's fault: it costs the stickiness, not an attempt. A worker
 /// of the normal queue has no such excuse, though the workflow may be sticky to one that is gone.
 fn count_attempt(turn: &mut Turn<'_>, attempt: i32, off_sticky: bool) {

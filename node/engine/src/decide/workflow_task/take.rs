@@ -41,6 +41,9 @@ pub fn take(turn: &mut Turn<'_>, take: &TakeWorkflowTask) -> Decided {
         let same = started.request_id == take.request_id && !take.request_id.is_empty();
         return Ok(Some(if same { Reply::WorkflowTask(reply(turn)) } else { Reply::TaskGone }));
     }
+    if !turn.execution.hands_out() {
+        return Ok(Some(Reply::TaskGone));
+    }
     if !sticky && take.queue != turn.execution.task_queue() {
         // A sticky poller for a run that is no longer sticky.
         return Ok(Some(Reply::TaskGone));

@@ -12,7 +12,7 @@ use everlog_proto::api::workflowservice::v1::{
 
 use super::{Stage, options, record};
 use crate::{
-    execution::ActivityPause,
+    execution::Pause,
     reject::Reject,
     reply::Reply,
     standalone::{control::in_terminal_state, fact::ActivityFact, state::ResetRequest, turn::Turn},
@@ -34,7 +34,7 @@ pub fn pause(turn: &mut Turn<'_>, request: &PauseActivityExecutionRequest) -> Re
             return Err(Reject::FailedPrecondition(message));
         }
     }
-    let pause = ActivityPause {
+    let pause = Pause {
         time: turn.stamp.now,
         identity: request.identity.clone(),
         reason: request.reason.clone(),

@@ -21,8 +21,8 @@ use everlog_proto::api::{
     failure::v1::{ApplicationFailureInfo, Failure, failure::FailureInfo},
     taskqueue::v1::{StickyExecutionAttributes, TaskQueue},
     workflowservice::v1::{
-        SignalWithStartWorkflowExecutionRequest, SignalWorkflowExecutionRequest,
-        StartWorkflowExecutionRequest,
+        PauseWorkflowExecutionRequest, SignalWithStartWorkflowExecutionRequest,
+        SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest,
     },
 };
 
@@ -98,6 +98,19 @@ pub(super) fn signal_request(id: &str, words: &[&str]) -> SignalWorkflowExecutio
         identity: "client".into(),
         ..Default::default()
     }
+}
+
+pub(super) fn pause_request(words: &[&str]) -> PauseWorkflowExecutionRequest {
+    PauseWorkflowExecutionRequest {
+        reason: word(words, "reason").unwrap_or_default().into(),
+        request_id: word(words, "request").unwrap_or_default().into(),
+        identity: "operator".into(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn unpause_request() -> UnpauseWorkflowExecutionRequest {
+    UnpauseWorkflowExecutionRequest { identity: "operator".into(), ..Default::default() }
 }
 
 /// `initial,maximum-attempts`
