@@ -34,7 +34,9 @@ def links(t):
 
     t.start()
     named = {"workflow_execution": {"workflow_id": t.id}}
-    for many in (*([link()] * count for count in around(LINKS_MAX)), *([link(size)] for size in around(LINK_BYTES_MAX))):
+    number = [[link()] * count for count in around(LINKS_MAX)]
+    sizes = [[link(size)] for size in around(LINK_BYTES_MAX)]
+    for many in number + sizes:
         t.call("SignalWorkflowExecution", **named, signal_name="go", links=many)
         t.call("RequestCancelWorkflowExecution", **named, links=many)
         t.start(t.other(f"{len(t.lines)}"), links=many)

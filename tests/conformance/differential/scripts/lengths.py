@@ -17,7 +17,7 @@ from ..commands import (
     update_body,
 )
 from ..nexus import endpoint, endpoint_name, nexus_queue, schedule_operation
-from ..sizes import all_lengths, around, each_length, placed, text_of
+from ..sizes import ID_BYTES_MAX, all_lengths, around, each_length, placed, text_of
 from . import schedules
 from .deployments import name_of
 from .namespaces import own_namespace
@@ -80,22 +80,19 @@ def starts_with_updates(t):
         }
         return start, update
 
+    def call(path, size, start, update):
+        t.note(path, size)
+        operations = [{"start_workflow": start}, {"update_workflow": update}]
+        t.call("ExecuteMultiOperation", operations=operations, timeout=1)
+
     for path in ("workflow_type.name", "task_queue.name", "identity", "request_id"):
-        for size in around(1000):
+        for size in around(ID_BYTES_MAX):
             start, update = both(f"{path}-{size}")
-            t.note(path, size)
-            start = placed(start, path, text_of(t, size))
-            t.background(
-                "ExecuteMultiOperation", operations=[{"start_workflow": start}, {"update_workflow": update}], timeout=1
-            ).join()
+            call(path, size, placed(start, path, text_of(t, size)), update)
     for path in ("request.meta.update_id", "request.input.name", "request.meta.identity"):
-        for size in around(1000):
+        for size in around(ID_BYTES_MAX):
             start, update = both(f"{path}-{size}")
-            t.note(path, size)
-            update = placed(update, path, text_of(t, size))
-            t.background(
-                "ExecuteMultiOperation", operations=[{"start_workflow": start}, {"update_workflow": update}], timeout=1
-            ).join()
+            call(path, size, start, placed(update, path, text_of(t, size)))
 
 
 @script(seconds=10)
@@ -140,9 +137,9 @@ def endings(t):
         return {**execution, "workflow_task_finish_event_id": 4}
 
     for path in ("reason", "identity"):
-        each_length(t, "TerminateWorkflowExecution", path, started)
+        each_length(t, "TerminateWorkflowExecution", path, lambda name: started(f"ended-{name}"))
     for path in ("reason", "identity", "request_id"):
-        each_length(t, "ResetWorkflowExecution", path, stepped)
+        each_length(t, "ResetWorkflowExecution", path, lambda name: stepped(f"reset-{name}"))
 
     def other_priority(name):
         return {**started(name), "update_mask": {"paths": ["priority"]}}
@@ -208,9 +205,15 @@ def polls(t):
         t.start(t.other(name), task_queue={"name": t.queue_of(name)})
         return {"task_queue": {"name": t.queue_of(name)}}
 
-    paths = ("task_queue.normal_name", "identity", "binary_checksum", "worker_instance_key", "worker_control_task_queue")
+    paths = (
+        "task_queue.normal_name",
+        "identity",
+        "binary_checksum",
+        "worker_instance_key",
+        "worker_control_task_queue",
+    )
     all_lengths(t, "PollWorkflowTaskQueue", paths, queued)
-    for size in around(1000):
+    for size in around(ID_BYTES_MAX):
         queue = text_of(t, size, "queue")
         t.start(t.other(f"queue-{size}"), task_queue={"name": queue})
         t.poll(queue, timeout=3)
@@ -293,29 +296,29 @@ def commands(t):
     endpoint(t)
     number = 0
     for given, path, limit in (
-        (schedule_activity(t), "schedule_activity_task.activity_id", 1000),
-        (schedule_activity(t), "schedule_activity_task.activity_type.name", 1000),
-        (schedule_activity(t), "schedule_activity_task.task_queue.name", 1000),
+        (schedule_activity(t), "schedule_activity_task.activity_id", ID_BYTES_MAX),
+        (schedule_activity(t), "schedule_activity_task.activity_type.name", ID_BYTES_MAX),
+        (schedule_activity(t), "schedule_activity_task.task_queue.name", ID_BYTES_MAX),
         (schedule_activity(t), "schedule_activity_task.priority.fairness_key", FAIRNESS_KEY_BYTES_MAX),
-        (schedule_activity(t), "schedule_activity_task.retry_policy.non_retryable_error_types[]", 1000),
-        (start_timer(), "start_timer.timer_id", 1000),
-        (cancel_timer(), "cancel_timer.timer_id", 1000),
-        (record_marker(), "record_marker.marker_name", 1000),
-        (cancel_external(t), "request_cancel_external_workflow_execution.workflow_id", 1000),
-        (cancel_external(t), "request_cancel_external_workflow_execution.reason", 1000),
-        (cancel_external(t), "request_cancel_external_workflow_execution.control", 1000),
-        (signal_external(t), "signal_external_workflow_execution.execution.workflow_id", 1000),
-        (signal_external(t), "signal_external_workflow_execution.signal_name", 1000),
-        (signal_external(t), "signal_external_workflow_execution.control", 1000),
-        (start_child(t), "start_child_workflow_execution.workflow_id", 1000),
-        (start_child(t), "start_child_workflow_execution.workflow_type.name", 1000),
-        (start_child(t), "start_child_workflow_execution.task_queue.name", 1000),
-        (start_child(t), "start_child_workflow_execution.control", 1000),
+        (schedule_activity(t), "schedule_activity_task.retry_policy.non_retryable_error_types[]", ID_BYTES_MAX),
+        (start_timer(), "start_timer.timer_id", ID_BYTES_MAX),
+        (cancel_timer(), "cancel_timer.timer_id", ID_BYTES_MAX),
+        (record_marker(), "record_marker.marker_name", ID_BYTES_MAX),
+        (cancel_external(t), "request_cancel_external_workflow_execution.workflow_id", ID_BYTES_MAX),
+        (cancel_external(t), "request_cancel_external_workflow_execution.reason", ID_BYTES_MAX),
+        (cancel_external(t), "request_cancel_external_workflow_execution.control", ID_BYTES_MAX),
+        (signal_external(t), "signal_external_workflow_execution.execution.workflow_id", ID_BYTES_MAX),
+        (signal_external(t), "signal_external_workflow_execution.signal_name", ID_BYTES_MAX),
+        (signal_external(t), "signal_external_workflow_execution.control", ID_BYTES_MAX),
+        (start_child(t), "start_child_workflow_execution.workflow_id", ID_BYTES_MAX),
+        (start_child(t), "start_child_workflow_execution.workflow_type.name", ID_BYTES_MAX),
+        (start_child(t), "start_child_workflow_execution.task_queue.name", ID_BYTES_MAX),
+        (start_child(t), "start_child_workflow_execution.control", ID_BYTES_MAX),
         (start_child(t), "start_child_workflow_execution.priority.fairness_key", FAIRNESS_KEY_BYTES_MAX),
-        (continue_as_new(t), "continue_as_new_workflow_execution.workflow_type.name", 1000),
-        (continue_as_new(t), "continue_as_new_workflow_execution.task_queue.name", 1000),
-        (schedule_operation(t), "schedule_nexus_operation.service", 1000),
-        (schedule_operation(t), "schedule_nexus_operation.operation", 1000),
+        (continue_as_new(t), "continue_as_new_workflow_execution.workflow_type.name", ID_BYTES_MAX),
+        (continue_as_new(t), "continue_as_new_workflow_execution.task_queue.name", ID_BYTES_MAX),
+        (schedule_operation(t), "schedule_nexus_operation.service", ID_BYTES_MAX),
+        (schedule_operation(t), "schedule_nexus_operation.operation", ID_BYTES_MAX),
         (schedule_operation(t), "schedule_nexus_operation.endpoint", 200),
     ):
         kind, _, rest = path.partition(".")
@@ -410,7 +413,7 @@ def of_batches(t):
             until_over(t, given["job_id"])
 
     for path in ("job_id", "reason", "termination_operation.identity", "executions[].workflow_id"):
-        for size in around(1000):
+        for size in around(ID_BYTES_MAX):
             start(path, size)
     all_lengths(t, "StopBatchOperation", ("job_id", "reason", "identity"), {"job_id": "nobody", "reason": "why not"})
     each_length(t, "DescribeBatchOperation", "job_id", {})
@@ -484,7 +487,7 @@ def of_namespaces(t):
             "workflow_execution_retention_period": {"seconds": 86400},
         }
 
-    for size in around(1000):
+    for size in around(ID_BYTES_MAX):
         given = namespace("name")
         t.note("namespace", size)
         t.call("RegisterNamespace", **{**given, "namespace": given["namespace"].ljust(size, "x")})

@@ -58,7 +58,8 @@ test('executed', 'Start, result, description.', async (env) => {
   await env.withWorker({ activities }, async () => {
     const options = { id: env.id(), taskQueue: env.queue, startToCloseTimeout: '30s', args: ['hello'] };
     equal(await env.client.activity.execute('shout', options), 'HELLO');
-    const described = await env.client.activity.getHandle(env.id()).describe({ includeInput: true, includeOutcome: true });
+    const everything = { includeInput: true, includeOutcome: true };
+    const described = await env.client.activity.getHandle(env.id()).describe(everything);
     equal([described.status, described.activityType, described.attempt], ['COMPLETED', 'shout', 1]);
     equal([described.hasInput, await described.getResult()], [true, 'HELLO']);
     const who = await begin(env, 'saysWho', [], { id: env.id('who') });

@@ -8,7 +8,7 @@ const RUNNING = 1;
 
 const activities = { greet: async (name) => `Hello, ${name}!` };
 
-test('seen_and_gone', 'Listed while it runs, described with what it has done, gone when it has stopped.', async (env) => {
+test('seen_and_gone', 'Listed while it runs, described with what it has done, then gone.', async (env) => {
   const { workflowService } = env.client;
   // The workers of this case; any node must know.
   const query = `TaskQueue = '${env.queue}' AND Status = 'Running'`;
