@@ -178,7 +178,7 @@ fn a_run_that_would_outgrow_its_limit_ends_instead() {
         ",
         limits,
         expect![[r#"
-            ! InvalidArgument("Workflow history count exceeds limit.")
+            ! InvalidArgument: Workflow history count exceeds limit.
             1 WorkflowExecutionStarted
             2 WorkflowTaskScheduled on q
             3 WorkflowTaskStarted
@@ -186,7 +186,7 @@ fn a_run_that_would_outgrow_its_limit_ends_instead() {
             5 WorkflowExecutionSignaled signal
             6 WorkflowTaskScheduled on q
             7 WorkflowExecutionSignaled signal
-            8 WorkflowExecutionTerminated Workflow history count exceeds limit.
+            8 WorkflowExecutionTerminated "Workflow history count exceeds limit."
         "#]],
     );
 }
