@@ -241,7 +241,7 @@ pub fn versioning_info(
     }
 }
 
-/// The deployments of a namespace, everything that was acknowledged before included: newest first.
+/// The deployments of a namespace, everything that was acknowledged before included: those that changed last first.
 pub async fn list(router: &Router, namespace_id: &str) -> Result<Vec<Arc<DeploymentState>>, Reject> {
     let shards = router.cluster().borrow().slots.shards();
     let parts = shards.into_iter().map(|shard| async move {
@@ -261,7 +261,7 @@ pub async fn list(router: &Router, namespace_id: &str) -> Result<Vec<Arc<Deploym
     let parts = futures::future::try_join_all(parts).await?;
     let mut states: Vec<Arc<DeploymentState>> = parts.into_iter().flatten().map(Arc::new).collect();
     states.sort_by(|one, other| {
-        let order = |state: &DeploymentState| (std::cmp::Reverse(state.head.create_time), state.key.clone());
+        let order = |state: &DeploymentState| (std::cmp::Reverse(state.changed_at()), state.key.clone());
         order(one).cmp(&order(other))
     });
     Ok(states)

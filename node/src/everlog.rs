@@ -57,8 +57,9 @@ impl Application for Everlog {
             node.metrics.clone(),
         );
         let queues = queue::start(router.clone(), node.clock);
-        let post = Post::new(router.clone());
-        let world = NodeWorld { tables, limits: limits_of(view.clone(), dynamic.clone()) };
+        let limits = limits_of(view.clone(), dynamic.clone());
+        let post = Post::new(router.clone(), limits.clone());
+        let world = NodeWorld { tables, limits };
         let slots = view.borrow().slots.clone();
         let mut shards = Vec::new();
         for group in node.groups.iter() {

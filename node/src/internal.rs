@@ -58,12 +58,13 @@ pub enum Internal {
         workflow: WorkflowKey,
         take: TakeQuery,
     },
-    /// A sticky queue has lost its worker.
-    StickyUnavailable {
+    /// A queue has no worker for this task.
+    NoPoller {
         workflow: WorkflowKey,
         run_id: String,
         scheduled_event_id: i64,
         query: Option<u64>,
+        sticky: bool,
     },
     OfferRefused {
         run: RunKey,
@@ -213,6 +214,7 @@ pub struct WireTask {
     pub priority_key: i32,
     pub placement: Placement,
     pub fairness: Fairness,
+    pub deadline: Option<Time>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -255,6 +257,7 @@ impl Internal {
             priority_key: task.priority_key,
             placement: task.placement.clone(),
             fairness: task.fairness.clone(),
+            deadline: task.deadline,
         };
         Internal::Offer { queue: WireQueue::new(queue), task }
     }
@@ -266,8 +269,8 @@ impl Internal {
             Request::TakeWorkflowTask(take) => Some(Internal::TakeWorkflowTask { workflow, take }),
             Request::TakeActivityTask(take) => Some(Internal::TakeActivityTask { workflow, take }),
             Request::TakeQuery(take) => Some(Internal::TakeQuery { workflow, take }),
-            Request::StickyUnavailable { run_id, scheduled_event_id, query } => {
-                Some(Internal::StickyUnavailable { workflow, run_id, scheduled_event_id, query })
+            Request::NoPoller { run_id, scheduled_event_id, query, sticky } => {
+                Some(Internal::NoPoller { workflow, run_id, scheduled_event_id, query, sticky })
             }
             _ => None,
         }
@@ -327,7 +330,7 @@ impl WireTask {
             queued_at: self.queued_at,
             priority_key: self.priority_key,
             fairness: self.fairness,
-            deadline: None,
+            deadline: self.deadline,
             placement: self.placement,
         }
     }
@@ -335,5 +338,5 @@ impl WireTask {
 
 /// Why a queue will not keep a task, as far as its shard has to know.
 pub fn matters(reason: Refusal) -> bool {
-    matches!(reason, Refusal::Full | Refusal::NoStickyPoller)
+    matches!(reason, Refusal::Full | Refusal::NoPoller)
 }

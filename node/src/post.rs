@@ -27,6 +27,7 @@ use crate::{
     internal::{Internal, InternalReply},
     nexus,
     router::{Place, Router},
+    shard::LimitsOf,
 };
 
 /// Messages that one node carries at a time; the rest wait their turn.
@@ -39,14 +40,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Post {
     router: Router,
+    limits: LimitsOf,
     room: Arc<Semaphore>,
     room_for_calls: Arc<Semaphore>,
 }
 
 impl Post {
-    pub fn new(router: Router) -> Post {
+    pub fn new(router: Router, limits: LimitsOf) -> Post {
         let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
-        Post { router, room, room_for_calls: Arc::new(Semaphore::new(CALLS_UNDER_WAY_MAX)) }
+        Post { router, limits, room, room_for_calls: Arc::new(Semaphore::new(CALLS_UNDER_WAY_MAX)) }
     }
 
     /// Takes a message to its receiver, what became of it back to its sender, and goes on with what follows.
@@ -105,7 +107,10 @@ impl Post {
     /// What is for nobody of this cluster goes out of it; the answer may take a while.
     async fn tell_stranger(&self, message: &Message) -> Option<Outcome> {
         let outcome = match &message.body {
-            Body::NexusCall(call) => nexus::call::make(&self.router, message, call).await,
+            Body::NexusCall(call) => {
+                let limits = (self.limits)(&message.from.workflow.namespace_id);
+                nexus::call::make(&self.router, &limits, message, call).await
+            }
             Body::NexusCompletion(completion) if completion.operation.is_none() => {
                 let failure = callback::refusal("BAD_REQUEST", "invalid callback token", false);
                 Called::Error { failure: Box::new(Proto(failure)), retryable: false }

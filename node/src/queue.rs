@@ -264,7 +264,7 @@ fn to_queue(shard: u16, offer: Offer) -> (QueueKey, Task) {
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
         fairness: offer.fairness,
-        deadline: None,
+        deadline: offer.deadline,
         placement: offer.placement,
     };
     (key, task)
@@ -325,7 +325,7 @@ impl Shell {
         match message {
             Message::Offer { key, task } => match self.place(&key, &task) {
                 Some(version) => self.queues.offer(now, &QueueKey { version, ..key }, task),
-                None => self.refuse(task, Refusal::NoStickyPoller),
+                None => self.refuse(task, Refusal::NoPoller),
             },
             Message::Poll { key, poller, reply } => {
                 self.polls.insert(poller.id, reply);
@@ -566,11 +566,13 @@ fn take_request(router: &Router, matched: &Match) -> Take {
 pub fn refusal_request(key: &TaskKey, reason: Refusal) -> Option<Request> {
     let run_id = key.run.run_id.to_string();
     match (&key.task, reason) {
-        (OfferedTask::Workflow { scheduled_event_id, sticky: true, .. }, Refusal::NoStickyPoller) => {
-            Some(Request::StickyUnavailable { run_id, scheduled_event_id: *scheduled_event_id, query: None })
+        (OfferedTask::Workflow { scheduled_event_id, sticky: true, .. }, Refusal::NoPoller) => {
+            let scheduled_event_id = *scheduled_event_id;
+            Some(Request::NoPoller { run_id, scheduled_event_id, query: None, sticky: true })
         }
-        (OfferedTask::Query { id, sticky: true }, Refusal::NoStickyPoller) => {
-            Some(Request::StickyUnavailable { run_id, scheduled_event_id: 0, query: Some(*id) })
+        (OfferedTask::Query { id, sticky }, Refusal::NoPoller) => {
+            let (query, sticky) = (Some(*id), *sticky);
+            Some(Request::NoPoller { run_id, scheduled_event_id: 0, query, sticky })
         }
         _ => None,
     }

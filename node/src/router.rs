@@ -317,8 +317,8 @@ impl Router {
             Internal::TakeStandaloneActivity { key, take } => {
                 self.answer_take(Take::Standalone(key, take)).await
             }
-            Internal::StickyUnavailable { workflow, run_id, scheduled_event_id, query } => {
-                let request = Request::StickyUnavailable { run_id, scheduled_event_id, query };
+            Internal::NoPoller { workflow, run_id, scheduled_event_id, query, sticky } => {
+                let request = Request::NoPoller { run_id, scheduled_event_id, query, sticky };
                 match self.call(workflow, request).await {
                     Ok(_) => InternalReply::Done,
                     Err(reject) => InternalReply::Reject(reject),

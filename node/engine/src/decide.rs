@@ -34,7 +34,16 @@ use everlog_proto::api::enums::v1::WorkflowTaskFailedCause;
 
 pub(crate) use start::json_string;
 
-use crate::{reject::Reject, reply::Reply, request::Request, turn::Turn};
+use crate::{
+    event,
+    execution::{Execution, event_type},
+    fact::Fact,
+    reject::Reject,
+    reply::Reply,
+    request::Request,
+    turn::Turn,
+    volatile::Volatile,
+};
 
 /// The outcome of a verb: an answer for now, or none if the caller waits (a query, a watch).
 pub type Decided = Result<Option<Reply>, Reject>;
@@ -86,8 +95,8 @@ pub fn decide(turn: &mut Turn<'_>, call: u64, request: &Request) -> Decided {
             workflow_task::complete(turn, token, request, namespaces)
         }
         Request::FailWorkflowTask { token, request } => workflow_task::fail(turn, token, request),
-        Request::StickyUnavailable { scheduled_event_id, query, .. } => {
-            workflow_task::sticky_unavailable(turn, *scheduled_event_id, *query)
+        Request::NoPoller { scheduled_event_id, query, sticky, .. } => {
+            workflow_task::no_poller(turn, *scheduled_event_id, *query, *sticky)
         }
 
         Request::TakeActivityTask(take) => activity::take(turn, take),
@@ -169,13 +178,48 @@ fn keep_limits(turn: &mut Turn<'_>) {
         turn.flush_buffer();
         workflow_task::schedule_if_needed(turn);
     }
-    let execution = &turn.execution;
-    let reason = if execution.history_bytes > limits.history_bytes_max {
-        "Workflow history size exceeds limit."
-    } else if execution.history_length() > limits.history_events_max {
-        "Workflow history count exceeds limit."
+}
+
+/// What a run was like before a turn.
+pub struct Before {
+    history_bytes: i64,
+    is_started: bool,
+}
+
+impl Before {
+    pub fn of(execution: &Execution, volatile: &Volatile) -> Before {
+        Before { history_bytes: execution.history_bytes, is_started: volatile.started.is_some() }
+    }
+}
+
+/// Why a turn must not be, if the run has outgrown its limits: then the run ends instead, and the request is refused.
+/// Its size is that before the turn; of its events those count that a workflow task has to wait for.
+pub fn outgrown(turn: &Turn<'_>, before: &Before) -> Option<&'static str> {
+    let (execution, limits) = (&turn.execution, turn.stamp.limits);
+    let is_started = turn.volatile.started.is_some();
+    if !execution.is_running() || (turn.facts.is_empty() && is_started == before.is_started) {
+        return None;
+    }
+    // That a task was started is written with its completion.
+    let started = turn.volatile.started.as_ref().is_some_and(|task| task.attempt == 1);
+    let unseen = turn.facts.iter().rev().map_while(|fact| match fact {
+        Fact::Event(fact) => event::waits_for_task(event_type(&fact.event)).then_some(1),
+        Fact::Record(_) => Some(0),
+        Fact::Flushed(_) => None,
+    });
+    let events = execution.history_length() + i64::from(started) - unseen.sum::<i64>();
+    if before.history_bytes > limits.history_bytes_max {
+        Some("Workflow history size exceeds limit.")
+    } else if events > limits.history_events_max {
+        Some("Workflow history count exceeds limit.")
     } else {
-        return;
-    };
+        None
+    }
+}
+
+/// The end of a run that has outgrown its limits.
+pub fn end_outgrown(turn: &mut Turn<'_>, reason: &str) -> Reply {
     terminate::end(turn, reason, None, terminate::SERVER_IDENTITY, Vec::new());
+    settle(turn);
+    Reply::Refused(Reject::InvalidArgument(reason.to_owned()))
 }

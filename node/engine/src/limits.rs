@@ -95,7 +95,7 @@ pub struct Limits {
     pub pending_nexus_operations_max: usize,
     /// `component.nexusoperations.limit.header.size`
     pub nexus_header_bytes_max: usize,
-    /// `system.maxCallbacksPerWorkflow`
+    /// `callback.maxPerExecution`
     pub callbacks_max: usize,
     /// `matching.maxDeployments`, of one namespace
     pub deployments_max: usize,

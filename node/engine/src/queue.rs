@@ -58,6 +58,9 @@ pub const LONG_POLL: Duration = Duration::from_secs(60);
 pub const LONG_POLL_MARGIN: Duration = Duration::from_secs(1);
 /// A sticky queue without a poller for this long has lost its worker.
 pub const STICKY_POLLER_AWAY_MAX: Duration = Duration::from_secs(10);
+/// `matching.queryPollerUnavailableWindow`: a query that nobody could take after so long without a poller is
+/// refused a second before its time is up.
+pub const QUERY_POLLER_AWAY_MAX: Duration = Duration::from_secs(20);
 /// After a match, repeated offers of the same task are ignored for this long.
 pub const MATCH_REMEMBERED: Duration = Duration::from_secs(5);
 /// Matches that are remembered at one queue; the oldest are forgotten first.
@@ -145,9 +148,10 @@ pub struct Match {
 pub enum Refusal {
     /// The backlog is full. Offer the task again later.
     Full,
-    /// The worker behind a sticky queue is gone. Offer the task to the normal queue.
-    NoStickyPoller,
-    /// Nobody came for the task before its deadline. Only queries and Nexus requests have one.
+    /// The worker behind a sticky queue is gone: offer the task to the normal queue. Or nobody has polled for a
+    /// query that has little time left.
+    NoPoller,
+    /// Nobody came for a Nexus request before its deadline.
     Expired,
 }
 
@@ -170,7 +174,7 @@ pub(crate) struct Queue {
     held_by_rate: bool,
     meters: Meters,
     scaling: Scaling,
-    /// When a poll was last here, for sticky queues.
+    /// When a poll was last here.
     polled_at: Option<Time>,
     used_at: Time,
 }
@@ -208,7 +212,7 @@ impl Queue {
     pub(crate) fn offer(&mut self, now: Time, task: Task, out: &mut VecDeque<Output>) {
         self.used_at = now;
         if self.worker_is_away(now) {
-            out.push_back(self.refuse(task, Refusal::NoStickyPoller));
+            out.push_back(self.refuse(task, Refusal::NoPoller));
             return;
         }
         if self.matched.contains(&task.key, now) {
@@ -282,7 +286,7 @@ impl Queue {
         }
         if sticky {
             self.polled_at = None;
-            self.refuse_all(Refusal::NoStickyPoller, out);
+            self.refuse_all(Refusal::NoPoller, out);
         }
     }
 
@@ -305,7 +309,7 @@ impl Queue {
         self.backlog.sweep(now);
         self.forget_shutdowns(now);
         if self.worker_is_away(now) {
-            self.refuse_all(Refusal::NoStickyPoller, out);
+            self.refuse_all(Refusal::NoPoller, out);
         }
     }
 
@@ -366,7 +370,7 @@ impl Queue {
             out.push_back(Output::PollerTimedOut { queue: self.key.clone(), poller });
         }
         while let Some(task) = self.backlog.pop_expired(now) {
-            out.push_back(self.refuse(task, Refusal::Expired));
+            self.late(now, task, out);
         }
         self.held_by_rate = false;
         while !self.waiting.is_empty() && !self.backlog.is_empty() {
@@ -399,6 +403,17 @@ impl Queue {
         }
     }
 
+    /// A query goes on waiting if there were workers lately.
+    fn late(&mut self, now: Time, task: Task, out: &mut VecDeque<Output>) {
+        if !task.is_query() {
+            out.push_back(self.refuse(task, Refusal::Expired));
+        } else if self.was_polled(now) {
+            self.backlog.insert(now, Task { deadline: None, ..task }, &self.config);
+        } else {
+            out.push_back(self.refuse(task, Refusal::NoPoller));
+        }
+    }
+
     /// What a worker is told whose poll has waited since then.
     fn poll_delta(&mut self, now: Time, since: Time) -> i32 {
         let oldest = self.backlog.stats(None).1;
@@ -423,6 +438,11 @@ impl Queue {
         self.key.kind == QueueKind::Sticky
             && self.waiting.is_empty()
             && self.polled_at.is_none_or(|polled| now >= polled + STICKY_POLLER_AWAY_MAX)
+    }
+
+    fn was_polled(&self, now: Time) -> bool {
+        let lately = |polled: Time| now <= polled + QUERY_POLLER_AWAY_MAX;
+        !self.waiting.is_empty() || self.polled_at.is_some_and(lately)
     }
 
     fn limit(&mut self, now: Time) {

@@ -60,6 +60,8 @@ pub enum Reject {
         start_request_id: String,
         run_id: String,
     },
+    /// A deployment, its version or the namespace has as many as it may have.
+    DeploymentsFull(String),
 }
 
 /// The texts of the real server that more than one verb needs.

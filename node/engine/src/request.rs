@@ -100,11 +100,12 @@ pub enum Request {
     TakeWorkflowTask(TakeWorkflowTask),
     TakeActivityTask(TakeActivityTask),
     TakeQuery(TakeQuery),
-    /// No worker polls this sticky queue any more.
-    StickyUnavailable {
+    /// No worker polls the queue of this task: a sticky one, or, of a query that cannot wait, the normal one.
+    NoPoller {
         run_id: String,
         scheduled_event_id: i64,
         query: Option<u64>,
+        sticky: bool,
     },
 
     // By workers.
@@ -275,7 +276,7 @@ impl Request {
             Request::TakeWorkflowTask(_) => "take_workflow_task",
             Request::TakeActivityTask(_) => "take_activity_task",
             Request::TakeQuery(_) => "take_query",
-            Request::StickyUnavailable { .. } => "sticky_unavailable",
+            Request::NoPoller { .. } => "no_poller",
             Request::CompleteWorkflowTask { .. } => "workflow_task",
             Request::FailWorkflowTask { .. } => "workflow_task_failed",
             Request::AnswerQuery { .. } => "answer_query",

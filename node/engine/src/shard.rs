@@ -198,6 +198,8 @@ pub struct Offer {
     pub priority: i32,
     pub placement: Placement,
     pub fairness: Fairness,
+    /// When a query is too late to wait for a worker to come.
+    pub deadline: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -32,8 +32,8 @@ use super::{
     call::{Answer, Scope, encode},
     search_attributes,
     standalone::{
-        SeenToken, ask_at_home, check_asked, check_length, check_named, check_run_id, name_request,
-        patience_ms, tell,
+        SeenToken, ask_at_home, check_asked, check_length, check_metadata, check_named, check_run_id,
+        name_request, patience_ms, tell,
     },
     validate, visibility,
 };
@@ -79,6 +79,10 @@ fn prepare_start(scope: &Scope, request: &mut StartActivityExecutionRequest) -> 
     if request.id_conflict_policy == ActivityIdConflictPolicy::Unspecified as i32 {
         request.id_conflict_policy = ActivityIdConflictPolicy::Fail as i32;
     }
+    if validate::is_too_large(request.input.as_ref(), &scope.limits) {
+        return Err(Status::invalid_argument("input exceeds length limit"));
+    }
+    check_metadata(request.user_metadata.as_ref(), &scope.limits)?;
     let on_conflict = request.on_conflict_options.as_ref();
     let attaches_request = on_conflict.is_some_and(|options| options.attach_request_id);
     if on_conflict.is_some_and(|options| options.attach_completion_callbacks) && !attaches_request {
@@ -90,9 +94,6 @@ fn prepare_start(scope: &Scope, request: &mut StartActivityExecutionRequest) -> 
         return Err(Status::invalid_argument(
             "on_conflict_options: attach_request_id requires at least one completion callback or link",
         ));
-    }
-    if validate::is_too_large(request.input.as_ref(), &scope.limits) {
-        return Err(Status::invalid_argument("input exceeds length limit"));
     }
     search_attributes::check_new(scope, &mut request.search_attributes)?;
     if !request.completion_callbacks.is_empty() {

@@ -35,6 +35,10 @@ pub(super) async fn start(scope: Scope, request: StartBatchOperationRequest) -> 
         visibility::check_batch(&request.visibility_query)
             .map_err(|error| invalid(format!("invalid visibility query: {}", error.reason())))?;
     }
+    if request.job_id.len() > scope.limits.id_bytes_max {
+        // There it is the id of a workflow.
+        return Err(invalid("WorkflowId exceeds length limit."));
+    }
     let start = Request::StartBatch {
         namespace_id: scope.namespace_id().to_owned(),
         request: Proto(request),

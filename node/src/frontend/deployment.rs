@@ -43,7 +43,6 @@ const ID_OVERHEAD_BYTES: usize = 39;
 pub(super) async fn create(mut scope: Scope, mut request: CreateWorkerDeploymentRequest) -> Answer {
     check_named(&request.deployment_name)?;
     check_name("WorkerDeploymentName", &request.deployment_name, &scope)?;
-    validate::request_id(&request.request_id, &scope.limits)?;
     if request.request_id.is_empty() {
         request.request_id = Uuid::new_v4().to_string();
         scope.call.rewrite(&request);
@@ -73,7 +72,6 @@ pub(super) async fn create_version(
     }
     check_name("WorkerDeploymentName", &version.deployment, &scope)?;
     check_name("BuildID", &version.build_id, &scope)?;
-    validate::request_id(&request.request_id, &scope.limits)?;
     if let Some(config) = &request.compute_config {
         let first = config.scaling_groups.iter().min_by_key(|(name, _)| name.as_str());
         if let Some((name, group)) = first {
@@ -322,6 +320,7 @@ pub(super) async fn update_metadata(
 #[allow(deprecated)]
 pub(super) async fn delete_version(scope: Scope, request: DeleteWorkerDeploymentVersionRequest) -> Answer {
     let version = named(request.deployment_version.as_ref(), &request.version, EMPTY_VERSION)?;
+    check_length("WorkerDeploymentName", &version.deployment, &scope)?;
     let backend = &scope.call.shared.backend;
     let mut is_polled = false;
     let key = DeploymentKey::new(scope.namespace_id(), &version.deployment);

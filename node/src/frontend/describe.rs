@@ -173,9 +173,11 @@ fn pending_task(state: &StateReply, task: &WorkflowTask) -> PendingWorkflowTaskI
 }
 
 fn extended(execution: &Execution) -> WorkflowExecutionExtendedInfo {
+    // A start that came with a signal is found at the signal's place: both have one id.
+    let with_signal = execution.signal_request_ids.contains(&execution.create_request_id);
     let started = RequestIdInfo {
         event_type: EventType::WorkflowExecutionStarted as i32,
-        event_id: 1,
+        event_id: if with_signal { 2 } else { 1 },
         buffered: false,
     };
     let attached = execution.request_ids.iter().map(|(id, request)| {
@@ -194,9 +196,7 @@ fn extended(execution: &Execution) -> WorkflowExecutionExtendedInfo {
         last_reset_time: original_start_time.map(|_| execution.start_time.proto()),
         original_start_time: Some(original_start_time.unwrap_or(execution.start_time).proto()),
         reset_run_id: execution.reset_run_id().to_owned(),
-        request_id_infos: std::iter::once((execution.create_request_id.clone(), started))
-            .chain(attached)
-            .collect(),
+        request_id_infos: attached.chain([(execution.create_request_id.clone(), started)]).collect(),
         pause_info: execution.pause.as_ref().map(|pause| pause_info(pause)),
         ..WorkflowExecutionExtendedInfo::default()
     }

@@ -268,7 +268,7 @@ settings! {
         limits.suggest_continue_as_new_updates_part: number,
     "component.nexusoperations.limit.operation.concurrency" => limits.pending_nexus_operations_max: count,
     "component.nexusoperations.limit.header.size" => limits.nexus_header_bytes_max: count,
-    "system.maxCallbacksPerWorkflow" => limits.callbacks_max: count,
+    "callback.maxPerExecution" => limits.callbacks_max: count,
     "frontend.searchAttributesNumberOfKeysLimit" => limits.search_attribute_keys_max: count,
     "frontend.searchAttributesSizeOfValueLimit" => limits.search_attribute_value_bytes_max: count,
     "frontend.searchAttributesTotalSizeLimit" => limits.search_attributes_bytes_max: count,

@@ -86,7 +86,10 @@ pub(super) async fn describe(call: Call, request: DescribeNamespaceRequest) -> A
                 "GetNamespace operation failed.  Both ID and Name specified in request.",
             ));
         }
-        (false, true) => shared.namespace(&request.namespace).await?,
+        (false, true) => {
+            check_name(shared, &request.namespace)?;
+            shared.namespace(&request.namespace).await?
+        }
         (true, false) => shared.namespace_by_id(&request.id).await?,
     };
     Ok(encode(&description(shared, &namespace)))

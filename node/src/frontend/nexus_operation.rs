@@ -14,25 +14,21 @@ use everlog_engine::{
     },
     time::{self, Time, duration},
 };
-use everlog_proto::{
-    api::{
-        common::v1::Payload,
-        enums::v1::NexusOperationWaitStage as Stage,
-        workflowservice::v1::{
-            CountNexusOperationExecutionsRequest, CountNexusOperationExecutionsResponse,
-            DeleteNexusOperationExecutionRequest, DeleteNexusOperationExecutionResponse,
-            DescribeNexusOperationExecutionRequest, DescribeNexusOperationExecutionResponse,
-            ListNexusOperationExecutionsRequest, ListNexusOperationExecutionsResponse,
-            PollNexusOperationExecutionRequest, PollNexusOperationExecutionResponse,
-            RequestCancelNexusOperationExecutionRequest, RequestCancelNexusOperationExecutionResponse,
-            StartNexusOperationExecutionRequest, StartNexusOperationExecutionResponse,
-            TerminateNexusOperationExecutionRequest, TerminateNexusOperationExecutionResponse,
-            count_nexus_operation_executions_response::AggregationGroup,
-            describe_nexus_operation_execution_response::Outcome as Described,
-            poll_nexus_operation_execution_response::Outcome as Polled,
-        },
+use everlog_proto::api::{
+    enums::v1::NexusOperationWaitStage as Stage,
+    workflowservice::v1::{
+        CountNexusOperationExecutionsRequest, CountNexusOperationExecutionsResponse,
+        DeleteNexusOperationExecutionRequest, DeleteNexusOperationExecutionResponse,
+        DescribeNexusOperationExecutionRequest, DescribeNexusOperationExecutionResponse,
+        ListNexusOperationExecutionsRequest, ListNexusOperationExecutionsResponse,
+        PollNexusOperationExecutionRequest, PollNexusOperationExecutionResponse,
+        RequestCancelNexusOperationExecutionRequest, RequestCancelNexusOperationExecutionResponse,
+        StartNexusOperationExecutionRequest, StartNexusOperationExecutionResponse,
+        TerminateNexusOperationExecutionRequest, TerminateNexusOperationExecutionResponse,
+        count_nexus_operation_executions_response::AggregationGroup,
+        describe_nexus_operation_execution_response::Outcome as Described,
+        poll_nexus_operation_execution_response::Outcome as Polled,
     },
-    prost::Message as _,
 };
 use tonic::Status;
 use uuid::Uuid;
@@ -40,7 +36,9 @@ use uuid::Uuid;
 use super::{
     call::{Answer, Scope, encode},
     search_attributes,
-    standalone::{SeenToken, ask_at_home, name_request, patience_ms, tell},
+    standalone::{
+        SeenToken, ask_at_home, check_bytes, check_metadata, check_size, name_request, patience_ms, tell,
+    },
     status, visibility,
 };
 use crate::route::{Failure, Repeat};
@@ -124,10 +122,7 @@ fn prepare_start(scope: &Scope, request: &mut StartNexusOperationExecutionReques
         }
     }
     check_size("input", request.input.as_ref(), limits.blob_bytes_max)?;
-    if let Some(metadata) = &request.user_metadata {
-        check_size("user_metadata.summary", metadata.summary.as_ref(), limits.summary_bytes_max)?;
-        check_size("user_metadata.details", metadata.details.as_ref(), limits.details_bytes_max)?;
-    }
+    check_metadata(request.user_metadata.as_ref(), limits)?;
     let mut header_bytes = 0;
     for (name, value) in &request.nexus_header {
         let lower = name.to_lowercase();
@@ -159,18 +154,6 @@ fn check_id(scope: &Scope, operation_id: &str) -> Result<(), Status> {
 
 fn check_length(scope: &Scope, what: &str, value: &str) -> Result<(), Status> {
     check_bytes(what, value.len(), scope.limits.id_bytes_max, "length")
-}
-
-fn check_size(what: &str, payload: Option<&Payload>, bytes_max: usize) -> Result<(), Status> {
-    check_bytes(what, payload.map_or(0, Payload::encoded_len), bytes_max, "size")
-}
-
-fn check_bytes(what: &str, bytes: usize, bytes_max: usize, measure: &str) -> Result<(), Status> {
-    if bytes > bytes_max {
-        let message = format!("{what} exceeds {measure} limit. Length={bytes} Limit={bytes_max}");
-        return Err(Status::invalid_argument(message));
-    }
-    Ok(())
 }
 
 fn check_run_id(run_id: &str) -> Result<(), Status> {

@@ -27,7 +27,6 @@ use crate::{
 const OPERATION_TOKEN_BYTES_MAX: usize = 4096;
 
 pub(super) async fn completed(scope: Scope, request: RespondNexusTaskCompletedRequest) -> Answer {
-    validate::identity(&request.identity, &scope.limits)?;
     check_response(request.response.as_ref())?;
     let answered = NexusAnswered::Completed(Proto(request.response.unwrap_or_default()));
     answer(&scope, answered, encode(&RespondNexusTaskCompletedResponse {})).await

@@ -24,6 +24,7 @@ use everlog_proto::api::{
         UpdateScheduleResponse,
     },
 };
+use everlog_proto::prost::{Message as _, encoding::encoded_len_varint};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ use crate::route::{Failure, ROUTE_TIMEOUT, Repeat, to_home};
 const NOTES_BYTES_MAX: usize = 1000;
 /// What the real server puts in front of a schedule's id to make a workflow id of it.
 const ID_PREFIX: &str = "temporal-sys-scheduler:";
+/// What the arguments of that workflow are called; those of an update have a name as long.
+const ARGUMENTS_TYPE: &str = "temporal.server.api.schedule.v1.StartScheduleArgs";
 /// As long as what is added to the workflow ids of actions.
 const NOMINAL_TIME: &str = "-2009-11-10T23:00:00Z";
 
@@ -48,11 +51,11 @@ pub(super) async fn create(mut scope: Scope, mut request: CreateScheduleRequest)
     let mut schedule = request.schedule.take().unwrap_or_default();
     check_action(&scope, &mut schedule)?;
     validate::new_workflow_id(&format!("{ID_PREFIX}{}", request.schedule_id), &scope.limits)?;
-    define(&mut schedule)?;
+    let bytes = define(&mut schedule)?;
     search_attributes::check_new(&scope, &mut request.search_attributes)?;
     validate::memo(&mut request.memo, &scope.limits)?;
     request.schedule = Some(schedule);
-    validate::blob(Some(&request), &scope.limits)?;
+    check_told(told_of_creation(&scope, &request, bytes), &scope)?;
     scope.call.rewrite(&request);
     let id = request.schedule_id.clone();
     ask(&scope, &id, Repeat::Safe, ScheduleRequest::Create(Box::new(request)), |reply| match reply {
@@ -72,10 +75,10 @@ pub(super) async fn update(mut scope: Scope, mut request: UpdateScheduleRequest)
         return Err(Status::invalid_argument("Only StartWorkflow action is supported for schedules"));
     }
     check_action(&scope, &mut schedule)?;
-    define(&mut schedule)?;
+    let bytes = define(&mut schedule)?;
     search_attributes::check(&scope, request.search_attributes.as_mut())?;
     request.schedule = Some(schedule);
-    validate::blob(Some(&request), &scope.limits)?;
+    check_told(told_of_update(&request, bytes), &scope)?;
     name_request(&mut request.request_id);
     scope.call.rewrite(&request);
     let id = request.schedule_id.clone();
@@ -210,14 +213,51 @@ fn check_action(scope: &Scope, schedule: &mut Schedule) -> Result<(), Status> {
     Ok(())
 }
 
-/// Brings the rest of a schedule into the form in which it is kept and shown.
-fn define(schedule: &mut Schedule) -> Result<(), Status> {
+/// Brings the rest of a schedule into the form in which it is kept and shown. Returns how large it is without what
+/// nobody has given.
+fn define(schedule: &mut Schedule) -> Result<usize, Status> {
     let canonical = spec::canonical(schedule.spec.get_or_insert_default());
     let spec =
         canonical.map_err(|error| Status::invalid_argument(format!("Invalid schedule spec: {error}")))?;
     schedule.spec = Some(spec);
+    let bytes = schedule.encoded_len();
     schedule.action.get_or_insert_default();
     fill_in_policies(schedule.policies.get_or_insert_default());
     schedule.state.get_or_insert_default();
+    Ok(bytes)
+}
+
+/// The real server measures what it tells its own workflow: a schedule, what is to be done to it at once, and how it
+/// is called.
+fn told_of_creation(scope: &Scope, request: &CreateScheduleRequest, schedule_bytes: usize) -> usize {
+    let names = [&scope.namespace.name, scope.namespace_id(), &request.schedule_id];
+    let state = names.iter().map(|name| field_len(name.len())).sum::<usize>() + field_len_of_number(1);
+    let patch = request.initial_patch.as_ref().map_or(0, |patch| field_len(patch.encoded_len()));
+    field_len(schedule_bytes) + patch + field_len(state)
+}
+
+fn told_of_update(request: &UpdateScheduleRequest, schedule_bytes: usize) -> usize {
+    let token = request.conflict_token.as_slice().try_into().map_or(0, u64::from_be_bytes);
+    let attributes = request.search_attributes.as_ref().map_or(0, |given| field_len(given.encoded_len()));
+    field_len(schedule_bytes) + field_len_of_number(token) + attributes
+}
+
+/// Whether what a workflow is to be told fits, as a payload among payloads.
+fn check_told(bytes: usize, scope: &Scope) -> Result<(), Status> {
+    let metadata = [("encoding", "binary/protobuf"), ("messageType", ARGUMENTS_TYPE)];
+    let metadata =
+        metadata.iter().map(|(name, value)| field_len(field_len(name.len()) + field_len(value.len())));
+    if field_len(metadata.sum::<usize>() + field_len(bytes)) > scope.limits.blob_bytes_max {
+        return Err(Status::invalid_argument("Blob data size exceeds limit."));
+    }
     Ok(())
+}
+
+/// A field of a message that is a text or a message itself.
+fn field_len(bytes: usize) -> usize {
+    1 + encoded_len_varint(bytes as u64) + bytes
+}
+
+fn field_len_of_number(number: u64) -> usize {
+    if number == 0 { 0 } else { 1 + encoded_len_varint(number) }
 }

@@ -24,6 +24,7 @@ use tonic::{Code, Status, body::Body, server::NamedService};
 use super::{
     Shared,
     call::{self, Answer, Call},
+    status,
     wire::{self, Encoding, FORWARDED_BYTES_MAX, MESSAGE_BYTES_MAX},
 };
 
@@ -113,6 +114,7 @@ async fn observed(shared: Arc<Shared>, method: &Method, call: impl Future<Output
         tracing::error!(operation = method.operation, reason, "a handler panicked");
         Err(Status::internal("something went wrong inside, please retry"))
     });
+    let answer = answer.map_err(status::with_short_text);
     let error = answer.as_ref().err().map(|status| code_name(status.code()));
     shared.observer.ended(method.operation, began.elapsed(), error);
     answer

@@ -5,9 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use everlog_engine::{
     codec,
+    limits::Limits,
     reply::Reply,
     standalone::{Standalone, StandaloneKey, StandaloneRun, request::StandaloneRequest},
     time::Time,
+};
+use everlog_proto::{
+    api::{common::v1::Payload, sdk::v1::UserMetadata},
+    prost::Message as _,
 };
 use serde::{Deserialize, Serialize};
 use tonic::Status;
@@ -115,6 +120,25 @@ pub(super) fn check_length(scope: &Scope, what: &str, value: &str) -> Result<(),
     let (length, limit) = (value.len(), scope.limits.id_bytes_max);
     if length > limit {
         let message = format!("{what} exceeds length limit. Length={length} Limit={limit}");
+        return Err(Status::invalid_argument(message));
+    }
+    Ok(())
+}
+
+/// Summary and details that users give.
+pub(super) fn check_metadata(metadata: Option<&UserMetadata>, limits: &Limits) -> Result<(), Status> {
+    let Some(metadata) = metadata else { return Ok(()) };
+    check_size("user_metadata.summary", metadata.summary.as_ref(), limits.summary_bytes_max)?;
+    check_size("user_metadata.details", metadata.details.as_ref(), limits.details_bytes_max)
+}
+
+pub(super) fn check_size(what: &str, payload: Option<&Payload>, bytes_max: usize) -> Result<(), Status> {
+    check_bytes(what, payload.map_or(0, Payload::encoded_len), bytes_max, "size")
+}
+
+pub(super) fn check_bytes(what: &str, bytes: usize, bytes_max: usize, measure: &str) -> Result<(), Status> {
+    if bytes > bytes_max {
+        let message = format!("{what} exceeds {measure} limit. Length={bytes} Limit={bytes_max}");
         return Err(Status::invalid_argument(message));
     }
     Ok(())

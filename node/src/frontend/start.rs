@@ -150,12 +150,25 @@ fn prepare_signal_with_start(
             limits.id_bytes_max
         )));
     }
-    if request.workflow_type.as_ref().is_none_or(|kind| kind.name.is_empty()) {
+    let kind = request.workflow_type.as_ref().map_or("", |kind| &kind.name);
+    if kind.is_empty() {
         return Err(Status::invalid_argument("workflow type not set"));
     }
-    validate::workflow_type(request.workflow_type.as_ref(), limits)?;
+    if kind.len() > limits.id_bytes_max {
+        return Err(Status::invalid_argument(format!(
+            "workflow type name exceeds maximum allowed length ({}/{})",
+            kind.len(),
+            limits.id_bytes_max
+        )));
+    }
     validate::start_queue(&mut request.task_queue, limits)?;
-    validate::request_id(&request.request_id, limits)?;
+    if request.request_id.len() > limits.id_bytes_max {
+        return Err(Status::invalid_argument(format!(
+            "Request ID exceeds maximum allowed length ({}/{})",
+            request.request_id.len(),
+            limits.id_bytes_max
+        )));
+    }
     validate::timeout(&mut request.workflow_execution_timeout, "WorkflowExecutionTimeoutSeconds")?;
     validate::timeout(&mut request.workflow_run_timeout, "WorkflowRunTimeoutSeconds")?;
     validate::timeout(&mut request.workflow_task_timeout, "WorkflowTaskTimeoutSeconds")?;

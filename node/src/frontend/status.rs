@@ -21,6 +21,10 @@ use everlog_proto::{
 };
 use tonic::{Code, Status};
 
+/// Longer texts are cut: they are headers on the wire, and clients take only so much of these.
+const TEXT_BYTES_MAX: usize = 4000;
+const CUT_MARK: &str = "... <truncated>";
+
 /// The answer to a request that the engine refuses.
 pub fn of_reject(reject: Reject) -> Status {
     match reject {
@@ -52,6 +56,10 @@ pub fn of_reject(reject: Reject) -> Status {
         }
         Reject::ConcurrentBatches(message) => {
             exhausted(message, ResourceExhaustedCause::ConcurrentLimit, ResourceExhaustedScope::Namespace)
+        }
+        Reject::DeploymentsFull(message) => {
+            let scope = ResourceExhaustedScope::Namespace;
+            exhausted(message, ResourceExhaustedCause::WorkerDeploymentLimits, scope)
         }
         Reject::Overloaded(message) => {
             exhausted(message, ResourceExhaustedCause::SystemOverloaded, ResourceExhaustedScope::System)
@@ -223,6 +231,23 @@ fn detailed<M: Message + Name>(code: Code, message: impl Into<String>, detail: &
     Status::with_details(code, message, status.encode_to_vec().into())
 }
 
+/// The same with a text that is no longer than texts may be.
+pub fn with_short_text(status: Status) -> Status {
+    let text = status.message();
+    if text.len() <= TEXT_BYTES_MAX {
+        return status;
+    }
+    let kept = text.floor_char_boundary(TEXT_BYTES_MAX - CUT_MARK.len());
+    let message = format!("{}{CUT_MARK}", &text[..kept]);
+    let details = match RpcStatus::decode(status.details()) {
+        Ok(known) if !status.details().is_empty() => {
+            RpcStatus { message: message.clone(), ..known }.encode_to_vec()
+        }
+        _ => Vec::new(),
+    };
+    Status::with_details_and_metadata(status.code(), message, details.into(), status.metadata().clone())
+}
+
 /// `google.rpc.Status`, which the crate of the API's messages does not have.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct RpcStatus {
@@ -255,11 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_too_long_is_cut_between_characters() {
+        let text = "é".repeat(TEXT_BYTES_MAX / 2);
+        assert_eq!(with_short_text(not_found(text.clone())).message(), text);
+        let cut = with_short_text(not_found(format!("{text}!")));
+        assert_eq!(cut.message(), format!("{}{CUT_MARK}", "é".repeat(1992)));
+        assert_eq!(detail(&cut), detail(&not_found("short")));
+        let plain = with_short_text(Status::internal("x".repeat(TEXT_BYTES_MAX + 1)));
+        assert_eq!((plain.message().len(), plain.details().len()), (TEXT_BYTES_MAX, 0));
+    }
+
+    #[test]
     fn every_refusal_has_its_code_and_detail() {
         let text = || "why".to_owned();
         let cases = [
             (Reject::InvalidArgument(text()), Code::InvalidArgument, None),
             (Reject::NotFound(text()), Code::NotFound, Some("NotFoundFailure")),
+            (Reject::DeploymentsFull(text()), Code::ResourceExhausted, Some("ResourceExhaustedFailure")),
             (
                 Reject::NamespaceNotFound { namespace: text() },
                 Code::NotFound,

@@ -98,8 +98,22 @@ pub(super) fn request_id(id: &str, limits: &Limits) -> Check {
     Ok(())
 }
 
-/// A task queue that is started on or polled. Its kind is filled in.
+/// A task queue that is polled or looked at. Its kind is filled in.
 pub(super) fn task_queue<'a>(queue: &'a mut Option<TaskQueue>, limits: &Limits) -> Check<&'a TaskQueue> {
+    let queue = named_queue(queue, limits)?;
+    if queue.kind != TaskQueueKind::Sticky as i32 && !queue.normal_name.is_empty() {
+        return invalid(format!(
+            "only sticky queues can have normal name. tq: {}, normal name: {}",
+            queue.name, queue.normal_name
+        ));
+    }
+    if queue.normal_name.len() > limits.id_bytes_max {
+        return invalid("taskQueue length exceeds limit");
+    }
+    Ok(queue)
+}
+
+fn named_queue<'a>(queue: &'a mut Option<TaskQueue>, limits: &Limits) -> Check<&'a TaskQueue> {
     let Some(queue) = queue else { return invalid("taskQueue is not set") };
     if queue.kind == TaskQueueKind::Unspecified as i32 {
         queue.kind = TaskQueueKind::Normal as i32;
@@ -107,10 +121,8 @@ pub(super) fn task_queue<'a>(queue: &'a mut Option<TaskQueue>, limits: &Limits) 
     if queue.name.is_empty() {
         return invalid("missing task queue name");
     }
-    for name in [&queue.name, &queue.normal_name] {
-        if name.len() > limits.id_bytes_max {
-            return invalid("taskQueue length exceeds limit");
-        }
+    if queue.name.len() > limits.id_bytes_max {
+        return invalid("taskQueue length exceeds limit");
     }
     if queue.name.starts_with(QUEUE_RESERVED_PREFIX) {
         return invalid(format!("task queue name cannot start with reserved prefix {QUEUE_RESERVED_PREFIX}"));
@@ -133,7 +145,7 @@ pub(super) fn queue_name_fault(name: &str, limits: &Limits) -> Option<String> {
 
 /// A task queue on which a user's workflow may run.
 pub(super) fn start_queue(queue: &mut Option<TaskQueue>, limits: &Limits) -> Check {
-    let queue = task_queue(queue, limits)?;
+    let queue = named_queue(queue, limits)?;
     if queue.name == QUEUE_INTERNAL {
         return invalid(format!("cannot use internal per-namespace task queue:{QUEUE_INTERNAL}"));
     }

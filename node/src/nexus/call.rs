@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use everlog_engine::{
     cluster::EndpointTarget,
     codec::Proto,
+    limits::Limits,
     message::Message,
     nexus::{
         Call, CallOf, Outcome, REQUEST_TIMEOUT, REQUEST_TIMEOUT_MIN,
@@ -16,7 +17,9 @@ use everlog_proto::{
     api::{
         common::v1::{Link, Payload},
         enums::v1::NexusHandlerErrorRetryBehavior as Retry,
-        failure::v1::{Failure, NexusHandlerFailureInfo, ServerFailureInfo, failure::FailureInfo},
+        failure::v1::{
+            ApplicationFailureInfo, Failure, NexusHandlerFailureInfo, ServerFailureInfo, failure::FailureInfo,
+        },
         nexus::v1::{
             CancelOperationRequest, Link as NexusLink, Request, Response, StartOperationRequest,
             StartOperationResponse, request, response, start_operation_response::Variant,
@@ -37,7 +40,7 @@ const LASTING_ERRORS: [&str; 6] =
     ["BAD_REQUEST", "UNAUTHENTICATED", "UNAUTHORIZED", "NOT_FOUND", "NOT_IMPLEMENTED", "CONFLICT"];
 
 /// Makes a call and tells what came of it. Its caller's state decides what follows.
-pub async fn make(router: &Router, message: &Message, call: &Call) -> Outcome {
+pub async fn make(router: &Router, limits: &Limits, message: &Message, call: &Call) -> Outcome {
     let mut cluster = router.cluster().borrow().clone();
     if cluster.endpoint(&call.endpoint_id, &call.endpoint).is_none() {
         // It is final that there is none, so this node must not just be late to hear of it.
@@ -80,8 +83,7 @@ pub async fn make(router: &Router, message: &Message, call: &Call) -> Outcome {
             return handler_error("NOT_IMPLEMENTED", "external endpoints are not served by this server");
         }
     };
-    let blob_bytes_max = cluster.limits(&message.from.workflow.namespace_id).blob_bytes_max;
-    outcome(&call.what, answered, blob_bytes_max)
+    outcome(&call.what, answered, limits.blob_bytes_max)
 }
 
 fn request(clock: Clock, message: &Message, call: &Call, endpoint: &str, within: Duration) -> Request {
@@ -173,7 +175,7 @@ fn started(start: StartOperationResponse, caller: &OperationRef, blob_bytes_max:
         Some(Variant::SyncSuccess(success)) => {
             let bytes = success.payload.as_ref().map_or(0, Payload::encoded_len);
             if bytes > blob_bytes_max {
-                return server_failure("http: response body too large");
+                return too_large(caller);
             }
             Outcome::Succeeded { payload: success.payload.map(Proto), links: kept(&success.links) }
         }
@@ -223,15 +225,19 @@ fn handler_error(kind: &str, message: &str) -> Outcome {
     failed(failure, is_retryable(kind, Retry::Unspecified))
 }
 
-/// A failure of the call that trying again will not mend.
-fn server_failure(message: &str) -> Outcome {
-    let info = ServerFailureInfo { non_retryable: true };
-    let failure = Failure {
-        message: message.into(),
-        failure_info: Some(FailureInfo::ServerFailureInfo(info)),
-        ..Failure::default()
+/// A failure of the call that trying again will not mend. Workflows hear of it as of an error of the client.
+fn too_large(caller: &OperationRef) -> Outcome {
+    let non_retryable = true;
+    let info = match caller.standalone() {
+        Some(_) => FailureInfo::ServerFailureInfo(ServerFailureInfo { non_retryable }),
+        None => FailureInfo::ApplicationFailureInfo(ApplicationFailureInfo {
+            r#type: "CallError".into(),
+            non_retryable,
+            ..ApplicationFailureInfo::default()
+        }),
     };
-    failed(failure, false)
+    let message = "http: response body too large".into();
+    failed(Failure { message, failure_info: Some(info), ..Failure::default() }, false)
 }
 
 fn failed(failure: Failure, retryable: bool) -> Outcome {

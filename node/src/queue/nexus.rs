@@ -98,7 +98,7 @@ impl NexusRequests {
     pub(super) fn refuse(&mut self, id: u64, reason: Refusal) {
         let answered = match reason {
             Refusal::Expired => NexusAnswered::TimedOut,
-            Refusal::Full | Refusal::NoStickyPoller => NexusAnswered::Moved,
+            Refusal::Full | Refusal::NoPoller => NexusAnswered::Moved,
         };
         self.answer(id, answered);
     }

@@ -9,10 +9,19 @@ SIGNALS = 4
 UPDATES_IN_FLIGHT = 2
 UPDATES_TOTAL = 4
 MEMO_BYTES = 1000
+BLOB_BYTES = 6000
 ATTRIBUTES = 3
-ATTRIBUTE_BYTES = 20
-ATTRIBUTES_BYTES = 190
+# Enough for the attributes of the judge's own workflows.
+ATTRIBUTE_BYTES = 60
+ATTRIBUTES_BYTES = 280
 NEXUS_HEADER_BYTES = 40
+CALLBACKS = 3
+BUFFERED_EVENTS = 3
+UPDATES_IN_FLIGHT_BYTES = 3000
+PAGE_ROWS = 3
+HISTORY_EVENTS = 60
+DEPLOYMENTS = 2
+VERSIONS = 2
 
 SETTINGS = {
     "limit.numPendingActivities.error": PENDING,
@@ -24,6 +33,15 @@ SETTINGS = {
     "history.maximumSignalsPerExecution": SIGNALS,
     "history.maxInFlightUpdates": UPDATES_IN_FLIGHT,
     "history.maxTotalUpdates": UPDATES_TOTAL,
+    "history.maxInFlightUpdatePayloads": UPDATES_IN_FLIGHT_BYTES,
+    "history.maximumBufferedEventsBatch": BUFFERED_EVENTS,
+    "callback.maxPerExecution": CALLBACKS,
+    "frontend.visibilityMaxPageSize": PAGE_ROWS,
+    "matching.maxDeployments": DEPLOYMENTS,
+    "matching.maxVersionsInDeployment": VERSIONS,
+    "limit.historyCount.error": HISTORY_EVENTS,
+    "limit.blobSize.error": BLOB_BYTES,
+    "limit.blobSize.warn": BLOB_BYTES,
     "limit.memoSize.error": MEMO_BYTES,
     # The judge looks at nothing that is not even worth a warning.
     "limit.memoSize.warn": MEMO_BYTES,

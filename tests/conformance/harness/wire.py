@@ -74,6 +74,9 @@ class Connection:
             ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.enable_retries", 0),
+            # Long texts of errors come as metadata.
+            ("grpc.max_metadata_size", MESSAGE_BYTES_MAX),
+            ("grpc.absolute_max_metadata_size", MESSAGE_BYTES_MAX),
         ]
         self.channels = [grpc.insecure_channel(a, options=options) for a in addresses]
         self.turn = itertools.count()

@@ -514,7 +514,7 @@ fn to_queue(shard: usize, offer: Offer) -> (QueueKey, Task) {
         queued_at: offer.scheduled_time,
         priority_key: offer.priority,
         fairness: offer.fairness,
-        deadline: None,
+        deadline: offer.deadline,
         placement: offer.placement,
     };
     (key, task)
@@ -562,11 +562,13 @@ fn take_request(matched: &Match) -> Option<(WorkflowKey, Request)> {
 fn refusal_request(key: &TaskKey, reason: Refusal) -> Option<Request> {
     let run_id = key.run.run_id.to_string();
     match (&key.task, reason) {
-        (OfferedTask::Workflow { scheduled_event_id, sticky: true, .. }, Refusal::NoStickyPoller) => {
-            Some(Request::StickyUnavailable { run_id, scheduled_event_id: *scheduled_event_id, query: None })
+        (OfferedTask::Workflow { scheduled_event_id, sticky: true, .. }, Refusal::NoPoller) => {
+            let scheduled_event_id = *scheduled_event_id;
+            Some(Request::NoPoller { run_id, scheduled_event_id, query: None, sticky: true })
         }
-        (OfferedTask::Query { id, sticky: true }, Refusal::NoStickyPoller) => {
-            Some(Request::StickyUnavailable { run_id, scheduled_event_id: 0, query: Some(*id) })
+        (OfferedTask::Query { id, sticky }, Refusal::NoPoller) => {
+            let (query, sticky) = (Some(*id), *sticky);
+            Some(Request::NoPoller { run_id, scheduled_event_id: 0, query, sticky })
         }
         _ => None,
     }

@@ -117,7 +117,7 @@ fn apply(limits: &mut Limits, key: &str, value: Option<&str>) -> Result<(), Stri
         "component.nexusoperations.limit.header.size" => {
             setting.number(&mut limits.nexus_header_bytes_max, 0)
         }
-        "system.maxCallbacksPerWorkflow" => setting.number(&mut limits.callbacks_max, 0),
+        "callback.maxPerExecution" => setting.number(&mut limits.callbacks_max, 0),
         "system.enableActivityEagerExecution" => setting.bool(&mut limits.eager_activities),
         _ => Err(format!("there is no setting {key:?}")),
     }

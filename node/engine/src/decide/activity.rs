@@ -35,7 +35,7 @@ pub use respond::{cancel, complete, fail, heartbeat};
 pub use timeout::wake;
 
 // What activities that run on their own share with those of workflows.
-pub(crate) use command::normalise_timeouts;
+pub(crate) use command::{normalise_timeouts, priority_fault};
 pub(crate) use failure::{
     CANCEL_DETAILS_TOO_LARGE, HEARTBEAT_TOO_LARGE, RESULT_TOO_LARGE, by_server, kept, no_time_to_retry,
     reported, timeout as timed_out,

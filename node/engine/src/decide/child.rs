@@ -7,7 +7,7 @@
 
 use everlog_proto::api::{
     command::v1::{Command, StartChildWorkflowExecutionCommandAttributes},
-    common::v1::{WorkflowExecution, WorkflowType},
+    common::v1::{RetryPolicy, WorkflowExecution, WorkflowType},
     enums::v1::{
         ParentClosePolicy, StartChildWorkflowExecutionFailedCause, TaskQueueKind, WorkflowIdReusePolicy,
         WorkflowTaskFailedCause as Cause,
@@ -24,7 +24,10 @@ use everlog_proto::api::{
 use prost::Message as _;
 
 use crate::{
-    decide::{BadCommand, attributes, command, command::Task, external::target, retry, start, workflow_task},
+    decide::{
+        BadCommand, activity, attributes, command, command::Task, external::target, retry, start,
+        workflow_task,
+    },
     execution::Child,
     fact::Record,
     message::{self, Message},
@@ -46,12 +49,8 @@ pub fn start(
     if let Some(why) = refused_attributes {
         return Err(BadCommand::new(Cause::BadSearchAttributes, why));
     }
-    check(turn, a, &namespace)?;
+    let retry_policy = checked(turn, a, &namespace)?;
     let limits = turn.stamp.limits;
-    let retry_policy = match &a.retry_policy {
-        Some(policy) => Some(checked_policy(turn, a, policy, &namespace)?),
-        None => None,
-    };
     let pending = turn.execution.children.len();
     if pending >= limits.pending_children_max {
         let message = format!(
@@ -110,11 +109,12 @@ pub fn start(
     Ok(())
 }
 
-fn check(
+/// Whether the command will do; its retry policy, filled up. The first fault is the one that is reported.
+fn checked(
     turn: &Turn<'_>,
     a: &StartChildWorkflowExecutionCommandAttributes,
     ns: &str,
-) -> Result<(), BadCommand> {
+) -> Result<Option<RetryPolicy>, BadCommand> {
     let limits = turn.stamp.limits;
     let most = limits.id_bytes_max;
     let id = &a.workflow_id;
@@ -156,6 +156,10 @@ fn check(
             ));
         }
     }
+    let policy = match &a.retry_policy {
+        Some(policy) => Some(checked_policy(turn, a, policy, ns)?),
+        None => None,
+    };
     if !a.cron_schedule.is_empty()
         && let Err(error) = cron::check(&a.cron_schedule)
     {
@@ -163,6 +167,9 @@ fn check(
             "invalid CronSchedule on {on}: {}. WorkflowId={id} WorkflowType={kind} Namespace={ns}",
             cron::refusal(&error)
         ));
+    }
+    if let Some(fault) = activity::priority_fault(a.priority.as_ref()) {
+        return bad(fault.to_owned());
     }
     let queue = a.task_queue.as_ref().map_or("", |queue| &queue.name);
     if let Some(fault) = command::queue_fault(queue, limits) {
@@ -177,15 +184,16 @@ fn check(
         let message = "StartChildWorkflowExecutionCommandAttributes.Memo exceeds size limit.";
         return Err(BadCommand::too_large(CAUSE, message));
     }
-    attributes::check_new(a.search_attributes.as_ref(), limits, CAUSE)
+    attributes::check_new(a.search_attributes.as_ref(), limits, CAUSE)?;
+    Ok(policy)
 }
 
 fn checked_policy(
     turn: &Turn<'_>,
     a: &StartChildWorkflowExecutionCommandAttributes,
-    policy: &everlog_proto::api::common::v1::RetryPolicy,
+    policy: &RetryPolicy,
     namespace: &str,
-) -> Result<everlog_proto::api::common::v1::RetryPolicy, BadCommand> {
+) -> Result<RetryPolicy, BadCommand> {
     let policy = retry::with_defaults(Some(policy), turn.stamp.limits);
     let kind = a.workflow_type.as_ref().map_or("", |kind| &kind.name);
     retry::validate(&policy).map_err(|why| {

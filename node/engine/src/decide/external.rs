@@ -223,7 +223,8 @@ pub fn cancel_requested(turn: &mut Turn<'_>, initiated_event_id: i64, outcome: &
                 namespace_id: a.namespace_id.clone(),
                 workflow_execution: a.workflow_execution.clone(),
                 initiated_event_id,
-                control: a.control.clone(),
+                // Unlike that of a signal, it is not handed on.
+                control: String::new(),
             },
         ),
         _ => Attributes::ExternalWorkflowExecutionCancelRequestedEventAttributes(

@@ -28,6 +28,7 @@ use crate::{
     volatile::{QueryState, WaitingQuery},
 };
 
+const NO_POLLER: &str = "no poller seen for task queue recently, worker may be down";
 pub const TIMED_OUT: &str = "query timed out before a worker could process it";
 
 /// From this attempt on a failing workflow task is taken for broken, and queries are refused at once.
@@ -275,6 +276,19 @@ pub fn to_normal_queue(turn: &mut Turn<'_>, id: u64) {
     {
         query.state = QueryState::Direct { sticky: false };
         query.offered = turn.stamp.now;
+    }
+}
+
+/// Nobody polls the queue. If it is the normal one, there is nobody left to ask.
+pub fn no_poller(turn: &mut Turn<'_>, id: u64, sticky: bool) {
+    if sticky {
+        return to_normal_queue(turn, id);
+    }
+    let waits = |query: &WaitingQuery| query.state == QueryState::Direct { sticky: false };
+    if turn.volatile.queries.get(&id).is_some_and(waits)
+        && let Some(query) = turn.volatile.queries.remove(&id)
+    {
+        turn.answers.push((query.call, Err(Reject::FailedPrecondition(NO_POLLER.into()))));
     }
 }
 

@@ -38,8 +38,8 @@ use crate::{
 const TASK_ATTEMPTS_BEFORE_REFUSAL: i32 = 3;
 /// After so long an update that no worker has accepted is noted in the state.
 const NOTED_AFTER: Duration = Duration::from_millis(100);
-/// What a waiting update weighs beside its request, about.
-const WAITING_BYTES: usize = 64;
+/// What a waiting update weighs beside its request and its id, which counts twice.
+const WAITING_BYTES: usize = 55;
 
 pub fn update(
     turn: &mut Turn<'_>,
@@ -107,7 +107,7 @@ fn check_room(turn: &Turn<'_>, request: &UpdateRequest) -> Result<(), Reject> {
     check_total(turn)?;
     let most = limits.updates_in_flight_bytes_max;
     let waiting: usize = turn.volatile.updates.iter().map(weight_bytes).sum();
-    if most > 0 && waiting + request.encoded_len() >= most {
+    if most > 0 && waiting + 2 * id_of(request).len() + request.encoded_len() >= most {
         return Err(Reject::TooManyUpdates(format!(
             "limit on total payload size of in-flight updates has been reached ({most} bytes)"
         )));

@@ -10,7 +10,7 @@ mod speculative;
 mod take;
 
 pub use complete::{Outcome, complete};
-pub use fail::{end_attempt, fail, fail_started, fail_waiting, sticky_unavailable, wake};
+pub use fail::{end_attempt, fail, fail_started, fail_waiting, no_poller, wake};
 pub use speculative::{before_event, pending, schedule_for_updates, stamp, taken_until};
 pub use take::{held, take, take_eagerly, take_inline, unwritten_events};
 

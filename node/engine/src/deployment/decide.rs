@@ -93,6 +93,10 @@ pub fn decide(turn: &mut DeploymentTurn<'_>, exists: bool, request: &DeploymentR
     }
 }
 
+fn full<T>(message: String) -> Result<T, Reject> {
+    Err(Reject::DeploymentsFull(message))
+}
+
 fn refuse<T>(message: impl Into<String>) -> Result<T, Reject> {
     Err(Reject::FailedPrecondition(message.into()))
 }
@@ -134,9 +138,7 @@ fn fresh_head(stamp: &Stamp<'_>) -> Head {
 fn check_deployments(others: usize, limits: &Limits) -> Result<(), Reject> {
     let most = limits.deployments_max;
     if others >= most {
-        return refuse(format!(
-            "limit for deployments in a namespace reached (limit: {most}), please delete unused deployments"
-        ));
+        return full(format!("reached maximum deployments in namespace ({most})"));
     }
     Ok(())
 }
@@ -156,7 +158,7 @@ fn create_version(
             turn.state.named(build_id).dotted()
         )));
     }
-    make_room(turn)?;
+    make_room(turn, build_id)?;
     let version = Version {
         create_time: turn.stamp.now,
         create_request_id: Some(request_id.to_owned()),
@@ -169,13 +171,14 @@ fn create_version(
 }
 
 /// A full deployment forgets the oldest version that nobody needs any more.
-fn make_room(turn: &mut DeploymentTurn<'_>) -> Result<(), Reject> {
+fn make_room(turn: &mut DeploymentTurn<'_>, build_id: &str) -> Result<(), Reject> {
     let most = turn.stamp.limits.versions_in_deployment_max;
     if turn.state.versions.len() < most {
         return Ok(());
     }
     let unneeded = turn.state.versions.iter().filter(|(build_id, version)| {
-        version.drainage_status() == VersionDrainageStatus::Drained
+        let was_never_polled = version.queues.is_empty();
+        (was_never_polled || version.drainage_status() == VersionDrainageStatus::Drained)
             && !turn.state.is_current(build_id)
             && !turn.state.is_ramping(build_id)
     });
@@ -184,9 +187,10 @@ fn make_room(turn: &mut DeploymentTurn<'_>) -> Result<(), Reject> {
             turn.fact(DeploymentFact::VersionDeleted { build_id });
             Ok(())
         }
-        None => refuse(format!(
-            "cannot add version, maximum number of versions ({most}) has been reached in deployment {}",
-            turn.state.key.name()
+        None => full(format!(
+            "cannot add version {} since maximum number of versions ({most}) have been registered in the \
+             deployment",
+            turn.state.named(build_id).dotted()
         )),
     }
 }
@@ -204,8 +208,8 @@ fn polled(
     let limits = turn.stamp.limits;
     let known = turn.state.versions.get(build_id).filter(|_| exists).cloned();
     if known.as_ref().is_some_and(|version| version.queues.len() >= limits.queues_in_version_max) {
-        return refuse(format!(
-            "cannot add task queue {}, maximum number of task queues ({}) has been reached in deployment",
+        return full(format!(
+            "cannot add task queue {} since maximum number of task queues ({}) have been registered in deployment",
             queue.name, limits.queues_in_version_max
         ));
     }
@@ -216,7 +220,7 @@ fn polled(
     let mut version = match known {
         Some(version) => version,
         None => {
-            make_room(turn)?;
+            make_room(turn, build_id)?;
             Version { create_time: turn.stamp.now, ..Version::default() }
         }
     };
@@ -348,7 +352,7 @@ fn begin(
     if let Some(build_id) = build_id
         && !turn.state.versions.contains_key(build_id)
     {
-        make_room(turn)?;
+        make_room(turn, build_id)?;
         let version = Version { create_time: turn.stamp.now, ..Version::default() };
         turn.put_version(build_id, version);
     }

@@ -129,6 +129,12 @@ pub struct Drainage {
 }
 
 impl DeploymentState {
+    /// When it was changed last, by hand or by a new version. Its token is such a time.
+    pub fn changed_at(&self) -> Time {
+        let versions = self.versions.values().map(|version| version.create_time);
+        versions.fold(Time(self.head.conflict_token), Time::max)
+    }
+
     /// The state before the first fact.
     pub fn fresh(key: DeploymentKey) -> DeploymentState {
         DeploymentState { key, version: 0, head: Head::default(), versions: BTreeMap::new(), deleted: false }

@@ -393,15 +393,15 @@ fn limits_are_kept_and_what_has_drained_makes_room() {
          show",
         expect![[r#"
             > polled 1 others=2
-              FailedPrecondition("limit for deployments in a namespace reached (limit: 2), please delete unused deployments")
+              DeploymentsFull("reached maximum deployments in namespace (2)")
             > polled 1 others=1
               done (2 facts)
             > polled 1 more
-              FailedPrecondition("cannot add task queue more, maximum number of task queues (1) has been reached in deployment")
+              DeploymentsFull("cannot add task queue more since maximum number of task queues (1) have been registered in deployment")
             > polled 2
               done (1 facts)
             > polled 3
-              FailedPrecondition("cannot add version, maximum number of versions (2) has been reached in deployment shop")
+              DeploymentsFull("cannot add version shop.3 since maximum number of versions (2) have been registered in the deployment")
             > current 1
               current before: None (2 facts)
             > current 2

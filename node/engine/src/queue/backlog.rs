@@ -51,6 +51,12 @@ impl Backlog {
         if let Some(place) = self.places.get(&task.key) {
             if let Some(waiting) = self.tasks.get_mut(place) {
                 waiting.offered_at = now;
+                // The number of a query is used again when its run has left memory.
+                let before = std::mem::replace(&mut waiting.task.deadline, task.deadline);
+                if let Some(deadline) = before {
+                    self.deadlines.remove(&(deadline, place.clone()));
+                }
+                self.deadlines.extend(task.deadline.map(|deadline| (deadline, place.clone())));
             }
             return Insert::Refreshed;
         }

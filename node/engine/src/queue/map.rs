@@ -211,7 +211,7 @@ impl Queues {
                         None => out.push_back(Output::TaskRefused {
                             queue: key.clone(),
                             task,
-                            reason: Refusal::NoStickyPoller,
+                            reason: Refusal::NoPoller,
                         }),
                     }
                 }

@@ -373,7 +373,7 @@ fn a_poll_ends_before_its_caller_gives_up() {
 }
 
 #[test]
-fn a_query_is_refused_after_its_deadline() {
+fn a_query_that_nobody_could_take_is_refused() {
     check(
         "
         offer normal query deadline=5
@@ -385,9 +385,36 @@ fn a_query_is_refused_after_its_deadline() {
             offer normal query deadline=5
             offer normal a
             at 20
-              5s query refused: Expired
+              5s query refused: NoPoller
             poll normal 1
               20s a to 1, 0 behind
+        "#]],
+    );
+}
+
+#[test]
+fn a_query_waits_on_if_there_was_a_worker_lately() {
+    check(
+        "
+        offer normal a
+        poll normal 1
+        offer normal query deadline=20
+        at 25
+        poll normal 2
+        offer normal query-2 deadline=46
+        at 50
+        ",
+        expect![[r#"
+            offer normal a
+            poll normal 1
+              0s a to 1, 0 behind
+            offer normal query deadline=20
+            at 25
+            poll normal 2
+              25s query to 2, 0 behind
+            offer normal query-2 deadline=46
+            at 50
+              46s query-2 refused: NoPoller
         "#]],
     );
 }
@@ -411,7 +438,7 @@ fn a_sticky_queue_without_its_worker_refuses() {
         ",
         expect![[r#"
             offer sticky a
-              0s a refused: NoStickyPoller
+              0s a refused: NoPoller
             poll sticky 1
             offer sticky b
               0s b to 1, 0 behind
@@ -420,10 +447,10 @@ fn a_sticky_queue_without_its_worker_refuses() {
             at 9.9
             offer sticky d
             at 20
-              10s c refused: NoStickyPoller
-              10s d refused: NoStickyPoller
+              10s c refused: NoPoller
+              10s d refused: NoPoller
             offer sticky e
-              20s e refused: NoStickyPoller
+              20s e refused: NoPoller
             poll sticky 2
             at 75
             offer sticky f
@@ -464,7 +491,7 @@ fn a_worker_that_shuts_down_gets_its_polls_back() {
               all: 0 waiting for 0s, in 0.00/s, out 0.00/s
               priority 3: 0 waiting for 0s, in 0.00/s, out 0.00/s
             offer sticky a
-              0s a refused: NoStickyPoller
+              0s a refused: NoPoller
             poll normal 5 instance=x
               0s nothing for 5
             offer normal b

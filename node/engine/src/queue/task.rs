@@ -31,7 +31,7 @@ pub struct Task {
     /// The API's priority key: 1 is served first, 0 means that none was given.
     pub priority_key: i32,
     pub fairness: Fairness,
-    /// When nobody waits for the task any more. Only queries and Nexus requests have this.
+    /// When nobody waits for a Nexus request any more; when a query is too late to wait for a worker to come.
     pub deadline: Option<Time>,
     /// What its run says about the workers that may have it.
     pub placement: Placement,

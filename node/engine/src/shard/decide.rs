@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     decide::{
-        self, deliver,
+        self, Before, deliver,
         start::{self, StartDecided},
         update::{self, WithStart},
     },
@@ -253,8 +253,16 @@ impl Batch {
     ) -> Result<Option<Reply>, Reject> {
         let Some(run) = actor.runs.get_mut(run_id) else { return Err(Reject::execution_not_found()) };
         let may_be_soft = is_soft(request, &run.execution);
+        let before = Before::of(&run.execution, &run.volatile);
         let mut turn = self.turn(run_id, run, stamp);
         match decide::decide(&mut turn, call, request) {
+            Ok(_) if let Some(reason) = decide::outgrown(&turn, &before) => {
+                run.execution = if turn.facts.is_empty() { turn.execution } else { self.replay(run_id, run) };
+                let mut turn = self.turn(run_id, run, stamp);
+                let reply = decide::end_outgrown(&mut turn, reason);
+                self.take(actor, turn, false);
+                Ok(Some(reply))
+            }
             Ok(reply) => {
                 decide::settle(&mut turn);
                 let soft = turn.soft
@@ -523,7 +531,7 @@ fn named_run(request: &Request) -> &str {
         | Request::PollUpdate { run_id, .. }
         | Request::ResetSticky { run_id }
         | Request::Delivered { run_id, .. }
-        | Request::StickyUnavailable { run_id, .. } => run_id,
+        | Request::NoPoller { run_id, .. } => run_id,
         Request::PauseActivity(request) => of(&request.execution),
         Request::UnpauseActivity(request) => of(&request.execution),
         Request::ResetActivity(request) => of(&request.execution),

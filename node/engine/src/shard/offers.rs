@@ -29,6 +29,8 @@ const OFFER_AFTER_REFUSAL_MAX: Duration = Duration::from_secs(10);
 const DOUBLINGS_MAX: u32 = 10;
 /// A call that was not answered for so long was lost: its own time-outs are shorter.
 pub(super) const CALL_LOST_AFTER: Duration = Duration::from_secs(30);
+/// How long before its time is up a query is told that there is nobody to answer it.
+const LAST_CALL_BEFORE: Duration = Duration::from_secs(1);
 /// How long a child waits for its release before it asks for it.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 
@@ -52,7 +54,7 @@ impl Run {
             self.offered.retain(|task, _| owed.binary_search_by(|owed| owed.task.cmp(task)).is_ok());
         }
         let mut offers = Vec::new();
-        for Owed { task, queue, scheduled_time, priority, fairness } in owed {
+        for Owed { task, queue, scheduled_time, priority, fairness, deadline } in owed {
             let before = self.offered.get(&task);
             if before.is_some_and(|offered| offered.again_at > now) {
                 continue;
@@ -71,6 +73,7 @@ impl Run {
                 priority,
                 fairness,
                 placement,
+                deadline,
             });
         }
         offers
@@ -127,6 +130,7 @@ struct Owed<'a> {
     scheduled_time: Time,
     priority: i32,
     fairness: Fairness,
+    deadline: Option<Time>,
 }
 
 fn owed<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<Owed<'a>> {
@@ -137,7 +141,7 @@ fn owed<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<
                 let priority = execution.start.priority.as_ref();
                 let (priority, fairness) = (priority.map_or(0, |p| p.priority_key), Fairness::of(priority));
                 let task = OfferedTask::Workflow { scheduled_event_id, attempt, sticky, stamp };
-                Some(Owed { task, queue, scheduled_time, priority, fairness })
+                Some(Owed { task, queue, scheduled_time, priority, fairness, deadline: None })
             }
             Todo::ActivityTask {
                 queue,
@@ -149,7 +153,7 @@ fn owed<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<
                 fairness,
             } => {
                 let task = OfferedTask::Activity { scheduled_event_id, attempt, stamp };
-                Some(Owed { task, queue, scheduled_time, priority, fairness })
+                Some(Owed { task, queue, scheduled_time, priority, fairness, deadline: None })
             }
             Todo::Wake(_) => None,
         })
@@ -162,7 +166,8 @@ fn owed<'a>(execution: &'a Execution, volatile: &'a Volatile, now: Time) -> Vec<
             };
             let task = OfferedTask::Query { id: *id, sticky };
             let fairness = Fairness::default();
-            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0, fairness });
+            let deadline = (!sticky).then(|| query.deadline - LAST_CALL_BEFORE);
+            owed.push(Owed { task, queue, scheduled_time: query.offered, priority: 0, fairness, deadline });
         }
     }
     // In the order of tasks, so that one is found among many.

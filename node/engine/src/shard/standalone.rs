@@ -393,6 +393,7 @@ fn owed(state: &Standalone, now: Time) -> Option<Owed> {
                 fairness: owed.fairness,
                 // Wherever its queue says.
                 placement: Placement::default(),
+                deadline: None,
             }))
         }
         Kind::Operation => operation::owed(state, now).map(Owed::Call),

@@ -174,7 +174,7 @@ impl Story {
             "take" => self.take(id, &words),
             "finish" => self.finish(id, &words),
             "fail-task" => self.fail_task(id, &words),
-            "no-sticky-poller" => self.no_sticky_poller(id),
+            "no-poller" => self.no_poller(id),
             "take-activity" => self.take_activity(id, &words),
             "complete-activity" | "fail-activity" | "cancel-activity" | "heartbeat" => {
                 self.activity(verb, id, &words)
@@ -543,24 +543,21 @@ impl Story {
         self.request(id, Request::FailWorkflowTask { token, request: Box::new(request) })
     }
 
-    fn no_sticky_poller(&mut self, id: &str) -> Result<Reply, Reject> {
+    fn no_poller(&mut self, id: &str) -> Result<Reply, Reject> {
         let Some(offer) = self.offered(id, |task| {
-            matches!(
-                task,
-                OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { sticky: true, .. }
-            )
+            matches!(task, OfferedTask::Workflow { sticky: true, .. } | OfferedTask::Query { .. })
         }) else {
-            return Err(Reject::Internal("nothing was offered to a sticky queue".into()));
+            return Err(Reject::Internal("nothing was offered that has to have a poller".into()));
         };
-        let (scheduled_event_id, query) = match offer.task {
-            OfferedTask::Workflow { scheduled_event_id, .. } => (scheduled_event_id, None),
-            OfferedTask::Query { id, .. } => (0, Some(id)),
+        let (scheduled_event_id, query, sticky) = match offer.task {
+            OfferedTask::Workflow { scheduled_event_id, sticky, .. } => (scheduled_event_id, None, sticky),
+            OfferedTask::Query { id, sticky } => (0, Some(id), sticky),
             OfferedTask::Activity { .. }
             | OfferedTask::StandaloneActivity { .. }
             | OfferedTask::Nexus { .. } => unreachable!(),
         };
         let run_id = offer.run.run_id.to_string();
-        self.request(id, Request::StickyUnavailable { run_id, scheduled_event_id, query })
+        self.request(id, Request::NoPoller { run_id, scheduled_event_id, query, sticky })
     }
 
     fn take_activity(&mut self, id: &str, words: &[&str]) -> Result<Reply, Reject> {

@@ -169,7 +169,7 @@ def id_in_use(t):
     """An id that runs already is no child's."""
     t.start(t.other("child"), task_queue={"name": t.queue_of("child")})
     t.start()
-    t.step(start_child(t))
+    t.step(start_child(t, control="control"))
     t.until_event("START_CHILD_WORKFLOW_EXECUTION_FAILED")
     t.step(complete_workflow())
 
@@ -312,6 +312,27 @@ def refused_timeout(t):
 def refused_retry_policy(t):
     t.start()
     t.step(start_child(t, retry_policy={"backoff_coefficient": 0.5}))
+    t.step(complete_workflow())
+
+
+@script
+def refused_priority(t):
+    """The priority is checked among the rest."""
+    long = {"priority": {"fairness_key": "k" * 65}}
+    t.start()
+    for fields in (
+        {"priority": {"priority_key": -1}},
+        long,
+        {"priority": {"fairness_weight": -1}},
+        {**long, "workflow_run_timeout": {"seconds": -1}},
+        {**long, "retry_policy": {"backoff_coefficient": 0.5}},
+        {**long, "cron_schedule": "nonsense"},
+        {**long, "task_queue": {"name": "q" * 1001}},
+        {**long, "search_attributes": {"indexed_fields": {"Nope": payload("x")}}},
+        {**long, "input": payloads("x" * (2 << 20))},
+    ):
+        t.complete(t.poll(), start_child(t, **fields))
+        t.signal()
     t.step(complete_workflow())
 
 

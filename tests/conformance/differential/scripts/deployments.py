@@ -3,6 +3,7 @@
 from harness import wire
 
 from ..case import script
+from .namespaces import own_namespace
 
 VERSIONED = "WORKER_VERSIONING_MODE_VERSIONED"
 POLL_SECONDS = 30
@@ -413,6 +414,28 @@ def of_names(t, name, build, call=None):
     t.call("CreateWorkerDeploymentVersion", deployment_version=named, request_id="r")
     (call or t.call)("SetWorkerDeploymentCurrentVersion", allow_no_pollers=True, **named)
     t.call("DescribeWorkerDeploymentVersion", deployment_version=named)
+
+
+@script(seconds=3)
+def listed_by_change(t):
+    """What changed last comes first: a change by hand or a new version."""
+    own_namespace(t)
+
+    def listed(*names):
+        def are_so():
+            return [d.name for d in t.quiet("ListWorkerDeployments").worker_deployments] == list(names)
+
+        t.until(are_so, f"the list {names}")
+        t.note("listed", names)
+
+    for name in "abc":
+        t.call("CreateWorkerDeployment", deployment_name=name, request_id="r")
+    listed("c", "b", "a")
+    named = {"deployment_name": "a", "build_id": "1"}
+    t.call("CreateWorkerDeploymentVersion", deployment_version=named, request_id="r")
+    listed("a", "c", "b")
+    t.call("SetWorkerDeploymentManager", deployment_name="b", manager_identity="me")
+    listed("b", "a", "c")
 
 
 @script

@@ -40,7 +40,7 @@ def signaled_by_run(t):
 @script
 def nobody_to_signal(t):
     t.start()
-    t.step(signal_external(t))
+    t.step(signal_external(t, control="control"))
     t.until_event("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED")
     t.step(complete_workflow())
 
@@ -121,7 +121,7 @@ def canceling_a_closed_workflow(t):
 @script
 def nobody_to_cancel(t):
     t.start()
-    t.step(cancel_external(t))
+    t.step(cancel_external(t, control="control"))
     t.until_event("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED")
     t.step(complete_workflow())
 

@@ -310,3 +310,22 @@ def nobody_in_time(t):
     begun = time.monotonic()
     query.join()
     t.note("after half a minute", 25 < time.monotonic() - begun < 35)
+
+
+@script(seconds=32)
+def nobody_polls(t):
+    """If no worker has polled for twenty seconds, a query is refused a second before its time is up."""
+    t.start()
+    t.step()
+    t.ask(timeout=3).join()
+    t.sleep(22)
+    begun = time.monotonic()
+    t.ask(timeout=4).join()
+    t.note("a second before the end", 2 < time.monotonic() - begun < 3.9)
+    t.ask(timeout=0.7).join()
+    t.signal()
+    t.ask(timeout=2).join()
+    t.step(complete_workflow())
+    query = t.ask(timeout=5)
+    t.answer(t.poll())
+    query.join()

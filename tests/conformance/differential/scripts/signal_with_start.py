@@ -87,6 +87,17 @@ def with_a_start_delay_of_its_own(t):
 
 
 @script
+def described(t):
+    """The request id of a run that came with a signal is that of its second event; later signals leave no trace."""
+    t.signal_with_start("go", request_id="first")
+    t.signal_with_start("go", request_id="second")
+    t.signal("go", request_id="third")
+    t.start(request_id="first")
+    t.describe()
+    t.step(complete_workflow())
+
+
+@script
 def missing_fields(t):
     """Each missing field has its own message."""
     t.signal_with_start("")

@@ -39,6 +39,8 @@ async function run(subject, addresses, nonce, codePath, titles) {
     logger: new DefaultLogger('ERROR', () => {}),
     telemetryOptions: { logging: { filter: 'OFF', forward: {} } },
     shutdownSignals: [],
+    // As often as they can: one of the subjects waits for them.
+    workerHeartbeatInterval: '1s',
   });
   const nodes = await Nodes.connect(addresses);
   const waiting = casesOf(subject).filter(({ title }) => titles.includes(title));

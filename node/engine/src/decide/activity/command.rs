@@ -143,7 +143,7 @@ fn check_priority(priority: Option<&Priority>) -> Result<(), String> {
 }
 
 /// What is wrong with a priority, in the real server's words.
-pub(super) fn priority_fault(priority: Option<&Priority>) -> Option<&'static str> {
+pub(crate) fn priority_fault(priority: Option<&Priority>) -> Option<&'static str> {
     let priority = priority?;
     if priority.priority_key < 0 {
         Some("priority key can't be negative")

@@ -163,3 +163,30 @@ fn a_query_of_a_run_that_times_out_is_answered() {
         "#]],
     );
 }
+
+#[test]
+fn a_run_that_would_outgrow_its_limit_ends_instead() {
+    let limits = Limits { history_events_max: 6, ..Limits::default() };
+    check_with(
+        "
+        start  order
+        take   order
+        finish order
+        signal order
+        signal order
+        signal order
+        ",
+        limits,
+        expect![[r#"
+            ! InvalidArgument: Workflow history count exceeds limit.
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled signal
+            6 WorkflowTaskScheduled on q
+            7 WorkflowExecutionSignaled signal
+            8 WorkflowExecutionTerminated "Workflow history count exceeds limit."
+        "#]],
+    );
+}

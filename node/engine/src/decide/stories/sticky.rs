@@ -36,7 +36,7 @@ fn a_failure_on_the_normal_queue_counts_though_the_run_was_sticky_to_a_worker_th
         take      order
         finish    order sticky=mine
         signal    order
-        no-sticky-poller order
+        no-poller order
         take      order queue=q
         fail-task order
         ",
@@ -50,6 +50,27 @@ fn a_failure_on_the_normal_queue_counts_though_the_run_was_sticky_to_a_worker_th
             7 WorkflowTaskStarted
             8 WorkflowTaskFailed WorkflowWorkerUnhandledFailure "broken"
             todo: workflow task on q attempt 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_query_that_nobody_polls_for_goes_to_the_normal_queue_and_is_refused_there() {
+    check(
+        "
+        start     order
+        take      order
+        finish    order sticky=mine
+        query     order
+        no-poller order
+        no-poller order
+        ",
+        expect![[r#"
+            query order state: ! FailedPrecondition("no poller seen for task queue recently, worker may be down")
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
         "#]],
     );
 }

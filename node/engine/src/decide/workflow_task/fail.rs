@@ -169,10 +169,10 @@ fn count_attempt(turn: &mut Turn<'_>, attempt: i32, off_sticky: bool) {
     turn.record(Record::NextAttempt(next));
 }
 
-/// The sticky queue has had no poller for a while: the same task goes to the normal queue, unwritten.
-pub fn sticky_unavailable(turn: &mut Turn<'_>, scheduled_event_id: i64, query: Option<u64>) -> Decided {
+/// The queue has had no poller for a while. From a sticky queue the same task goes to the normal one, unwritten.
+pub fn no_poller(turn: &mut Turn<'_>, scheduled_event_id: i64, query: Option<u64>, sticky: bool) -> Decided {
     match query {
-        Some(id) => query::to_normal_queue(turn, id),
+        Some(id) => query::no_poller(turn, id, sticky),
         None => {
             let task = pending(turn);
             if turn.volatile.started.is_none()
