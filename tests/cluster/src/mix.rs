@@ -10,14 +10,18 @@ pub mod client;
 pub mod feature;
 pub mod verdict;
 
+mod activities;
+mod batches;
 mod chain;
 mod children;
 mod external;
 mod nexus;
+mod resets;
 mod schedule;
 mod standalone;
 mod steps;
 mod updates;
+mod versions;
 
 use std::time::Duration;
 
@@ -45,6 +49,10 @@ pub const FEATURES: &[&dyn Feature] = &[
     &updates::Updates,
     &nexus::Nexus,
     &standalone::Standalone,
+    &resets::Resets,
+    &batches::Batches,
+    &versions::Versions,
+    &activities::Activities,
 ];
 
 /// The queue of all workflows and activities of the mix.
