@@ -42,7 +42,7 @@ pub(super) const PERSIST: Duration = Duration::from_secs(3);
 const FORGET_ONE_IN: u64 = 60;
 /// Activities of this type fail a few times before they give what others give at once.
 pub const STUBBORN: &str = "stubborn";
-const STUBBORN_FAILURES: i32 = 4;
+const STUBBORN_FAILURES: i32 = 3;
 
 /// A workflow task, with the whole history.
 #[derive(Debug)]

@@ -41,6 +41,10 @@ impl Feature for Activities {
         "activities"
     }
 
+    fn clients(&self) -> usize {
+        1
+    }
+
     fn types(&self) -> &'static [&'static str] {
         &[TYPE]
     }

@@ -37,7 +37,7 @@ use crate::{
 /// Waits until it is cancelled.
 const PATIENT: &str = "patient";
 /// Slow enough for a leader to die meanwhile.
-const OPERATIONS_PER_SECOND: f32 = 5.0;
+const OPERATIONS_PER_SECOND: f32 = 4.0;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Batches;
@@ -61,6 +61,11 @@ struct Member {
 impl Feature for Batches {
     fn name(&self) -> &'static str {
         "batches"
+    }
+
+    /// A namespace has one batch at a time.
+    fn clients(&self) -> usize {
+        1
     }
 
     fn types(&self) -> &'static [&'static str] {

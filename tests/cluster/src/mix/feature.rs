@@ -19,6 +19,11 @@ use crate::{
 pub trait Feature: Sync {
     fn name(&self) -> &'static str;
 
+    /// How many clients play rounds at a time.
+    fn clients(&self) -> usize {
+        2
+    }
+
     /// The types of its workflows. None: it starts those of others, or does without.
     fn types(&self) -> &'static [&'static str] {
         &[]

@@ -55,6 +55,11 @@ impl Feature for Versions {
         "versions"
     }
 
+    /// A round has many pollers of its own.
+    fn clients(&self) -> usize {
+        1
+    }
+
     fn types(&self) -> &'static [&'static str] {
         &[PINNED, MOVING]
     }
