@@ -1,8 +1,8 @@
 //! Batches, carried out by the node that leads shard 0.
 //!
-//! A page of targets is operated on, then how far the batch has come is written down, then comes the next
-//! page. Whoever leads next begins with the page that was under way; what was done is done again under the
-//! same request ids, which changes nothing. Deleted namespaces are emptied in the same way.
+//! A page of targets is written down, then operated on, then comes the next page. Whoever leads next begins with the
+//! page that was under way; what was done is done again under the same request ids, which changes nothing. Deleted
+//! namespaces are emptied in the same way.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,7 +12,7 @@ use std::{
 use everlog_engine::{
     cluster::{
         Cluster, Request,
-        batches::{self, Batch, Step},
+        batches::{self, Batch, Page, Progress, Step},
         work::Work,
     },
     key::{RunKey, WorkflowKey},
@@ -100,9 +100,20 @@ async fn run(router: Router, (namespace_id, job_id, run_id): Name) {
         if !batch.is_running() || batch.run_id != run_id {
             return;
         }
-        match page(&router, &batch, &mut met).await {
-            Ok(step) => {
+        let progress = match &batch.page {
+            Some(page) => Ok(operate(&router, &batch, page, &mut met).await),
+            None => next_page(&router, &batch).await,
+        };
+        match progress {
+            Ok(what) => {
                 pause = TRY_PAUSE_MIN;
+                let step = Step {
+                    namespace_id: namespace_id.clone(),
+                    job_id: job_id.clone(),
+                    run_id: run_id.clone(),
+                    from: batch.cursor.clone(),
+                    what,
+                };
                 match cluster::decide_here(&router, Request::StepBatch(step)).await {
                     Ok(_) => continue,
                     // Stopped, or carried out elsewhere.
@@ -125,28 +136,23 @@ async fn run(router: Router, (namespace_id, job_id, run_id): Name) {
     }
 }
 
-/// Operates on the next targets. Returns how far the batch has come.
-async fn page(router: &Router, batch: &Batch, met: &mut HashSet<String>) -> Result<Step, Reject> {
+/// The targets that are next.
+async fn next_page(router: &Router, batch: &Batch) -> Result<Progress, Reject> {
     let total = match batch.total {
         None => Some(count(router, batch).await?),
         Some(_) => None,
     };
-    let (targets, to, ends) = next_targets(router, batch).await?;
-    let mut step = Step {
-        namespace_id: batch.namespace_id.clone(),
-        job_id: batch.job_id.clone(),
-        run_id: batch.run_id.clone(),
-        from: batch.cursor.clone(),
-        to,
-        total,
-        ends,
-        ..Step::default()
-    };
+    Ok(Progress::Page { page: page_of(router, batch).await?, total })
+}
+
+/// Operates on a page.
+async fn operate(router: &Router, batch: &Batch, page: &Page, met: &mut HashSet<String>) -> Progress {
+    let (mut completed, mut failed) = (0, 0);
     let asked = batch.request.max_operations_per_second;
     let rate = if asked > 0.0 { f64::from(asked) } else { OPERATIONS_PER_SECOND };
     let interval = Duration::try_from_secs_f64(1.0 / rate).unwrap_or(INTERVAL_MAX).min(INTERVAL_MAX);
     let first = Instant::now();
-    let operations = targets.into_iter().enumerate().map(|(place, (workflow_id, run_id))| {
+    let operations = page.targets.clone().into_iter().enumerate().map(|(place, (workflow_id, run_id))| {
         let at = first + interval * place as u32;
         let work = Work::new(batch, &workflow_id, &run_id);
         async move {
@@ -161,14 +167,14 @@ async fn page(router: &Router, batch: &Batch, met: &mut HashSet<String>) -> Resu
             continue;
         }
         match outcome {
-            Ok(()) => step.completed += 1,
+            Ok(()) => completed += 1,
             Err(reject) => {
                 tracing::debug!(job_id = batch.job_id, ?reject, "an operation of a batch failed");
-                step.failed += 1;
+                failed += 1;
             }
         }
     }
-    Ok(step)
+    Progress::Done { completed, failed }
 }
 
 fn query(batch: &Batch, after: Vec<u8>, most: usize) -> ListQuery {
@@ -185,18 +191,16 @@ async fn count(router: &Router, batch: &Batch) -> Result<i64, Reject> {
     Ok(list::count_of_cluster(router, query(batch, Vec::new(), 0)).await?.total)
 }
 
-type Targets = Vec<(String, String)>;
-
-/// The targets behind the cursor, the cursor behind them, and whether there are no more.
-async fn next_targets(router: &Router, batch: &Batch) -> Result<(Targets, Vec<u8>, bool), Reject> {
+/// The targets behind the cursor.
+async fn page_of(router: &Router, batch: &Batch) -> Result<Page, Reject> {
     let named = batches::targets_of(&batch.request);
     if !named.is_empty() {
         let done = batch.cursor.clone().try_into().map_or(0, u64::from_be_bytes) as usize;
         let page = named.into_iter().skip(done).take(PAGE_TARGETS_MAX);
-        let targets: Targets = page.map(|target| (target.business_id, target.run_id)).collect();
-        let to = done + targets.len();
+        let targets: Vec<_> = page.map(|target| (target.business_id, target.run_id)).collect();
+        let to = (done + targets.len()) as u64;
         let ends = targets.len() < PAGE_TARGETS_MAX;
-        return Ok((targets, (to as u64).to_be_bytes().to_vec(), ends));
+        return Ok(Page { targets, to: to.to_be_bytes().to_vec(), ends });
     }
     let part = list::of_cluster(router, query(batch, batch.cursor.clone(), PAGE_TARGETS_MAX)).await?;
     let ends = part.read_to.is_none();
@@ -205,7 +209,7 @@ async fn next_targets(router: &Router, batch: &Batch) -> Result<(Targets, Vec<u8
         let execution = row.info().execution.unwrap_or_default();
         (execution.workflow_id, execution.run_id)
     });
-    Ok((targets.collect(), to, ends))
+    Ok(Page { targets: targets.collect(), to, ends })
 }
 
 /// Does it again as long as the target cannot be reached. A target that is gone needs nothing.

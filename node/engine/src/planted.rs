@@ -4,7 +4,7 @@
 //! bug is left in the binary. With it, one bug can be chosen by name before anything runs.
 
 /// What can be planted: the name, and what goes wrong.
-pub const BUGS: [(&str, &str); 28] = [
+pub const BUGS: [(&str, &str); 31] = [
     ("unseen_events_dropped_at_close", "a run closes over a signal that its worker has not seen"),
     ("stale_task_token_accepted", "the holder of a task under a former leader may complete it"),
     ("old_attempt_completes", "the completion of an attempt that timed out is accepted"),
@@ -30,6 +30,9 @@ pub const BUGS: [(&str, &str); 28] = [
         "repetition_unseen",
         "a request that an earlier run of the workflow has answered is taken for a new one",
     ),
+    ("signal_reapplied_twice", "a signal behind the point of a reset is in the new run twice"),
+    ("signal_not_reapplied", "a signal behind the point of a reset is in no run any more"),
+    ("reset_repetition_unseen", "a reset that is asked for again makes another run"),
     ("launch_forgotten", "a new leader does not look at a schedule whose start is on its way"),
     ("launch_renamed", "a start of a schedule that is asked for again has another request id"),
     ("index_row_left", "a list's index still finds a run as what it was"),

@@ -10,14 +10,18 @@ pub mod client;
 pub mod feature;
 pub mod verdict;
 
+mod activities;
+mod batches;
 mod chain;
 mod children;
 mod external;
 mod nexus;
+mod resets;
 mod schedule;
 mod standalone;
 mod steps;
 mod updates;
+mod versions;
 
 use std::time::Duration;
 
@@ -45,12 +49,14 @@ pub const FEATURES: &[&dyn Feature] = &[
     &updates::Updates,
     &nexus::Nexus,
     &standalone::Standalone,
+    &resets::Resets,
+    &batches::Batches,
+    &versions::Versions,
+    &activities::Activities,
 ];
 
 /// The queue of all workflows and activities of the mix.
 pub const QUEUE: &str = "mix";
-/// Clients for each feature.
-const CLIENTS: usize = 2;
 const CLIENT_PAUSE: Duration = Duration::from_millis(400);
 /// Pollers of each kind at each node.
 const POLLERS: usize = 4;
@@ -72,7 +78,8 @@ impl Mix {
         let prefix = unique("mix");
         let (stop, stopping) = watch::channel(false);
         let mut clients = JoinSet::new();
-        for (number, feature) in FEATURES.iter().flat_map(|feature| [feature; CLIENTS]).enumerate() {
+        let all = FEATURES.iter().flat_map(|feature| std::iter::repeat_n(feature, feature.clients()));
+        for (number, feature) in all.enumerate() {
             let client = Client::new(api.clone(), &format!("{prefix}-{}", feature.name()), number);
             clients.spawn(rounds(*feature, client, stopping.clone(), SEED + number as u64));
         }

@@ -85,6 +85,14 @@ impl Program {
 
     /// The commands that follow from this history. Empty: something else must happen first.
     pub fn decide(&self, events: &[HistoryEvent], queue: &str) -> Vec<Command> {
+        match self.advance(events, queue) {
+            Progress::Done(sum) => vec![complete(sum)],
+            Progress::Next(commands) => commands,
+        }
+    }
+
+    /// How far it is by this history.
+    pub fn advance(&self, events: &[HistoryEvent], queue: &str) -> Progress {
         let seen = Seen::of(events);
         let (mut activity, mut signals_wanted, mut sum) = (0, 0, 0);
         for (index, step) in self.steps.iter().enumerate() {
@@ -94,7 +102,7 @@ impl Program {
                 Step::Activities(count) => {
                     for id in activity..activity + count {
                         match seen.activities.get(&activity_id(id)) {
-                            None => commands.push(schedule_activity(id, queue)),
+                            None => commands.push(schedule_activity("value", id, queue)),
                             Some(None) => waiting = true,
                             Some(Some(value)) => sum += value,
                         }
@@ -111,12 +119,21 @@ impl Program {
                 }
             }
             if waiting || !commands.is_empty() {
-                return commands;
+                return Progress::Next(commands);
             }
         }
         sum += seen.signals.iter().take(signals_wanted as usize).sum::<u64>();
-        vec![complete(sum)]
+        Progress::Done(sum)
     }
+}
+
+/// How far a program is.
+#[derive(Debug)]
+pub enum Progress {
+    /// All steps are done, and this is what they came to.
+    Done(u64),
+    /// The commands that are due; none: something else must happen first.
+    Next(Vec<Command>),
 }
 
 /// What the history tells a program.
@@ -182,12 +199,13 @@ fn timer_id(step: usize) -> String {
     format!("t{step}")
 }
 
-fn schedule_activity(index: u64, queue: &str) -> Command {
+/// Schedules the activity of this position.
+pub fn schedule_activity(activity_type: &str, index: u64, queue: &str) -> Command {
     command(
         CommandType::ScheduleActivityTask,
         CommandAttributes::ScheduleActivityTaskCommandAttributes(ScheduleActivityTaskCommandAttributes {
             activity_id: activity_id(index),
-            activity_type: Some(ActivityType { name: "value".into() }),
+            activity_type: Some(ActivityType { name: activity_type.into() }),
             task_queue: Some(TaskQueue { name: queue.into(), ..Default::default() }),
             start_to_close_timeout: Some(duration(ACTIVITY_TIMEOUT)),
             retry_policy: Some(RetryPolicy {

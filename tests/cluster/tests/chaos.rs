@@ -3,7 +3,7 @@
 //!
 //! `EVERLOG_CHAOS_SECONDS` says for how long; `cargo x chaos --seconds 300` sets it. With `EVERLOG_ADDRESS=HOST:PORT`
 //! the mix runs against any server with the public API and nobody is killed, which shows that it expects what is
-//! right.
+//! right; it waits for versions to drain, which is to be set to a second there as well ([`SETTINGS`]).
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,11 @@ const LENGTH_SECONDS: u64 = 30;
 const KILL_EVERY: Duration = Duration::from_secs(3);
 /// How long a node that was killed stays away.
 const AWAY: Duration = Duration::from_millis(500);
+/// Versions are looked at soon, and often.
+const SETTINGS: [&str; 2] = [
+    "dynamic.\"matching.wv.VersionDrainageStatusVisibilityGracePeriod\"='1s'",
+    "dynamic.\"matching.wv.VersionDrainageStatusRefreshInterval\"='1s'",
+];
 const CALM_LENGTH: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,7 +32,8 @@ async fn a_leader_dies_every_three_seconds() -> Result<()> {
         tokio::time::sleep(CALM_LENGTH).await;
         return mix.conclude().await;
     }
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = Cluster::start_with(&SETTINGS).await?;
+    cluster.wait_spread().await?;
     let mix = Mix::start(&cluster.api()?);
     let (until, mut kills) = (Instant::now() + length()?, 0);
     while Instant::now() < until {

@@ -11,6 +11,7 @@ mod operations;
 mod pauses;
 mod reads;
 mod replicas;
+mod resets;
 mod rest;
 mod schedules;
 mod signals;
@@ -21,7 +22,7 @@ mod timers;
 mod updates;
 mod workflow_tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everlog_engine::{
     execution::{Execution, event_type},
@@ -55,7 +56,7 @@ pub type Checked = Result<(), Violation>;
 
 type Check = fn(&Evidence<'_>) -> Checked;
 
-const CHECKS: [Check; 19] = [
+const CHECKS: [Check; 20] = [
     replicas::check,
     histories::check,
     index::check,
@@ -65,6 +66,7 @@ const CHECKS: [Check; 19] = [
     children::check,
     operations::check,
     starts::check,
+    resets::check,
     workflow_tasks::check,
     pauses::check,
     reads::check,
@@ -138,6 +140,21 @@ impl<'a> Evidence<'a> {
         self.ops(workflow).any(|op| op.kind == OpKind::Delete)
     }
 
+    /// Runs in whose place resets have put others: those that were gone back in, and what had continued them. What
+    /// counts of them is in the runs that the resets have made.
+    pub fn superseded(&self) -> BTreeSet<&str> {
+        let mut superseded = BTreeSet::new();
+        for base in self.runs.iter().filter(|run| !run.execution.reset_run_id().is_empty()) {
+            let mut next = Some(base);
+            while let Some(run) = next {
+                superseded.insert(run.execution.run_id());
+                let continued_by = run.execution.new_run_id.as_str();
+                next = self.of(run.workflow()).find(|other| other.execution.run_id() == continued_by);
+            }
+        }
+        superseded
+    }
+
     pub fn ops(&self, workflow: &str) -> impl Iterator<Item = &Op> {
         self.sim.records.ops.iter().filter(move |op| op.workflow == workflow)
     }
@@ -146,6 +163,12 @@ impl<'a> Evidence<'a> {
 impl Run {
     pub fn workflow(&self) -> &str {
         self.execution.workflow_id()
+    }
+
+    /// The id of the last event that a reset has taken over from another run.
+    pub fn last_copied(&self) -> i64 {
+        let copied = self.execution.resets.as_ref().and_then(|resets| resets.copied.last());
+        copied.map_or(0, |copied| copied.last_event_id)
     }
 
     pub fn events_of(&self, kind: EventType) -> impl Iterator<Item = &HistoryEvent> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// What has to come up in a few hundred seeds, or a green run says little.
-const REQUIRED: [&str; 96] = [
+const REQUIRED: [&str; 100] = [
     "a buffered event got its place",
     "a call to a handler was lost",
     "a call to a handler was made twice",
@@ -36,6 +36,8 @@ const REQUIRED: [&str; 96] = [
     "a query travelled with a workflow task",
     "a query was answered directly",
     "a run was deleted",
+    "a run was ended by a reset",
+    "a signal was applied again",
     "a signal came too late",
     "a spent token was used again",
     "a stale leader proposed",
@@ -71,6 +73,7 @@ const REQUIRED: [&str; 96] = [
     "acknowledged: pause",
     "acknowledged: query",
     "acknowledged: read",
+    "acknowledged: reset",
     "acknowledged: reset of stickiness",
     "acknowledged: signal",
     "acknowledged: signal with start",
@@ -83,6 +86,7 @@ const REQUIRED: [&str; 96] = [
     "acknowledged: watch",
     "an update was rejected",
     "an update was accepted and abandoned",
+    "an update was applied again",
     "an update took its time",
     "a task that brought only updates was forgotten",
     "an update met a run that was about to end",

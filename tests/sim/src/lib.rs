@@ -19,6 +19,7 @@ pub mod program;
 pub mod raft;
 pub mod random;
 pub mod record;
+pub mod resets;
 pub mod rpc;
 pub mod run;
 pub mod schedules;

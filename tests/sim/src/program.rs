@@ -97,6 +97,15 @@ impl Program {
         self.steps.iter().map(needed).sum()
     }
 
+    /// Whether each of its runs comes to its end again from any point, with the signals that it has got: no race
+    /// may leave out one that is needed after the other end of it.
+    pub fn can_be_reset(&self) -> bool {
+        let is_open = |step: &Step| {
+            matches!(step, Step::SignalOrTimer(_) | Step::Child { .. } | Step::Operation { .. })
+        };
+        self.failing_runs == 0 && !self.steps.iter().any(is_open)
+    }
+
     pub fn continues(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::ContinueAsNew))
     }

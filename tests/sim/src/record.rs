@@ -56,7 +56,7 @@ pub struct Op {
     /// It was sent more than once, by its client or by the network.
     pub repeated: bool,
     pub refusal: Option<String>,
-    /// The run that a start was told of.
+    /// The run that a start or a reset was told of.
     pub run_id: Option<String>,
     pub answer: Option<String>,
     /// The run that was current in the log when the call began, and its version.
@@ -82,6 +82,7 @@ pub enum OpKind {
     Update,
     Pause,
     Unpause,
+    Reset,
 }
 
 impl Op {
@@ -95,6 +96,7 @@ impl Op {
             Outcome::Done { reply: Reply::Started(started), .. } => {
                 self.run_id = Some(started.run_id.clone())
             }
+            Outcome::Done { reply: Reply::Reset { run_id }, .. } => self.run_id = Some(run_id.clone()),
             Outcome::Done { reply: Reply::State(state), .. } => {
                 self.seen = Some((state.execution.run_id().to_owned(), state.execution.version));
             }

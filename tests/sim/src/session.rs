@@ -43,6 +43,8 @@ const RPC_TIMEOUT: Duration = Duration::from_secs(4);
 const QUERY_TIMEOUT_MS: u64 = 8_000;
 const WATCH_TIMEOUT_MS: u64 = 3_000;
 const UPDATE_TIMEOUT_MS: u64 = 3_000;
+/// A run that has completed no workflow task has no point to go back to yet.
+const PAUSE_UNTIL_RESETTABLE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub struct Session {
@@ -71,6 +73,7 @@ impl Session {
 
 pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> Vec<Session> {
     let mut sessions = Vec::new();
+    let mut resets = Random::of(settings.seed, 8);
     let safety = settings.safety.as_millis() as u64;
     for (program, of) in programs.iter().enumerate().take(settings.workflows) {
         let workflow = format!("wf-{program}");
@@ -95,6 +98,7 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
         } else if random.chance(0.05) {
             plan.push_back(op(OpKind::Terminate, random.millis(1, 6_000), true));
         }
+        let ends_by_itself = plan.len() == 1;
         sessions.push(Session { begin, plan, current: None, hot: false });
         let mut left = of.signals_needed();
         if left == 0 && random.chance(0.3) {
@@ -112,6 +116,12 @@ pub fn draw(settings: &Settings, programs: &[Program], random: &mut Random) -> V
         for _ in 0..random.below(3) {
             let count = random.between(1, 4);
             let plan = (0..count).map(|_| op(OpKind::Update, random.millis(0, 2_500), true)).collect();
+            sessions.push(Session { begin, plan, current: None, hot: false });
+        }
+        // One client alone: what reaches the run that a first reset has made is no part of a second one's base.
+        if ends_by_itself && of.can_be_reset() && resets.chance(0.4) {
+            let count = resets.between(1, 3);
+            let plan = (0..count).map(|_| op(OpKind::Reset, resets.millis(50, 5_000), true)).collect();
             sessions.push(Session { begin, plan, current: None, hot: false });
         }
     }
@@ -205,7 +215,6 @@ fn draw_pauses(settings: &Settings, random: &mut Random) -> Vec<Session> {
 impl Sim {
     pub fn session_acts(&mut self, session: usize) {
         let Some(planned) = self.sessions[session].plan.pop_front() else { return };
-        self.sessions[session].current = Some(planned.clone());
         let op = self.records.ops.len();
         let key = WorkflowKey::new(NAMESPACE, &planned.workflow);
         let truth = &self.logs[self.shard_of(&key)].truth;
@@ -219,7 +228,12 @@ impl Sim {
             (None, _) => format!("op-{op}"),
         };
         let hot = self.sessions[session].hot;
-        let request = self.request_of(&planned, &request_id, hot);
+        let Some(request) = self.request_of(&planned, &request_id, hot) else {
+            self.sessions[session].plan.push_front(planned);
+            self.agenda.plan(self.now + PAUSE_UNTIL_RESETTABLE, Event::Session { session });
+            return;
+        };
+        self.sessions[session].current = Some(planned.clone());
         self.records.ops.push(Op {
             session,
             kind: planned.kind,
@@ -247,11 +261,13 @@ impl Sim {
         self.call(key, request, Owner::Session { session, op }, attempts, timeout);
     }
 
-    fn request_of(&mut self, planned: &Planned, request_id: &str, hot: bool) -> Request {
+    /// None: it is too early to ask.
+    fn request_of(&mut self, planned: &Planned, request_id: &str, hot: bool) -> Option<Request> {
         let run_id = String::new();
         let execution =
             Some(WorkflowExecution { workflow_id: planned.workflow.clone(), run_id: run_id.clone() });
-        match planned.kind {
+        Some(match planned.kind {
+            OpKind::Reset => return self.reset_request(&planned.workflow, request_id),
             OpKind::Start | OpKind::StartUsingExisting | OpKind::StartTerminating => {
                 Request::Start(Box::new(self.start_request(planned, request_id, hot)))
             }
@@ -340,11 +356,11 @@ impl Sim {
                     start.workflow_id_conflict_policy = WorkflowIdConflictPolicy::UseExisting as i32;
                     start.workflow_start_delay = None;
                     start.request_eager_execution = false;
-                    return Request::UpdateWithStart { start: Box::new(start), update, timeout_ms };
+                    return Some(Request::UpdateWithStart { start: Box::new(start), update, timeout_ms });
                 }
                 Request::Update { request: update, timeout_ms }
             }
-        }
+        })
     }
 
     fn start_request(

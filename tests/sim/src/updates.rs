@@ -1,5 +1,7 @@
 //! Updates: what workers make of them, which their ids decide, so that every worker makes the same of them.
 
+use std::collections::BTreeSet;
+
 use everlog_proto::api::{
     command::v1::{Command, ProtocolMessageCommandAttributes, command::Attributes as Attrs},
     enums::v1::CommandType,
@@ -52,8 +54,8 @@ pub struct Said {
 /// The answers to the updates that a task brings, and to those that the history has as accepted.
 pub fn said(brought: &[Message], events: &[HistoryEvent], closes: bool) -> Said {
     let mut said = Said::default();
-    for message in brought {
-        let id = &message.protocol_instance_id;
+    let brought = brought.iter().map(|message| message.protocol_instance_id.clone());
+    for id in &brought.chain(admitted(events)).collect::<BTreeSet<String>>() {
         match verdict(id) {
             Verdict::Reject => {
                 let rejection = Rejection { failure: Some(failure("unwanted")), ..Default::default() };
@@ -86,6 +88,24 @@ impl Said {
         });
         self.messages.push(message);
     }
+}
+
+/// Updates that a reset has applied again: they come as events, and no message brings them.
+fn admitted(events: &[HistoryEvent]) -> Vec<String> {
+    let mut admitted = Vec::new();
+    for event in events {
+        match &event.attributes {
+            Some(Attributes::WorkflowExecutionUpdateAdmittedEventAttributes(a)) => {
+                let meta = a.request.as_ref().and_then(|request| request.meta.as_ref());
+                admitted.extend(meta.map(|meta| meta.update_id.clone()));
+            }
+            Some(Attributes::WorkflowExecutionUpdateAcceptedEventAttributes(a)) => {
+                admitted.retain(|id| *id != a.protocol_instance_id);
+            }
+            _ => {}
+        }
+    }
+    admitted
 }
 
 /// Updates that are accepted and not completed.

@@ -1,7 +1,9 @@
 //! Batches: one operation on many workflows, which the leader of shard 0 carries out.
 //!
-//! How far a batch has come is part of the cluster's state, so the next leader goes on from there. Each
-//! target is operated on at least once, under a request id that follows from the batch and the target.
+//! How far a batch has come is part of the cluster's state, so the next leader goes on from there. A page of targets
+//! is written down before the first of them is operated on: what a list tells then may be another thing after that,
+//! since those that were terminated are not among the running ones any more, and those that were reset have other
+//! runs. Each target is operated on at least once, under a request id that follows from the batch and the target.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -46,8 +48,21 @@ pub struct Batch {
     pub failed: i64,
     /// Behind the last target that was operated on: a place in a list, or a number.
     pub cursor: Vec<u8>,
+    /// The targets behind the cursor that are operated on now.
+    pub page: Option<Page>,
     /// A batch that has ended is forgotten after this moment.
     pub keep_until: Option<Time>,
+}
+
+/// Targets that are operated on together, and counted when all of them are done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Page {
+    /// Workflow ids and run ids.
+    pub targets: Vec<(String, String)>,
+    /// The cursor behind them.
+    pub to: Vec<u8>,
+    /// There are no more.
+    pub ends: bool,
 }
 
 /// How far a batch has come, in place of what was known of it before.
@@ -56,6 +71,7 @@ pub struct Moved {
     pub namespace_id: String,
     pub job_id: String,
     pub cursor: Vec<u8>,
+    pub page: Option<Page>,
     pub total: Option<i64>,
     pub completed: i64,
     pub failed: i64,
@@ -65,18 +81,22 @@ pub struct Moved {
 }
 
 /// A step of a batch that runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     pub namespace_id: String,
     pub job_id: String,
     pub run_id: String,
     /// Where the batch is believed to be. Whoever is mistaken is no longer the one who carries it out.
     pub from: Vec<u8>,
-    pub to: Vec<u8>,
-    pub total: Option<i64>,
-    pub completed: i64,
-    pub failed: i64,
-    pub ends: bool,
+    pub what: Progress,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Progress {
+    /// These targets are next; and how many there are in all, if they were counted now.
+    Page { page: Page, total: Option<i64> },
+    /// All of the page were operated on.
+    Done { completed: i64, failed: i64 },
 }
 
 pub(super) fn start(
@@ -121,6 +141,7 @@ pub(super) fn start(
         completed: 0,
         failed: 0,
         cursor: Vec::new(),
+        page: None,
         keep_until: None,
     };
     facts.push(Fact::Batch(Box::new(batch)));
@@ -147,14 +168,22 @@ pub(super) fn step(cluster: &Cluster, step: &Step, stamp: &Stamp<'_>) -> Result<
         return Err(Reject::already_completed());
     }
     let mut moved = Moved::of(batch);
-    moved.cursor = step.to.clone();
-    moved.total = step.total.or(moved.total);
-    moved.failed += step.failed;
-    // A target that was met twice counts once.
-    let rest = moved.total.map_or(i64::MAX, |total| (total - moved.failed).max(0));
-    moved.completed = (moved.completed + step.completed).min(rest);
-    if step.ends {
-        moved = ended(cluster, moved, State::Completed, stamp);
+    match (&step.what, moved.page.take()) {
+        (Progress::Page { page, total }, None) => {
+            moved.page = Some(page.clone());
+            moved.total = total.or(moved.total);
+        }
+        (Progress::Done { completed, failed }, Some(page)) => {
+            moved.cursor = page.to;
+            moved.failed += failed;
+            // A target that was met twice counts once.
+            let rest = moved.total.map_or(i64::MAX, |total| (total - moved.failed).max(0));
+            moved.completed = (moved.completed + completed).min(rest);
+            if page.ends {
+                moved = ended(cluster, moved, State::Completed, stamp);
+            }
+        }
+        _ => return Err(Reject::already_completed()),
     }
     Ok((vec![Fact::BatchMoved(moved)], Reply::Done))
 }
@@ -162,6 +191,7 @@ pub(super) fn step(cluster: &Cluster, step: &Step, stamp: &Stamp<'_>) -> Result<
 fn ended(cluster: &Cluster, moved: Moved, state: State, stamp: &Stamp<'_>) -> Moved {
     let retention = cluster.namespace_by_id(&moved.namespace_id).map(|namespace| namespace.retention);
     Moved {
+        page: None,
         state: state as i32,
         close_time: Some(stamp.now),
         keep_until: Some(stamp.now + retention.unwrap_or_default()),
@@ -175,6 +205,7 @@ impl Moved {
             namespace_id: batch.namespace_id.clone(),
             job_id: batch.job_id.clone(),
             cursor: batch.cursor.clone(),
+            page: batch.page.clone(),
             total: batch.total,
             completed: batch.completed,
             failed: batch.failed,
@@ -193,6 +224,7 @@ pub(super) fn moved(cluster: &mut Cluster, moved: &Moved) {
     if let Some(batch) = cluster.batches.get_mut(&key(&moved.namespace_id, &moved.job_id)) {
         let batch = Arc::make_mut(batch);
         batch.cursor = moved.cursor.clone();
+        batch.page = moved.page.clone();
         (batch.total, batch.completed, batch.failed) = (moved.total, moved.completed, moved.failed);
         (batch.state, batch.close_time, batch.keep_until) = (moved.state, moved.close_time, moved.keep_until);
     }

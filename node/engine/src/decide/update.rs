@@ -234,8 +234,13 @@ fn forget(turn: &mut Turn<'_>, which: impl Fn(&WaitingUpdate) -> bool, why: &Rej
     let (forgotten, kept): (Vec<_>, Vec<_>) = updates.into_iter().partition(which);
     turn.volatile.updates = kept;
     for update in forgotten {
-        forget_note(turn, &update);
         wait::answer_with(turn, &update.id, &Err(why.clone()));
+        if update.request.is_some() {
+            forget_note(turn, &update);
+        } else {
+            // Its event stays in the history, where the worker of the next task finds it.
+            turn.volatile.updates.push(WaitingUpdate { sent: false, ..update });
+        }
     }
 }
 

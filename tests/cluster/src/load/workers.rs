@@ -1,10 +1,15 @@
 //! Workers: they poll, run programs and activities, and answer; and they forget everything in between.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use temporalio_protos::temporal::api::{
     command::v1::Command,
-    enums::v1::QueryResultType,
+    deployment::v1::WorkerDeploymentOptions,
+    enums::v1::{QueryResultType, VersioningBehavior},
+    failure::v1::Failure,
     history::v1::HistoryEvent,
     nexus::v1::{Response, StartOperationRequest},
     protocol::v1::Message,
@@ -13,7 +18,8 @@ use temporalio_protos::temporal::api::{
     workflowservice::v1::{
         GetWorkflowExecutionHistoryRequest, PollActivityTaskQueueRequest, PollActivityTaskQueueResponse,
         PollWorkflowTaskQueueRequest, PollWorkflowTaskQueueResponse, RespondActivityTaskCompletedRequest,
-        RespondQueryTaskCompletedRequest, RespondWorkflowTaskCompletedRequest,
+        RespondActivityTaskFailedRequest, RespondQueryTaskCompletedRequest,
+        RespondWorkflowTaskCompletedRequest,
     },
 };
 use tokio::task::JoinSet;
@@ -34,6 +40,9 @@ pub(super) const POLL_RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const PERSIST: Duration = Duration::from_secs(3);
 /// One activity in so many is taken and never answered, as by a worker that died.
 const FORGET_ONE_IN: u64 = 60;
+/// Activities of this type fail a few times before they give what others give at once.
+pub const STUBBORN: &str = "stubborn";
+const STUBBORN_FAILURES: i32 = 3;
 
 /// A workflow task, with the whole history.
 #[derive(Debug)]
@@ -48,6 +57,8 @@ pub struct Task<'a> {
 pub struct Answer {
     pub commands: Vec<Command>,
     pub messages: Vec<Message>,
+    /// What becomes of the workflow when its workers get another version.
+    pub behavior: VersioningBehavior,
 }
 
 /// Answers a task. None: it is not for these workers.
@@ -67,7 +78,20 @@ impl Workers {
 
     /// The same for workflows of another queue.
     pub fn start_on(
-        queue: &'static str,
+        queue: &str,
+        decide: Decide,
+        api: &Api,
+        recorder: &Recorder,
+        pollers: usize,
+        seed: u64,
+    ) -> Self {
+        Self::start_version(None, queue, decide, api, recorder, pollers, seed)
+    }
+
+    /// The same of a version of a deployment.
+    pub fn start_version(
+        version: Option<WorkerDeploymentOptions>,
+        queue: &str,
         decide: Decide,
         api: &Api,
         recorder: &Recorder,
@@ -76,8 +100,8 @@ impl Workers {
     ) -> Self {
         let mut tasks = JoinSet::new();
         for number in 0..pollers * api.nodes() {
-            let (api, recorder) = (api.clone(), recorder.clone());
-            let worker = Worker { api, recorder, home: number, queue, decide };
+            let (api, recorder, version) = (api.clone(), recorder.clone(), version.clone());
+            let worker = Worker { api, recorder, home: number, queue: queue.into(), version, decide };
             tasks.spawn(worker.clone().poll_workflow_tasks());
             tasks.spawn(worker.poll_activities(Chance::new(seed + number as u64)));
         }
@@ -107,7 +131,8 @@ struct Worker {
     recorder: Recorder,
     /// The node that is asked first.
     home: usize,
-    queue: &'static str,
+    queue: Arc<str>,
+    version: Option<WorkerDeploymentOptions>,
     decide: Decide,
 }
 
@@ -118,8 +143,9 @@ impl Worker {
             let mut client = self.api.node(node);
             let request = PollWorkflowTaskQueueRequest {
                 namespace: NAMESPACE.into(),
-                task_queue: Some(queue(self.queue)),
+                task_queue: Some(queue(&self.queue)),
                 identity: format!("worker-{}", self.home),
+                deployment_options: self.version.clone(),
                 ..Default::default()
             };
             let poll = client.poll_workflow_task_queue(with_deadline(request, POLL_TIMEOUT));
@@ -146,7 +172,7 @@ impl Worker {
         }
         let workflow_id = task.workflow_execution.map(|it| it.workflow_id).unwrap_or_default();
         let told = Task { workflow_id: &workflow_id, events: &events, messages: &task.messages };
-        let Some(Answer { commands, messages }) = (self.decide)(&told) else { return };
+        let Some(Answer { commands, messages, behavior }) = (self.decide)(&told) else { return };
         let mark = unique("task");
         let answers = task.queries.keys().map(|id| (id.clone(), query_result(&events)));
         let request = RespondWorkflowTaskCompletedRequest {
@@ -156,6 +182,8 @@ impl Worker {
             identity: mark.clone(),
             namespace: NAMESPACE.into(),
             query_results: answers.collect(),
+            versioning_behavior: behavior as i32,
+            deployment_options: self.version.clone(),
             ..Default::default()
         };
         let under_way = self.recorder.invoke(&workflow_id, Kind::CompleteTask, &mark);
@@ -212,8 +240,9 @@ impl Worker {
             let mut client = self.api.node(node);
             let request = PollActivityTaskQueueRequest {
                 namespace: NAMESPACE.into(),
-                task_queue: Some(queue(self.queue)),
+                task_queue: Some(queue(&self.queue)),
                 identity: format!("worker-{}", self.home),
+                deployment_options: self.version.clone(),
                 ..Default::default()
             };
             let poll = client.poll_activity_task_queue(with_deadline(request, POLL_TIMEOUT));
@@ -231,6 +260,11 @@ impl Worker {
 
     async fn activity(&self, node: usize, task: PollActivityTaskQueueResponse) {
         let Some(index) = activity_index(&task.activity_id) else { return };
+        let is_stubborn = task.activity_type.is_some_and(|it| it.name == STUBBORN);
+        if is_stubborn && task.attempt <= STUBBORN_FAILURES {
+            self.fail_activity(node, task.task_token).await;
+            return;
+        }
         let workflow_id = task.workflow_execution.map(|it| it.workflow_id).unwrap_or_default();
         let mark = unique("activity");
         let request = RespondActivityTaskCompletedRequest {
@@ -250,6 +284,17 @@ impl Worker {
             .await;
         under_way.end(outcome(answer, |_| String::new()));
     }
+
+    async fn fail_activity(&self, node: usize, task_token: Vec<u8>) {
+        let request = RespondActivityTaskFailedRequest {
+            task_token,
+            failure: Some(Failure { message: "not yet".into(), ..Default::default() }),
+            namespace: NAMESPACE.into(),
+            ..Default::default()
+        };
+        // A failure that is not heard becomes a time-out.
+        let _ = limited(CALL_TIMEOUT, self.api.node(node).respond_activity_task_failed(request)).await;
+    }
 }
 
 /// Every query asks the same: how many events does the worker know?
@@ -263,7 +308,7 @@ fn query_result(events: &[HistoryEvent]) -> WorkflowQueryResult {
 
 fn run_program(task: &Task<'_>) -> Option<Answer> {
     let program = program_of(task.events)?;
-    Some(Answer { commands: program.decide(task.events, QUEUE), messages: Vec::new() })
+    Some(Answer { commands: program.decide(task.events, QUEUE), ..Answer::default() })
 }
 
 pub(super) fn queue(name: &str) -> TaskQueue {

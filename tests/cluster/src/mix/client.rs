@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use temporalio_protos::temporal::api::{
     common::v1::WorkflowType,
+    history::v1::HistoryEvent,
     operatorservice::v1::CreateNexusEndpointRequest,
     taskqueue::v1::TaskQueue,
     workflowservice::v1::{SignalWorkflowExecutionRequest, StartWorkflowExecutionRequest},
@@ -25,6 +26,7 @@ use crate::{
 pub const PERSIST: Duration = Duration::from_secs(120);
 /// A task that went to a worker which is gone is offered again after this.
 pub const WORKFLOW_TASK_TIMEOUT: Duration = Duration::from_secs(4);
+const READ_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub struct Client {
@@ -44,22 +46,38 @@ impl Client {
         unique(&self.prefix)
     }
 
-    pub async fn start(&self, workflow_type: &str, workflow_id: &str, input: &str) -> Result<()> {
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Starts a workflow on the queue of the mix, and returns the id of its run.
+    pub async fn start(&self, workflow_type: &str, workflow_id: &str, input: &str) -> Result<String> {
+        self.start_on(queue(), workflow_type, workflow_id, input).await
+    }
+
+    pub async fn start_on(
+        &self,
+        queue: TaskQueue,
+        workflow_type: &str,
+        workflow_id: &str,
+        input: &str,
+    ) -> Result<String> {
         let request = StartWorkflowExecutionRequest {
             namespace: NAMESPACE.into(),
             workflow_id: workflow_id.into(),
             workflow_type: Some(WorkflowType { name: workflow_type.into() }),
-            task_queue: Some(queue()),
+            task_queue: Some(queue),
             input: Some(payloads(&serde_json::json!(input).to_string())),
             workflow_task_timeout: Some(duration(WORKFLOW_TASK_TIMEOUT)),
             request_id: unique("start"),
             ..Default::default()
         };
-        self.write("a start", &request, |mut client, request| async move {
-            client.start_workflow_execution(request).await
-        })
-        .await?;
-        Ok(())
+        let started = self
+            .write("a start", &request, |mut client, request| async move {
+                client.start_workflow_execution(request).await
+            })
+            .await?;
+        Ok(started.run_id)
     }
 
     /// Sends a number, and returns the mark by which the signal is found in the history.
@@ -102,13 +120,33 @@ impl Client {
         F: Fn(api::Client, Request<M>) -> Called,
         Called: Future<Output = Result<Response<T>, Status>>,
     {
+        self.acknowledged(what, self.call(message, call).await)
+    }
+
+    /// The same for what may be refused.
+    pub async fn call<M, T, F, Called>(&self, message: &M, call: F) -> Answer<T>
+    where
+        M: Clone,
+        F: Fn(api::Client, Request<M>) -> Called,
+        Called: Future<Output = Result<Response<T>, Status>>,
+    {
         let first = self.node.fetch_add(1, Ordering::Relaxed);
+        let call = |client| call(client, with_deadline(message.clone(), CALL_TIMEOUT));
+        self.api.persist(first, Instant::now() + PERSIST, call).await
+    }
+
+    /// The history of a run, or of the current one.
+    pub async fn history(&self, workflow_id: &str, run_id: &str) -> Result<Vec<HistoryEvent>> {
         let deadline = Instant::now() + PERSIST;
-        let answer = self
-            .api
-            .persist(first, deadline, |client| call(client, with_deadline(message.clone(), CALL_TIMEOUT)))
-            .await;
-        self.acknowledged(what, answer)
+        loop {
+            let node = self.node.fetch_add(1, Ordering::Relaxed);
+            match api::history(self.api.node(node), workflow_id, run_id).await {
+                Err(status) if !api::is_final(status.code()) && Instant::now() < deadline => {
+                    tokio::time::sleep(READ_PAUSE).await;
+                }
+                events => return events.with_context(|| format!("read {workflow_id}")),
+            }
+        }
     }
 
     fn acknowledged<T>(&self, what: &str, answer: Answer<T>) -> Result<T> {

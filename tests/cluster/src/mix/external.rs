@@ -23,7 +23,8 @@ use crate::{
 };
 
 const SENDER: &str = "sender";
-const COLLECTOR: &str = "collector";
+/// Adds up so many signals.
+pub(super) const COLLECTOR: &str = "collector";
 
 pub(super) struct External;
 

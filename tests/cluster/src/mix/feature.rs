@@ -19,6 +19,11 @@ use crate::{
 pub trait Feature: Sync {
     fn name(&self) -> &'static str;
 
+    /// How many clients play rounds at a time.
+    fn clients(&self) -> usize {
+        2
+    }
+
     /// The types of its workflows. None: it starts those of others, or does without.
     fn types(&self) -> &'static [&'static str] {
         &[]
@@ -31,7 +36,7 @@ pub trait Feature: Sync {
 
     /// The same for a feature whose tasks bring messages as well.
     fn answer(&self, told: &Told<'_>, _: &[Message]) -> Answer {
-        Answer { commands: self.decide(told), messages: Vec::new() }
+        Answer { commands: self.decide(told), ..Answer::default() }
     }
 
     /// Plays one round, and tells what must have become of it in the end.
@@ -46,15 +51,49 @@ pub trait Feature: Sync {
 #[derive(Clone, Debug)]
 pub struct Expected {
     pub workflow_id: String,
-    /// The number that its last run completes with.
-    pub result: u64,
+    /// How its last run ends.
+    pub end: End,
     /// Marks of the signals that were acknowledged: each is in its history once.
     pub signals: Vec<String>,
+    /// What was made of its runs, one after the other.
+    pub resets: Vec<Reset>,
+    /// The builds of the workers that complete its workflow tasks, in this order. None: any.
+    pub builds: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum End {
+    /// With this number.
+    Completed(u64),
+    Canceled,
+    Terminated,
+}
+
+/// A reset that was acknowledged.
+#[derive(Clone, Debug)]
+pub struct Reset {
+    /// The run whose first events were kept.
+    pub base: String,
+    /// So many were.
+    pub kept: usize,
+    /// The run that the reset made.
+    pub made: String,
 }
 
 impl Expected {
+    /// One that completes with this number.
     pub fn new(workflow_id: &str, result: u64) -> Self {
-        Self { workflow_id: workflow_id.to_owned(), result, signals: Vec::new() }
+        Self::ending(workflow_id, End::Completed(result))
+    }
+
+    pub fn ending(workflow_id: &str, end: End) -> Self {
+        Self {
+            workflow_id: workflow_id.to_owned(),
+            end,
+            signals: Vec::new(),
+            resets: Vec::new(),
+            builds: Vec::new(),
+        }
     }
 }
 
@@ -63,6 +102,8 @@ impl Expected {
 pub struct Told<'a> {
     pub workflow_id: &'a str,
     pub workflow_type: &'a str,
+    /// The queue that it was started on.
+    pub queue: &'a str,
     /// The words of the workflow's input.
     pub input: String,
     pub events: &'a [HistoryEvent],
@@ -77,6 +118,7 @@ impl<'a> Told<'a> {
         Some(Self {
             workflow_id,
             workflow_type: &started.workflow_type.as_ref()?.name,
+            queue: &started.task_queue.as_ref()?.name,
             input: text(started.input.as_ref())?,
             events,
         })

@@ -13,7 +13,7 @@ use temporalio_protos::temporal::api::{
 };
 use tonic::{Code, Status};
 
-use super::feature::Expected;
+use super::feature::{End, Expected};
 use crate::{
     api::{Api, NAMESPACE, history, mark, number},
     history::Event,
@@ -77,22 +77,28 @@ pub async fn judge(api: &Api, prefix: &str, expected: &[Expected]) -> Result<()>
 /// What is wrong with a workflow, as one node tells it.
 fn faults_of(expected: &Expected, runs: &Runs) -> Vec<String> {
     let mut faults = Vec::new();
-    match runs.last().and_then(|events| events.last()).map(|event| &event.attributes) {
-        Some(Some(Attributes::WorkflowExecutionCompletedEventAttributes(it))) => {
-            let result = number(it.result.as_ref());
-            if result != expected.result {
-                faults.push(format!("the result is {result}, not {}", expected.result));
-            }
-        }
-        last => faults.push(format!("it ends with {last:?}")),
+    let events = runs.last().map(Vec::as_slice).unwrap_or_default();
+    let end = end(events);
+    if end != Some(expected.end) {
+        let last = events.last().map(|event| &event.attributes);
+        faults.push(format!("it ends with {last:?}, and not as {:?}", expected.end));
     }
+    let cancels =
+        count(events, |it| matches!(it, Attributes::WorkflowExecutionCancelRequestedEventAttributes(_)));
+    if cancels != usize::from(expected.end == End::Canceled) {
+        faults.push(format!("{cancels} requests to cancel it"));
+    }
+    if !expected.builds.is_empty() && builds(events) != expected.builds {
+        faults.push(format!("workers of {:?} ran it, not of {:?}", builds(events), expected.builds));
+    }
+    faults.extend(runs.iter().flat_map(|events| answered_twice(events)));
+    faults.extend(faults_of_resets(expected, runs));
+    // The last run of those that resets have made has what is left of the others.
+    let counted = if expected.resets.is_empty() { &runs[..] } else { &runs[runs.len().saturating_sub(1)..] };
     let mut signals: BTreeMap<String, usize> = BTreeMap::new();
-    for events in runs {
-        faults.extend(answered_twice(events));
-        for event in events {
-            if let Some(Attributes::WorkflowExecutionSignaledEventAttributes(it)) = &event.attributes {
-                *signals.entry(mark(it.input.as_ref()).unwrap_or_default()).or_default() += 1;
-            }
+    for event in counted.iter().flatten() {
+        if let Some(Attributes::WorkflowExecutionSignaledEventAttributes(it)) = &event.attributes {
+            *signals.entry(mark(it.input.as_ref()).unwrap_or_default()).or_default() += 1;
         }
     }
     for signal in &expected.signals {
@@ -102,6 +108,79 @@ fn faults_of(expected: &Expected, runs: &Runs) -> Vec<String> {
         }
     }
     faults
+}
+
+fn end(events: &[HistoryEvent]) -> Option<End> {
+    match events.last()?.attributes.as_ref()? {
+        Attributes::WorkflowExecutionCompletedEventAttributes(it) => {
+            Some(End::Completed(number(it.result.as_ref())))
+        }
+        Attributes::WorkflowExecutionCanceledEventAttributes(_) => Some(End::Canceled),
+        Attributes::WorkflowExecutionTerminatedEventAttributes(_) => Some(End::Terminated),
+        _ => None,
+    }
+}
+
+fn count(events: &[HistoryEvent], which: impl Fn(&Attributes) -> bool) -> usize {
+    events.iter().filter(|event| event.attributes.as_ref().is_some_and(&which)).count()
+}
+
+/// The builds that completed the workflow tasks, in their order, each as long as it did.
+fn builds(events: &[HistoryEvent]) -> Vec<String> {
+    let mut builds: Vec<String> = Vec::new();
+    for event in events {
+        if let Some(Attributes::WorkflowTaskCompletedEventAttributes(it)) = &event.attributes {
+            builds.push(it.deployment_version.clone().unwrap_or_default().build_id);
+        }
+    }
+    builds.dedup();
+    builds
+}
+
+/// Each run that a reset has made begins with what was kept of the one before, and does none of it again.
+fn faults_of_resets(expected: &Expected, runs: &Runs) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !expected.resets.is_empty() && runs.len() != expected.resets.len() + 1 {
+        faults.push(format!("{} runs after {} resets", runs.len(), expected.resets.len()));
+    }
+    for (reset, pair) in expected.resets.iter().zip(runs.windows(2)) {
+        let [base, made] = pair else { continue };
+        let mut complain =
+            |fault: String| faults.push(format!("the reset of {} to {}: {fault}", reset.base, reset.made));
+        let is_kept = |(old, new): (&HistoryEvent, &HistoryEvent)| old.attributes == new.attributes;
+        if made.len() < reset.kept || !base.iter().zip(made).take(reset.kept).all(is_kept) {
+            complain(format!("the first {} events were not kept", reset.kept));
+            continue;
+        }
+        let (kept, rest) = made.split_at(reset.kept);
+        // Where the task had not been started, its start is written first.
+        let is_told = rest.iter().take(2).any(|event| match &event.attributes {
+            Some(Attributes::WorkflowTaskFailedEventAttributes(it)) => {
+                it.base_run_id == reset.base && it.new_run_id == reset.made
+            }
+            _ => false,
+        });
+        if !is_told {
+            complain("the new run does not tell of it".into());
+        }
+        let before: BTreeSet<&str> = kept.iter().filter_map(activity).collect();
+        if let Some(again) = rest.iter().filter_map(activity).find(|id| before.contains(id)) {
+            complain(format!("the activity {again} was scheduled again"));
+        }
+        match end(base) {
+            Some(End::Terminated) => {}
+            Some(end) if end == expected.end => {}
+            other => complain(format!("the old run ended with {other:?}")),
+        }
+    }
+    faults
+}
+
+fn activity(event: &HistoryEvent) -> Option<&str> {
+    match event.attributes.as_ref()? {
+        Attributes::ActivityTaskScheduledEventAttributes(it) => Some(&it.activity_id),
+        _ => None,
+    }
 }
 
 /// Events that answer something which was answered before: a second result of one activity, timer or child.
@@ -186,6 +265,14 @@ async fn tail(api: &Api, expected: &Expected) -> Result<Option<String>> {
 /// The runs of a workflow, from the first to the last.
 async fn runs(api: &Api, node: usize, expected: &Expected) -> Result<Runs> {
     let last = told(expected, read(api, node, expected, "").await)?;
+    if !expected.resets.is_empty() {
+        let mut runs = Vec::new();
+        for reset in &expected.resets {
+            runs.push(told(expected, read(api, node, expected, &reset.base).await)?);
+        }
+        runs.push(last);
+        return Ok(runs);
+    }
     let mut run = match last.first().and_then(|event| event.attributes.as_ref()) {
         Some(Attributes::WorkflowExecutionStartedEventAttributes(it)) => it.first_execution_run_id.clone(),
         _ => String::new(),
@@ -252,12 +339,16 @@ async fn list(api: &Api, prefix: &str) -> Result<BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
-    use temporalio_protos::temporal::api::history::v1::{
-        TimerFiredEventAttributes, WorkflowExecutionCompletedEventAttributes,
-        WorkflowExecutionSignaledEventAttributes,
+    use temporalio_protos::temporal::api::{
+        deployment::v1::WorkerDeploymentVersion,
+        history::v1::{
+            ActivityTaskScheduledEventAttributes, TimerFiredEventAttributes,
+            WorkflowExecutionCompletedEventAttributes, WorkflowExecutionSignaledEventAttributes,
+            WorkflowTaskCompletedEventAttributes, WorkflowTaskFailedEventAttributes,
+        },
     };
 
-    use super::*;
+    use super::{super::feature::Reset, *};
     use crate::api::{marked, payloads};
 
     fn event(event_id: i64, attributes: Attributes) -> HistoryEvent {
@@ -295,5 +386,65 @@ mod tests {
         assert_eq!(faults(&[&[signal("s")], &[signal("s"), completed(7)]]), 1, "a signal in two runs");
         assert_eq!(faults(&[&[completed(7)]]), 1, "a lost signal");
         assert_eq!(faults(&[&[signal("s"), fired(), fired(), completed(7)]]), 1, "a timer that fires twice");
+    }
+
+    fn terminated() -> HistoryEvent {
+        event(9, Attributes::WorkflowExecutionTerminatedEventAttributes(Default::default()))
+    }
+
+    fn scheduled(activity_id: &str) -> HistoryEvent {
+        let attributes =
+            ActivityTaskScheduledEventAttributes { activity_id: activity_id.into(), ..Default::default() };
+        event(5, Attributes::ActivityTaskScheduledEventAttributes(attributes))
+    }
+
+    fn went_back(base: &str) -> HistoryEvent {
+        let attributes = WorkflowTaskFailedEventAttributes {
+            base_run_id: base.into(),
+            new_run_id: "new".into(),
+            ..Default::default()
+        };
+        event(6, Attributes::WorkflowTaskFailedEventAttributes(attributes))
+    }
+
+    #[test]
+    fn each_fault_of_a_reset_is_seen() {
+        let reset = Reset { base: "old".into(), kept: 1, made: "new".into() };
+        let expected = Expected { signals: vec!["s".into()], resets: vec![reset], ..Expected::new("w", 7) };
+        let faults = |runs: &[&[HistoryEvent]]| {
+            faults_of(&expected, &runs.iter().map(|events| events.to_vec()).collect()).len()
+        };
+        let base = [scheduled("a0"), signal("s"), terminated()];
+        assert_eq!(faults(&[&base, &[scheduled("a0"), went_back("old"), signal("s"), completed(7)]]), 0);
+        assert_eq!(faults(&[&base, &[scheduled("a0"), went_back("old"), completed(7)]]), 1, "a lost signal");
+        let twice = [scheduled("a0"), went_back("old"), signal("s"), signal("s"), completed(7)];
+        assert_eq!(faults(&[&base, &twice]), 1, "a signal applied twice");
+        let other = [scheduled("a1"), went_back("old"), signal("s"), completed(7)];
+        assert_eq!(faults(&[&base, &other]), 1, "another beginning");
+        let again = [scheduled("a0"), went_back("old"), scheduled("a0"), signal("s"), completed(7)];
+        assert_eq!(faults(&[&base, &again]), 1, "an activity that runs again");
+        let second = [scheduled("a0"), went_back("between"), signal("s"), completed(7)];
+        assert_eq!(faults(&[&base, &second]), 1, "a run of another reset");
+        let open = [scheduled("a0"), signal("s")];
+        let made = [scheduled("a0"), went_back("old"), signal("s"), completed(7)];
+        assert_eq!(faults(&[&open, &made]), 1, "the old run goes on");
+    }
+
+    #[test]
+    fn another_end_and_another_worker_are_seen() {
+        let task = |build: &str| {
+            let version = WorkerDeploymentVersion { build_id: build.into(), ..Default::default() };
+            let attributes = WorkflowTaskCompletedEventAttributes {
+                deployment_version: Some(version),
+                ..Default::default()
+            };
+            event(4, Attributes::WorkflowTaskCompletedEventAttributes(attributes))
+        };
+        let expected = Expected { builds: vec!["1".into(), "2".into()], ..Expected::new("w", 7) };
+        let faults = |events: &[HistoryEvent]| faults_of(&expected, &vec![events.to_vec()]).len();
+        assert_eq!(faults(&[task("1"), task("1"), task("2"), completed(7)]), 0);
+        assert_eq!(faults(&[task("1"), completed(7)]), 1, "it has not moved");
+        assert_eq!(faults(&[task("1"), task("2"), task("1"), completed(7)]), 1, "it has moved back");
+        assert_eq!(faults(&[task("1"), task("2"), terminated()]), 1, "it was terminated");
     }
 }

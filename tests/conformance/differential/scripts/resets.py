@@ -2,11 +2,13 @@
 
 from ..case import script
 from ..commands import (
+    command,
     complete_workflow,
     continue_as_new,
     modify_properties,
     payloads,
     record_marker,
+    reject,
     schedule_activity,
     schedule_apart,
     seconds,
@@ -15,6 +17,7 @@ from ..commands import (
     start_timer,
     upsert_search_attributes,
 )
+from .updates import finish
 
 
 def reset(t, event_id, workflow_id=None, run_id="", **fields):
@@ -208,6 +211,61 @@ def timers_of_a_later_point(t):
     reset(t, 9)
     t.until_event("TIMER_FIRED")
     t.step(complete_workflow())
+
+
+def updated_and_reset(t):
+    """A run that has taken an update, and is reset to before it."""
+    t.start()
+    t.step(start_timer("one"))
+    update = t.update()
+    finish(t, t.poll())
+    update.join()
+    reset(t, 4)
+
+
+@script
+def updates_are_reapplied(t):
+    """An update behind the point is admitted by an event, which brings it to the worker; who asks again is answered."""
+    updated_and_reset(t)
+    again = t.update()
+    finish(t, t.poll(), result="again")
+    again.join()
+    t.poll_update().join()
+    t.update().join()
+    reset(t, 4, request_id="more")
+    finish(t, t.poll(), result="once more")
+    t.step(complete_workflow())
+
+
+@script
+def reapplied_updates_outlive_failed_tasks(t):
+    """A worker that fails, or answers nonsense, finds the update in the history again."""
+    updated_and_reset(t)
+    t.fail_task(t.poll())
+    finish(t, t.poll(), result="again")
+    t.poll_update().join()
+    reset(t, 4, request_id="more")
+    t.complete(t.poll(), command("START_TIMER", {}))
+    finish(t, t.poll(), result="once more")
+    t.poll_update().join()
+
+
+@script
+def reapplied_updates_may_be_rejected(t):
+    """Another worker may want none of it."""
+    updated_and_reset(t)
+    again = t.update()
+    t.complete(t.poll(), messages=[reject()])
+    again.join()
+
+
+@script
+def reapplied_updates_may_be_left(t):
+    """A worker that says nothing of it rejects it. Who asks later meets an internal error of the real server."""
+    updated_and_reset(t)
+    again = t.update()
+    t.complete(t.poll())
+    again.join()
 
 
 @script

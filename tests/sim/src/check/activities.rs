@@ -32,6 +32,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             let Some(Attributes::ActivityTaskCompletedEventAttributes(a)) = &event.attributes else {
                 continue;
             };
+            if event.event_id <= run.last_copied() {
+                continue;
+            }
             let text = a.result.as_ref().map(text_of).unwrap_or_default();
             let number: Option<usize> = text.strip_prefix("result-").and_then(|number| number.parse().ok());
             let Some((number, result)) =

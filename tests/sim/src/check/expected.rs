@@ -64,6 +64,7 @@ fn check_end(evidence: &Evidence<'_>, run: &Run) -> Checked {
         Status::ContinuedAsNew if program.continues() => Ok(()),
         Status::Canceled if program.heeds_cancel && asked(&[OpKind::Cancel]) => Ok(()),
         Status::Terminated if asked(&[OpKind::Terminate, OpKind::StartTerminating, OpKind::Delete]) => Ok(()),
+        Status::Terminated if run.execution.is_ended_by_reset() && asked(&[OpKind::Reset]) => Ok(()),
         // Its parent did not wait for it.
         Status::Terminated if ended_early(evidence, started) => Ok(()),
         Status::Failed if started.attempt <= program.failing_runs => Ok(()),

@@ -64,8 +64,26 @@ fn count(sim: &mut Sim, change: &Change) {
             Fact::Record(Record::ActivityRetry { .. }) => sim.coverage.hit("an activity was retried"),
             Fact::Record(Record::TransientTask { .. }) => sim.coverage.hit("a workflow task was transient"),
             Fact::Record(Record::UpdateAdmitted { .. }) => sim.coverage.hit("an update was noted"),
+            Fact::Record(Record::EndsByReset) => sim.coverage.hit("a run was ended by a reset"),
+            Fact::Record(Record::MadeByReset { copied, .. }) => {
+                let last = copied.last().map_or(0, |copied| copied.last_event_id);
+                count_applied_again(sim, change, last);
+            }
             Fact::Record(Record::Deleted) => sim.coverage.hit("a run was deleted"),
             Fact::Record(_) => {}
+        }
+    }
+}
+
+/// What a reset has found behind its point.
+fn count_applied_again(sim: &mut Sim, change: &Change, last_copied: i64) {
+    for fact in &change.facts {
+        let Fact::Event(event) = fact else { continue };
+        match event_type(&event.event) {
+            _ if event.event.event_id <= last_copied => {}
+            EventType::WorkflowExecutionSignaled => sim.coverage.hit("a signal was applied again"),
+            EventType::WorkflowExecutionUpdateAdmitted => sim.coverage.hit("an update was applied again"),
+            _ => {}
         }
     }
 }
@@ -134,6 +152,7 @@ pub fn op_ended(sim: &mut Sim, op: usize) {
         crate::record::OpKind::ResetSticky => "acknowledged: reset of stickiness",
         crate::record::OpKind::Pause => "acknowledged: pause",
         crate::record::OpKind::Unpause => "acknowledged: unpause",
+        crate::record::OpKind::Reset => "acknowledged: reset",
         crate::record::OpKind::Update => match op.answer.as_deref() {
             Some(answer) if answer.starts_with("event") => "acknowledged: update",
             Some("failed: unwanted") => "an update was rejected",

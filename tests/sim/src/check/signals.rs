@@ -1,5 +1,5 @@
 //! Promise (I1, I2, I9): a signal that was acknowledged is in the history of its workflow exactly once,
-//! across continue-as-new; one that was refused is nowhere; nothing is there that nobody sent; and the
+//! across continue-as-new and resets; one that was refused is nowhere; nothing is there that nobody sent; and the
 //! signals of one sender are there in the order in which they were sent.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     let ops = &evidence.sim.records.ops;
     // By the index of the op: the places in the chain.
     let mut places: BTreeMap<usize, Vec<(usize, i64)>> = BTreeMap::new();
+    let superseded = evidence.superseded();
     for (position, run) in evidence.runs.iter().enumerate() {
+        if superseded.contains(run.execution.run_id()) {
+            continue;
+        }
         for event in run.events_of(EventType::WorkflowExecutionSignaled) {
             let Some(Attributes::WorkflowExecutionSignaledEventAttributes(a)) = &event.attributes else {
                 continue;

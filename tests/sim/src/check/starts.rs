@@ -12,7 +12,7 @@ const PROMISE: &str = "an acknowledged start made its run, once; a refused one m
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
     let mut made: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for run in &evidence.runs {
+    for run in evidence.runs.iter().filter(|run| run.last_copied() == 0) {
         made.entry(&run.execution.create_request_id).or_default().push(run.execution.run_id());
     }
     for op in &evidence.sim.records.ops {
@@ -31,15 +31,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
         if let (true, Some(told)) = (op.is(Ended::Acknowledged), &op.run_id)
             && !evidence.may_be_deleted(&op.workflow)
         {
-            let exists = evidence.of(&op.workflow).any(|run| run.execution.run_id() == told);
-            if !exists {
+            let Some(run) = evidence.of(&op.workflow).find(|run| run.execution.run_id() == told) else {
                 return broken(
                     PROMISE,
                     &op.workflow,
                     format!("{} was told of {told}, which is not", op.request_id),
                 );
-            }
-            if op.kind == Start && !runs.contains(&told.as_str()) {
+            };
+            // A run that a reset has made stands for the one that the start made.
+            if op.kind == Start && run.execution.create_request_id != op.request_id {
                 return broken(
                     PROMISE,
                     &op.workflow,

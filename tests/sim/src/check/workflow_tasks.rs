@@ -29,6 +29,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Checked {
             let Some(Attributes::WorkflowTaskCompletedEventAttributes(a)) = &event.attributes else {
                 continue;
             };
+            if event.event_id <= run.last_copied() {
+                continue;
+            }
             #[allow(deprecated, reason = "names the worker's answer")]
             let name = &a.binary_checksum;
             let number: Option<usize> = name.strip_prefix("completion-").and_then(|n| n.parse().ok());

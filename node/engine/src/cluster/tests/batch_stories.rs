@@ -6,7 +6,7 @@ use everlog_proto::api::{
 };
 
 use super::*;
-use crate::cluster::batches::Step;
+use crate::cluster::batches::{Page, Progress, Step};
 
 fn start(job_id: &str, targets: usize) -> Request {
     let operation = BatchOperationSignal { signal: "go".to_owned(), ..Default::default() };
@@ -23,18 +23,23 @@ fn start(job_id: &str, targets: usize) -> Request {
     Request::StartBatch { namespace_id: "ns".to_owned(), request: Proto(request), running_max: 1 }
 }
 
-fn step(run_id: &str, from: u8, to: u8, completed: i64, ends: bool) -> Request {
+fn step(run_id: &str, from: u8, what: Progress) -> Request {
     Request::StepBatch(Step {
         namespace_id: "ns".to_owned(),
         job_id: "one".to_owned(),
         run_id: run_id.to_owned(),
         from: if from == 0 { Vec::new() } else { vec![from] },
-        to: vec![to],
-        completed,
-        failed: 1,
-        ends,
-        ..Step::default()
+        what,
     })
+}
+
+fn page(to: u8, ends: bool) -> Progress {
+    let targets = vec![(format!("w{to}"), String::new())];
+    Progress::Page { page: Page { targets, to: vec![to], ends }, total: None }
+}
+
+fn done(completed: i64) -> Progress {
+    Progress::Done { completed, failed: 1 }
 }
 
 #[test]
@@ -46,11 +51,15 @@ fn one_batch_at_a_time_goes_on_from_where_it_is() {
         vec![
             start("one", 10),
             start("two", 1),
-            step("another", 0, 5, 4, false),
-            step(run_id, 0, 5, 4, false),
-            step(run_id, 0, 5, 4, false),
-            step(run_id, 5, 10, 40, true),
-            step(run_id, 10, 12, 4, true),
+            step("another", 0, page(5, false)),
+            step(run_id, 0, done(4)),
+            step(run_id, 0, page(5, false)),
+            step(run_id, 0, page(6, false)),
+            step(run_id, 0, done(4)),
+            step(run_id, 0, done(4)),
+            step(run_id, 5, page(10, true)),
+            step(run_id, 5, done(40)),
+            step(run_id, 10, page(12, true)),
             start("one", 1),
             stop("one"),
             stop("nobody"),
@@ -62,15 +71,23 @@ fn one_batch_at_a_time_goes_on_from_where_it_is() {
               batch one SignalWorkflow, of Some(10)
             start two in ns
               ConcurrentBatches("Max concurrent batch operations is reached")
-            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "another", from: [], to: [5], total: None, completed: 4, failed: 1, ends: false })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "another", from: [], what: Page { page: Page { targets: [("w5", "")], to: [5], ends: false }, total: None } })
               NotFound("workflow execution already completed")
-            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], to: [5], total: None, completed: 4, failed: 1, ends: false })
-              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [5], total: Some(10), completed: 4, failed: 1, state: 1, close_time: None, keep_until: None })
-            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], to: [5], total: None, completed: 4, failed: 1, ends: false })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], what: Done { completed: 4, failed: 1 } })
               NotFound("workflow execution already completed")
-            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [5], to: [10], total: None, completed: 40, failed: 1, ends: true })
-              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [10], total: Some(10), completed: 8, failed: 2, state: 2, close_time: Some(Time(5000000000)), keep_until: Some(Time(5000000000)) })
-            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [10], to: [12], total: None, completed: 4, failed: 1, ends: true })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], what: Page { page: Page { targets: [("w5", "")], to: [5], ends: false }, total: None } })
+              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [], page: Some(Page { targets: [("w5", "")], to: [5], ends: false }), total: Some(10), completed: 0, failed: 0, state: 1, close_time: None, keep_until: None })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], what: Page { page: Page { targets: [("w6", "")], to: [6], ends: false }, total: None } })
+              NotFound("workflow execution already completed")
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], what: Done { completed: 4, failed: 1 } })
+              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [5], page: None, total: Some(10), completed: 4, failed: 1, state: 1, close_time: None, keep_until: None })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [], what: Done { completed: 4, failed: 1 } })
+              NotFound("workflow execution already completed")
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [5], what: Page { page: Page { targets: [("w10", "")], to: [10], ends: true }, total: None } })
+              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [5], page: Some(Page { targets: [("w10", "")], to: [10], ends: true }), total: Some(10), completed: 4, failed: 1, state: 1, close_time: None, keep_until: None })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [5], what: Done { completed: 40, failed: 1 } })
+              BatchMoved(Moved { namespace_id: "ns", job_id: "one", cursor: [10], page: None, total: Some(10), completed: 8, failed: 2, state: 2, close_time: Some(Time(9000000000)), keep_until: Some(Time(9000000000)) })
+            StepBatch(Step { namespace_id: "ns", job_id: "one", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", from: [10], what: Page { page: Page { targets: [("w12", "")], to: [12], ends: true }, total: None } })
               NotFound("workflow execution already completed")
             start one in ns
               AlreadyStarted { message: "Workflow execution already finished. WorkflowId: one, RunId: e220a839-7b1d-4daf-8d73-fe3de975ac26. Workflow Id reuse policy: reject duplicate workflow Id.", start_request_id: "06c45d18-8009-454f-b959-8f1a5f539b75", run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26", first_run_id: "e220a839-7b1d-4daf-8d73-fe3de975ac26" }
@@ -82,7 +99,7 @@ fn one_batch_at_a_time_goes_on_from_where_it_is() {
               BatchForgotten { namespace_id: "ns", job_id: "one" }
               batch two SignalWorkflow, of None
             StopBatch { namespace_id: "ns", job_id: "two" }
-              BatchMoved(Moved { namespace_id: "ns", job_id: "two", cursor: [], total: None, completed: 0, failed: 0, state: 3, close_time: Some(Time(11000000000)), keep_until: Some(Time(11000000000)) })
+              BatchMoved(Moved { namespace_id: "ns", job_id: "two", cursor: [], page: None, total: None, completed: 0, failed: 0, state: 3, close_time: Some(Time(15000000000)), keep_until: Some(Time(15000000000)) })
         "#]],
     );
 }

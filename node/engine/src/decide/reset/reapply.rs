@@ -10,7 +10,8 @@ use everlog_proto::api::{
 };
 
 use crate::{
-    decide::options, event::finished_child, execution::Execution, fact::Event, reject::Reject, turn::Turn,
+    decide::options, event::finished_child, execution::Execution, fact::Event, planted, reject::Reject,
+    turn::Turn,
 };
 
 /// Events that happened behind the point, in order, and what is not to be taken from them.
@@ -46,7 +47,12 @@ fn again(turn: &mut Turn<'_>, event: &HistoryEvent, excluded: &[Exclude]) {
                 ..Default::default()
             };
             let attributes = A::WorkflowExecutionSignaledEventAttributes(attributes);
-            turn.full_event(turn.stamp.now, attributes, None, event.links.clone());
+            if planted::is("signal_reapplied_twice") {
+                turn.full_event(turn.stamp.now, attributes.clone(), None, event.links.clone());
+            }
+            if !planted::is("signal_not_reapplied") {
+                turn.full_event(turn.stamp.now, attributes, None, event.links.clone());
+            }
         }
         A::WorkflowExecutionUpdateAdmittedEventAttributes(_) if !excluded.contains(&Exclude::Update) => {
             turn.event(attributes.clone());

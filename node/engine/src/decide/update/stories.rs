@@ -701,3 +701,58 @@ fn a_task_for_those_that_came_later_is_written_when_the_others_were_rejected() {
         "#]],
     );
 }
+
+#[test]
+fn an_update_that_is_applied_again_outlives_nonsense() {
+    check(
+        "
+        start  order
+        take   order
+        finish order
+        send-update order change
+        take   order
+        finish order accept=change respond=change,done
+        reset  order 4
+        take   order
+        finish order say=change
+        new-leader
+        take   order
+        finish order say=change
+        take   order
+        finish order accept=change respond=change,again
+        poll-update order change
+        ",
+        expect![[r#"
+            order: task brings change
+            update order change (send-update 4): Completed by event 9
+            ! InvalidArgument: BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID change/say
+            ! InvalidArgument: BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID change/say
+            poll-update order change: Completed by event 13
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowTaskScheduled on q
+            6 WorkflowTaskStarted
+            7 WorkflowTaskCompleted
+            8 WorkflowExecutionUpdateAccepted change
+            9 WorkflowExecutionUpdateCompleted change of 8
+            10 WorkflowExecutionTerminated "again"
+            -- order
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskFailed ResetWorkflow "again"
+            5 WorkflowExecutionUpdateAdmitted
+            6 WorkflowTaskScheduled on q
+            7 WorkflowTaskStarted
+            8 WorkflowTaskFailed BadUpdateWorkflowExecutionMessage "BadUpdateWorkflowExecutionMessage: ProtocolMessageCommand referenced absent message ID change/say"
+            9 WorkflowTaskScheduled on q attempt 2
+            10 WorkflowTaskStarted
+            11 WorkflowTaskCompleted
+            12 WorkflowExecutionUpdateAccepted change as admitted
+            13 WorkflowExecutionUpdateCompleted change of 12
+        "#]],
+    );
+}
