@@ -92,7 +92,10 @@ impl Reader {
         {
             self.failures.push(name.to_owned());
         } else if let Some(what) = line.strip_prefix(FAILED) {
-            self.told.push(what.to_owned());
+            // A program names it, and the chore that ran the program names it again.
+            if !self.told.iter().any(|told| told == what) {
+                self.told.push(what.to_owned());
+            }
         } else if let Some(counts) = summary(line) {
             self.last_summary = Some(counts);
         }
@@ -177,6 +180,19 @@ mod tests {
     fn the_last_summary_of_our_own_programs_counts() {
         let tally = read(&["1 passed, 0 failed", "noise", "199 passed, 1 failed"]).summary();
         assert_eq!(tally.map(|tally| (tally.passed, tally.failed())), Some((199, 1)));
+    }
+
+    #[test]
+    fn a_failure_that_is_named_twice_counts_once() {
+        let named = [
+            "failed: conformance: one",
+            "9 passed, 1 failed",
+            "failed: conformance: one",
+            "9 passed, 1 failed",
+        ];
+        assert_eq!(read(&named).summary().map(|tally| tally.failed()), Some(1));
+        let of_two_runs = [&named[..], &["19 passed, 2 failed"]].concat();
+        assert_eq!(read(&of_two_runs).summary().map(|tally| tally.failed()), Some(2));
     }
 
     #[test]

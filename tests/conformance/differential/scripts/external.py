@@ -143,6 +143,8 @@ def the_current_run_is_meant(t):
     t.start()
     t.step(signal_external(t))
     t.until_event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
+    # A run that continues one of less than a second waits before its first task.
+    t.until_event("WORKFLOW_TASK_SCHEDULED", workflow_id=t.other("other"))
     t.step(complete_workflow())
 
 

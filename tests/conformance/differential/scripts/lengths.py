@@ -3,6 +3,8 @@
 What has no limit shows that it has none.
 """
 
+from harness import wire
+
 from ..case import script
 from ..commands import (
     cancel_external,
@@ -381,7 +383,6 @@ def of_schedules(t):
         "DescribeSchedule",
         "UpdateSchedule",
         "PatchSchedule",
-        "ListScheduleMatchingTimes",
         "DeleteSchedule",
     ):
         t.note("call", method)
@@ -389,6 +390,12 @@ def of_schedules(t):
         fields = {wanted: nobody[wanted]} if wanted else {}
         each_length(t, method, "schedule_id", fields, SCHEDULE_ID_BYTES_MAX)
         each_length(t, method, "schedule_id", fields)
+    for size in around(SCHEDULE_ID_BYTES_MAX):
+        # With the judge it is chance whether the detail of the error has the failure of its query.
+        try:
+            t.quiet("ListScheduleMatchingTimes", schedule_id=text_of(t, size, "times"))
+        except wire.Failure as failure:
+            t.note(f"times of an id of {size} bytes", f"{failure.code} {failure.message}")
     each_length(t, "DeleteSchedule", "identity", {"schedule_id": t.other("nobody")})
     schedules.delete(t)
 

@@ -8,6 +8,8 @@ PINNED = "VERSIONING_BEHAVIOR_PINNED"
 AUTO_UPGRADE = "VERSIONING_BEHAVIOR_AUTO_UPGRADE"
 # A run that is younger is continued with a delay.
 OLD_ENOUGH_SECONDS = 1.1
+# For tasks that are held while the judge changes a deployment, which may take it long.
+PATIENT = {"seconds": 60}
 
 
 def take(t, build_id, queue=None, timeout=15, **fields):
@@ -199,9 +201,9 @@ def continued(t):
     worker(t, "2")
     set_current(t, "1")
     # Nobody promises which of two tasks comes first.
-    t.start()
+    t.start(workflow_task_timeout=PATIENT)
     one = take(t, "1")
-    t.start(t.other("auto"))
+    t.start(t.other("auto"), workflow_task_timeout=PATIENT)
     two = take(t, "1")
     set_current(t, "2")
     t.sleep(OLD_ENOUGH_SECONDS)
