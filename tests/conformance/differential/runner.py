@@ -88,7 +88,8 @@ def compare(script, connections, nonce, options) -> Result:
 
 
 def transcript(script, connection, nonce, options) -> tuple[list[str], bool]:
-    """What one server answered, as lines, and whether it has perhaps answered a repetition of its own.
+    """What one server answered, as lines, and whether it is in doubt that it meant it: it has perhaps answered a
+    repetition of its own, or has not answered in time.
 
     Never raises: what went wrong is the last line.
     """
@@ -103,7 +104,8 @@ def transcript(script, connection, nonce, options) -> tuple[list[str], bool]:
     finally:
         case.clean_up()
     lines = without(case.lines, options.ignore) if options.ignore else case.lines
-    return lines, case.repeated
+    late = any("! DeadlineExceeded" in line or line.startswith("*** ") for line in lines)
+    return lines, case.repeated or late
 
 
 def without(lines, pattern) -> list[str]:
