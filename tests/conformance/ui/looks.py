@@ -116,9 +116,20 @@ def cancelling(t):
     t.start()
     t.until_events(t.id, 10)
     t.open_workflow(t.id)
-    t.press("Request Cancellation")
+    t.act("Request Cancellation")
     t.confirm()
     t.until_status(t.id, "CANCELED")
+
+
+@look
+def pausing(t):
+    """A pause, where that is switched on."""
+    t.start()
+    t.until_events(t.id, 10)
+    t.open_workflow(t.id)
+    t.press("Pause")
+    t.confirm()
+    t.until_status(t.id, "PAUSED")
 
 
 @look
