@@ -143,32 +143,14 @@ fn prepare_signal_with_start(
     if request.signal_name.is_empty() {
         return Err(Status::invalid_argument("signal not set"));
     }
-    if request.signal_name.len() > limits.id_bytes_max {
-        return Err(Status::invalid_argument(format!(
-            "signal name exceeds maximum allowed length ({}/{})",
-            request.signal_name.len(),
-            limits.id_bytes_max
-        )));
-    }
+    validate::allowed_length("signal name", &request.signal_name, limits)?;
     let kind = request.workflow_type.as_ref().map_or("", |kind| &kind.name);
     if kind.is_empty() {
         return Err(Status::invalid_argument("workflow type not set"));
     }
-    if kind.len() > limits.id_bytes_max {
-        return Err(Status::invalid_argument(format!(
-            "workflow type name exceeds maximum allowed length ({}/{})",
-            kind.len(),
-            limits.id_bytes_max
-        )));
-    }
+    validate::allowed_length("workflow type name", kind, limits)?;
     validate::start_queue(&mut request.task_queue, limits)?;
-    if request.request_id.len() > limits.id_bytes_max {
-        return Err(Status::invalid_argument(format!(
-            "Request ID exceeds maximum allowed length ({}/{})",
-            request.request_id.len(),
-            limits.id_bytes_max
-        )));
-    }
+    validate::allowed_length("Request ID", &request.request_id, limits)?;
     validate::timeout(&mut request.workflow_execution_timeout, "WorkflowExecutionTimeoutSeconds")?;
     validate::timeout(&mut request.workflow_run_timeout, "WorkflowRunTimeoutSeconds")?;
     validate::timeout(&mut request.workflow_task_timeout, "WorkflowTaskTimeoutSeconds")?;

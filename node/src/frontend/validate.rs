@@ -66,12 +66,14 @@ pub(super) fn new_workflow_id(id: &str, limits: &Limits) -> Check {
     if id.is_empty() {
         return invalid("WorkflowId is not set on request.");
     }
-    if id.len() > limits.id_bytes_max {
-        return invalid(format!(
-            "WorkflowId exceeds maximum allowed length ({}/{})",
-            id.len(),
-            limits.id_bytes_max
-        ));
+    allowed_length("WorkflowId", id, limits)
+}
+
+/// In the words in which the real server speaks of ids of new workflows, and of all that signal-with-start names.
+pub(super) fn allowed_length(what: &str, text: &str, limits: &Limits) -> Check {
+    let (bytes, most) = (text.len(), limits.id_bytes_max);
+    if bytes > most {
+        return invalid(format!("{what} exceeds maximum allowed length ({bytes}/{most})"));
     }
     Ok(())
 }
