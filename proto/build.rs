@@ -12,7 +12,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use flate2::{Compression, write::GzEncoder};
@@ -73,11 +73,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The folder of the crate that carries the sources.
 fn sources() -> Result<PathBuf, Box<dyn Error>> {
-    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
-    let asked = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
-        .arg(manifest)
-        .output()?;
+    // The answer tells of all packages of the workspace, of which a build has only fetched those that it needs.
+    let mut asked = metadata(true)?;
+    if !asked.status.success() {
+        asked = metadata(false)?;
+    }
     if !asked.status.success() {
         return Err(String::from_utf8_lossy(&asked.stderr).into());
     }
@@ -86,4 +86,12 @@ fn sources() -> Result<PathBuf, Box<dyn Error>> {
     let found = packages.iter().find(|package| package["name"] == PROTOS).ok_or("no such package")?;
     let manifest = found["manifest_path"].as_str().ok_or("a package without a manifest")?;
     Ok(Path::new(manifest).parent().ok_or("a manifest without a folder")?.to_owned())
+}
+
+/// Asks cargo where its packages are.
+fn metadata(offline: bool) -> Result<Output, Box<dyn Error>> {
+    let manifest = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml");
+    let mut command = Command::new(env::var("CARGO")?);
+    command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(manifest);
+    Ok(command.args(offline.then_some("--offline")).output()?)
 }

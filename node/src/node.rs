@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use everlog_raft_store::{Machine, Store, Trouble};
 use futures::future::BoxFuture;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 
@@ -29,9 +28,11 @@ mod api;
 pub mod bare;
 mod edge;
 mod folder;
+mod port;
 mod web;
 
 pub use folder::{Error as FolderError, Folder};
+use port::Port;
 
 /// A node is ready if no shard is further behind than this.
 const READY_LAG_MAX: u64 = 1_000;
@@ -131,12 +132,10 @@ pub async fn run(
         folder.shards(),
         config.raft.shards
     );
-    let api_listener = api::bind("api", config.api.listen).await?;
-    let http_listener = bind_if_set("http", config.api.http_listen).await?;
-    let ui_listener = bind_if_set("ui", config.ui.listen).await?;
-    let peer_listener = peer::Server::bind(config.peer.listen)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {} (peer): {error}", config.peer.listen))?;
+    let api_port = Port::take("api", config.api.listen)?;
+    let http_port = config.api.http_listen.map(|listen| Port::take("http", listen)).transpose()?;
+    let ui_port = config.ui.listen.map(|listen| Port::take("ui", listen)).transpose()?;
+    let peer_port = Port::take("peer", config.peer.listen)?;
     let metrics_address =
         metrics::serve(config.metrics.listen, metrics.clone(), health.clone(), closed.clone())
             .await
@@ -144,10 +143,10 @@ pub async fn run(
                 anyhow::anyhow!("cannot listen on {} (metrics): {error}", config.metrics.listen)
             })?;
     let addresses = Addresses {
-        api: api_listener.local_addr()?,
-        http: http_listener.as_ref().map(TcpListener::local_addr).transpose()?,
-        ui: ui_listener.as_ref().map(TcpListener::local_addr).transpose()?,
-        peer: peer_listener.address()?,
+        api: api_port.address(),
+        http: http_port.as_ref().map(Port::address),
+        ui: ui_port.as_ref().map(Port::address),
+        peer: peer_port.address(),
         metrics: metrics_address,
     };
 
@@ -189,20 +188,19 @@ pub async fn run(
         initialize,
     };
     let peer_routes = peer::routes(&peers, Arc::new(groups.clone()), admin);
-    let peer_server = tokio::spawn(peer::serve(peer_listener, peer_routes, closed.clone()));
+    let peer_server = tokio::spawn(peer::serve(peer_port.listen()?, peer_routes, closed.clone()));
 
     let services = application.start(node.clone())?;
     let _installed = peers.install(services.handlers);
     let api_server =
-        api::serve(api_listener, services.api, health.clone(), stopping.clone(), api_closed.clone());
+        api::serve(api_port.listen()?, services.api, health.clone(), stopping.clone(), api_closed.clone());
     let api_server = tokio::spawn(api_server);
-    let web_servers: Vec<_> = [(http_listener, services.http), (ui_listener, services.ui)]
-        .into_iter()
-        .filter_map(|(listener, routes)| Some((listener?, routes)))
-        .map(|(listener, routes)| {
-            tokio::spawn(web::serve(listener, routes, config.insecure, stopping.clone(), api_closed.clone()))
-        })
-        .collect();
+    let mut web_servers = Vec::new();
+    for (port, routes) in [(http_port, services.http), (ui_port, services.ui)] {
+        let Some(port) = port else { continue };
+        let (stopping, closed) = (stopping.clone(), api_closed.clone());
+        web_servers.push(tokio::spawn(web::serve(port.listen()?, routes, config.insecure, stopping, closed)));
+    }
     watch_readiness(&health, &folder, &store, &groups, &peers, draining.clone());
     serving.store(true, Ordering::Relaxed);
     up(&node, &addresses);
@@ -279,13 +277,6 @@ pub async fn run(
         (None, Err(_)) => {
             Err(anyhow::anyhow!("the stop took longer than {STOP_TIMEOUT:?} and was cut short"))
         }
-    }
-}
-
-async fn bind_if_set(what: &str, listen: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
-    match listen {
-        Some(listen) => api::bind(what, listen).await.map(Some),
-        None => Ok(None),
     }
 }
 

@@ -29,7 +29,7 @@ mod server;
 
 pub use connection::{admin_client, endpoint};
 pub use link::{Link, LinkError};
-pub use server::{Inbox, PeerService, Server, routes, serve};
+pub use server::{Inbox, PeerService, routes, serve};
 
 /// The metadata key with the cluster that a call is meant for.
 pub const CLUSTER_ID: &str = "everlog-cluster-id";

@@ -1,7 +1,6 @@
 //! The port of the public API.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,12 +24,6 @@ const HEALTH_SERVICES: [&str; 3] = [
     "temporal.api.workflowservice.v1.WorkflowService",
     "temporal.api.operatorservice.v1.OperatorService",
 ];
-
-pub(super) async fn bind(what: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(listen)
-        .await
-        .map_err(|error| anyhow::anyhow!("cannot listen on {listen} ({what}): {error}"))
-}
 
 /// Serves the public API and its health until `stop` becomes true, and ends what is in flight some time
 /// after `stopping` does.

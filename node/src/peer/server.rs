@@ -1,6 +1,5 @@
 //! The peer port: Raft traffic, internal requests, forwarded public calls, and an operator's questions.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -46,21 +45,6 @@ pub struct PeerService {
     inbox: Arc<dyn Inbox>,
 }
 
-/// Listens on the peer port.
-pub struct Server {
-    listener: TcpListener,
-}
-
-impl Server {
-    pub async fn bind(listen: SocketAddr) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(listen).await? })
-    }
-
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
 /// All services of the peer port; what none of them knows is a forwarded public call.
 pub fn routes<A: proto::admin_server::Admin>(peers: &Peers, inbox: Arc<dyn Inbox>, admin: A) -> Routes {
     let peer = proto::peer_server::PeerServer::new(PeerService { peers: peers.clone(), inbox })
@@ -79,7 +63,7 @@ pub fn routes<A: proto::admin_server::Admin>(peers: &Peers, inbox: Arc<dyn Inbox
 
 /// Serves until `stop` becomes true.
 pub async fn serve(
-    server: Server,
+    listener: TcpListener,
     routes: Routes,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), tonic::transport::Error> {
@@ -90,12 +74,9 @@ pub async fn serve(
         .initial_connection_window_size(16 << 20)
         .add_routes(routes)
         // The builder's own `tcp_nodelay` is ignored for a listener that is handed over.
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(server.listener).with_nodelay(Some(true)),
-            async move {
-                risen(&mut stop).await;
-            },
-        )
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async move {
+            risen(&mut stop).await;
+        })
         .await
 }
 

@@ -51,7 +51,8 @@ pub struct Api {
 pub enum Answer<T> {
     Done(T),
     Refused(Status),
-    Unknown,
+    /// How often it was tried, and what the last try ended with.
+    Unknown(usize, Status),
 }
 
 impl Api {
@@ -112,27 +113,25 @@ impl Api {
         F: Fn(usize) -> Called,
         Called: Future<Output = Result<Response<T>, Status>>,
     {
-        let mut may_have_happened = false;
-        for node in first.. {
-            let answer = limited(CALL_TIMEOUT, call(node)).await;
-            if let Err(status) = &answer {
-                self.note(status);
-            }
-            match answer {
+        let (mut tries, mut may_have_happened) = (0, false);
+        loop {
+            let status = match limited(CALL_TIMEOUT, call(first + tries)).await {
                 Ok(response) => return Answer::Done(response.into_inner()),
-                Err(status) if is_final(status.code()) && !may_have_happened => {
-                    return Answer::Refused(status);
-                }
-                // A refusal after silence may be the echo of a first call that succeeded.
-                Err(status) if is_final(status.code()) => return Answer::Unknown,
-                Err(status) => may_have_happened |= status.code() != Code::ResourceExhausted,
+                Err(status) => status,
+            };
+            tries += 1;
+            self.note(&status);
+            // A refusal after silence may be the echo of a first call that succeeded.
+            match is_final(status.code()) {
+                true if may_have_happened => return Answer::Unknown(tries, status),
+                true => return Answer::Refused(status),
+                false => may_have_happened |= status.code() != Code::ResourceExhausted,
             }
             if Instant::now() >= deadline {
-                break;
+                return Answer::Unknown(tries, status);
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
-        Answer::Unknown
     }
 
     /// Repeats a reading until it succeeds.
@@ -144,7 +143,9 @@ impl Api {
         match self.persist(first, deadline, call).await {
             Answer::Done(value) => Ok(value),
             Answer::Refused(status) => Err(status).context("a reading was refused"),
-            Answer::Unknown => anyhow::bail!("no node answered a reading in time"),
+            Answer::Unknown(tries, status) => {
+                anyhow::bail!("no answer to a reading in {tries} tries: {status}")
+            }
         }
     }
 }

@@ -187,6 +187,6 @@ async fn query(api: &Api, node: usize, id: &str) -> Result<u64> {
     match answer {
         Answer::Done(answered) => Ok(number(answered.query_result.as_ref())),
         Answer::Refused(status) => Err(status).context("a query was refused"),
-        Answer::Unknown => bail!("a query was not answered"),
+        Answer::Unknown(..) => bail!("a query was not answered"),
     }
 }

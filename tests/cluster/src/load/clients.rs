@@ -191,6 +191,6 @@ pub(super) fn outcome<T>(answer: Answer<T>, run_id: impl FnOnce(T) -> String) ->
         Answer::Refused(status) => {
             Outcome::Refused { why: format!("{:?}: {}", status.code(), status.message()) }
         }
-        Answer::Unknown => Outcome::Unknown,
+        Answer::Unknown(..) => Outcome::Unknown,
     }
 }

@@ -179,7 +179,7 @@ impl Activity<'_> {
             Answer::Done(_) => Ok(true),
             Answer::Refused(status) if status.code() == tonic::Code::NotFound => Ok(false),
             // So is a refusal after silence.
-            Answer::Unknown => Ok(false),
+            Answer::Unknown(..) => Ok(false),
             Answer::Refused(status) => {
                 bail!("{what} of {} of {} was refused: {status}", self.id, self.workflow_id)
             }

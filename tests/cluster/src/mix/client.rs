@@ -153,7 +153,12 @@ impl Client {
         match answer {
             Answer::Done(response) => Ok(response),
             Answer::Refused(status) => bail!("{what} was refused: {status}"),
-            Answer::Unknown => bail!("{what} was not acknowledged; errors so far: {:?}", self.api.errors()),
+            Answer::Unknown(tries, status) => {
+                let errors = self.api.errors();
+                bail!(
+                    "{what} was not acknowledged in {tries} tries, the last ended with {status}; all errors: {errors:?}"
+                )
+            }
         }
     }
 }
