@@ -80,18 +80,23 @@ impl Groups {
         metrics: &Metrics,
     ) -> Result<Self, Error> {
         let library = Arc::new(library_config(config)?);
-        let mut groups = Vec::new();
+        // Each applies what its tables lack, which is the long part of a start: on all processors.
+        let mut starting = Vec::new();
         for group in 0..config.shards {
             let (log, state) = store
                 .group(group, machine.clone())
                 .map_err(|source| Error::Start { group, source: Box::new(source) })?;
             let log = bounded::Bounded { log, bytes_max: config.append_bytes_max as usize };
             let network = network::Network::new(group, peers.clone());
-            let raft = Raft::new(me, library.clone(), network, log, state)
-                .await
-                .map_err(|source| Error::Start { group, source: Box::new(source) })?;
+            starting.push(tokio::spawn(Raft::new(me, library.clone(), network, log, state)));
+        }
+        let mut groups = Vec::new();
+        for (group, started) in (0..).zip(starting) {
+            let failed = |source| Error::Start { group, source };
+            let raft = started.await.map_err(|died| failed(died.into()))?.map_err(|it| failed(it.into()))?;
             groups.push(Group::new(group, me, raft, store.tables(), machine.clone(), metrics));
         }
+        store.opened();
         let groups = Self { inner: Arc::new(groups), store: store.clone(), closed: Arc::default() };
         groups.report(metrics);
         Ok(groups)

@@ -168,6 +168,15 @@ impl Tables {
         Ok(())
     }
 
+    /// Asks for a checkpoint and waits for none, unless there is little to move.
+    pub(crate) fn checkpoint_soon(&self) {
+        let checkpoints = &self.shared.checkpoints;
+        if !checkpoints.is_little() {
+            checkpoints.lock().wanted += 1;
+            checkpoints.wanted.notify_all();
+        }
+    }
+
     /// Waits while the overlay is much larger than it should be; an error when it will stay so.
     pub(crate) async fn room(&self) -> Result<(), Error> {
         let checkpoints = &self.shared.checkpoints;

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -290,6 +291,32 @@ fn a_large_overlay_is_moved_without_being_asked_for() {
         assert!(store.metrics().checkpoints >= 3, "{:?}", store.metrics());
         assert!(store.metrics().overlay_bytes < 500_000, "{:?}", store.metrics());
         assert_eq!(store.tables().scan(vec![0], vec![1]).count(), 500);
+    });
+}
+
+#[test]
+fn what_a_start_has_applied_is_moved_before_the_next_start() {
+    run(async {
+        let world = World::new(1);
+        let mut options = options();
+        options.checkpoint.overlay_bytes_max = 100_000;
+        let store = world.open_with(options).expect("it opens");
+        let mut told = Told::open(&store);
+        for number in 0..10u32 {
+            told.apply(move |batch| {
+                batch.put(number.to_be_bytes().to_vec(), Value::Bytes(vec![7; 2000].into()))
+            })
+            .await;
+        }
+        assert_eq!(store.metrics().checkpoints, 0);
+        store.opened();
+        let moved = async {
+            while store.metrics().checkpoints == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), moved).await.expect("a checkpoint");
+        assert_eq!(store.metrics().overlay_bytes, 0);
     });
 }
 

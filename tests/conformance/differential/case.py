@@ -58,7 +58,6 @@ class Case:
         self.sticky_queue = f"sticky-{self.id}"
         self.namespace = "default"
         self.begun = []  # A call that nobody holds would be cancelled.
-        self.repeated = False  # Whether a change was perhaps answered as the server's own repetition of it.
         self.runs = {}  # (namespace, workflow id, run id): in the order of their start
 
     # Calling
@@ -479,21 +478,11 @@ class Pending:
             self.case.record(self.method, self.case.renderer.failure(failure))
             return None
         self.case.remember(self.request, response)
-        self.case.repeated |= finds_itself(self.request, response)
         self.case.record(self.method, self.case.renderer.message(response) or ["ok"])
         return response
 
     def cancel(self):
         self.future.cancel()
-
-
-def finds_itself(request, response) -> bool:
-    """Whether what a change of a deployment has replaced is what it has set."""
-    replaced = getattr(response, "previous_version", "")
-    if not replaced or not hasattr(request, "build_id"):
-        return False
-    percentage = getattr(request, "percentage", 0) == getattr(response, "previous_percentage", 0)
-    return percentage and replaced in (request.version, f"{request.deployment_name}.{request.build_id}")
 
 
 def token_of(task) -> bytes:

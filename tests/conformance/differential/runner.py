@@ -21,8 +21,8 @@ from .case import SCRIPTS, Case
 DIFF_LINES_MAX = 120
 DIFF_CONTEXT_LINES = 6
 COMMON_LINES_MAX = 60
-# The real server repeats a change of a deployment that takes it long, and then answers that it has replaced what it
-# has just set. Such an answer says nothing about how it behaves, so it is asked once more.
+# Some answers of the real server depend on how far its own background work has come, and some are to a repetition of
+# its own: a change of a deployment that takes it long has then replaced what it has just set.
 JUDGE_ASKED_AGAIN_MAX = 2
 
 # What makes equal differences look different: ids, and names made of a script's own.
@@ -70,14 +70,13 @@ def compare(script, connections, nonce, options) -> Result:
     judge, subject = connections
     with concurrent.futures.ThreadPoolExecutor(2) as pair:
         sides = [pair.submit(transcript, script, c, nonce, options) for c in (judge, subject)]
-        (expected, in_doubt), (actual, _) = (side.result() for side in sides)
+        expected, actual = (side.result() for side in sides)
     for _ in range(JUDGE_ASKED_AGAIN_MAX):
-        if expected == actual or not in_doubt:
+        if expected == actual:
             break
         # Only the judge: what we have answered once is what is compared.
         other = secrets.token_hex(len(nonce) // 2)
-        lines, in_doubt = transcript(script, judge, other, options)
-        expected = [line.replace(other, nonce) for line in lines]
+        expected = [line.replace(other, nonce) for line in transcript(script, judge, other, options)]
     complaint = ""
     if expected[-1].startswith("*** "):
         complaint = "the script does not work on the judge:\n" + "\n".join(expected)
@@ -87,9 +86,8 @@ def compare(script, connections, nonce, options) -> Result:
     return Result(script.name, time.monotonic() - begun, complaint, shown)
 
 
-def transcript(script, connection, nonce, options) -> tuple[list[str], bool]:
-    """What one server answered, as lines, and whether it is in doubt that it meant it: it has perhaps answered a
-    repetition of its own, or has not answered in time.
+def transcript(script, connection, nonce, options) -> list[str]:
+    """What one server answered, as lines.
 
     Never raises: what went wrong is the last line.
     """
@@ -103,9 +101,7 @@ def transcript(script, connection, nonce, options) -> tuple[list[str], bool]:
         case.lines.append(f"*** {type(error).__name__}: {case.renderer.text(str(error))} ({line})")
     finally:
         case.clean_up()
-    lines = without(case.lines, options.ignore) if options.ignore else case.lines
-    late = any("! DeadlineExceeded" in line or line.startswith("*** ") for line in lines)
-    return lines, case.repeated or late
+    return without(case.lines, options.ignore) if options.ignore else case.lines
 
 
 def without(lines, pattern) -> list[str]:

@@ -93,8 +93,9 @@ fn task_failing() -> Reject {
     Reject::WorkflowNotReady("Unable to query workflow due to Workflow Task in failed state.".into())
 }
 
+/// The sticky worker has not seen what came since its last task, and while the workflow is paused no task brings it.
 fn direct_state(turn: &Turn<'_>) -> QueryState {
-    QueryState::Direct { sticky: turn.execution.sticky.is_some() }
+    QueryState::Direct { sticky: turn.execution.sticky.is_some() && !turn.execution.is_paused() }
 }
 
 /// The waiting queries go with the task that is handed out now.

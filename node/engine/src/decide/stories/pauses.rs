@@ -358,3 +358,36 @@ fn a_reset_of_a_paused_run_makes_one_that_is_not() {
         "#]],
     );
 }
+
+#[test]
+fn a_query_that_waited_sees_the_signals_that_no_task_has_brought() {
+    check(
+        "
+        start  order
+        take   order
+        finish order sticky=mine
+        signal order one
+        take   order
+        signal order two
+        query  order state
+        pause-workflow   order
+        finish order sticky=mine
+        take-query       order
+        answer-query     order both
+        ",
+        expect![[r#"
+            order: query with events 1..=10
+            query order state: both
+            1 WorkflowExecutionStarted
+            2 WorkflowTaskScheduled on q
+            3 WorkflowTaskStarted
+            4 WorkflowTaskCompleted
+            5 WorkflowExecutionSignaled one
+            6 WorkflowTaskScheduled on mine
+            7 WorkflowTaskStarted
+            8 WorkflowTaskCompleted
+            9 WorkflowExecutionSignaled two
+            10 WorkflowExecutionPaused
+        "#]],
+    );
+}
