@@ -21,7 +21,6 @@ pub mod history;
 pub mod internal;
 pub mod list;
 pub mod machine;
-pub mod memory;
 pub mod metrics;
 pub mod nexus;
 pub mod node;

@@ -230,7 +230,6 @@ pub async fn run(
         () = stop => None,
         formed = formed_for_ever => formed.err().map(anyhow::Error::from),
         () = balancing => None,
-        () = crate::memory::give_back() => None,
         error = watch_store(&store, folder.path()) => Some(error),
         why = watch_groups(&groups) => Some(anyhow::anyhow!(why)),
         what = services.died => Some(anyhow::anyhow!("{what} has died, and its panic is in the log")),

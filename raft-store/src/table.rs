@@ -96,9 +96,10 @@ pub trait OrderedTable: Send + Sync + 'static {
     /// Puts and removes rows, in order. Readers may see some of them before others.
     fn write(&self, rows: &[Row]) -> Result<(), Error>;
     fn flush(&self) -> Result<(), Error>;
-    /// Little will happen for a while: memory that is not needed may go.
-    fn rest(&self) -> Result<(), Error> {
-        Ok(())
+    /// Little will happen for a while: memory that is not needed may go. Says whether all of it has gone, or another
+    /// call would find more.
+    fn rest(&self) -> Result<bool, Error> {
+        Ok(true)
     }
 }
 

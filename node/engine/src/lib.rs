@@ -18,6 +18,7 @@ pub mod key;
 pub mod limits;
 pub mod message;
 pub mod nexus;
+mod outputs;
 pub mod planted;
 pub mod queue;
 pub mod reject;

@@ -32,6 +32,7 @@ use crate::{
     key::{RunKey, WorkflowKey},
     limits::Limits,
     message::Message,
+    outputs::take_next,
     queue::Fairness,
     reject::Reject,
     reply::Reply,
@@ -390,7 +391,7 @@ impl Shard {
     }
 
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        take_next(&mut self.outputs)
     }
 
     /// When the shard wants to be called again, if nothing happens before.

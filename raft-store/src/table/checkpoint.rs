@@ -277,10 +277,10 @@ impl Checkpointer {
             if !is_due {
                 (self.tidy)(false);
                 if !is_rested && last.elapsed() >= REST_AFTER && checkpoints.is_little() {
-                    is_rested = true;
-                    if let Err(error) = self.tables.base().rest() {
+                    is_rested = self.tables.base().rest().unwrap_or_else(|error| {
                         tracing::warn!(%error, "the tables did not rest");
-                    }
+                        true
+                    });
                 }
                 continue;
             }

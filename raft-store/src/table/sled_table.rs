@@ -5,7 +5,9 @@
 //! large values are cut into pieces. It panics on some damaged files, so it is opened under `catch_unwind`.
 //! Its threads may hold the lock of its file for a moment after it was dropped, so that moment is waited
 //! for; other processes are kept out by the store's own lock. And it hears late of which pages were used, and
-//! keeps far more of them than it was told to until then, so it is made to hear of them when it rests.
+//! keeps far more of them than it was told to until then, so it is made to hear of them when it rests. What it
+//! remembers of each page it allocates in the middle of what a busy node needs for a moment, so that few pages of the
+//! allocator become empty; when it rests it is made to allocate that anew, close together.
 //!
 //! ```text
 //! key                                                  0 | value
@@ -21,6 +23,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -47,6 +50,10 @@ const SAMPLE_BYTES: usize = 3;
 /// Pages that are read when it rests, so many that hardly a part of the cache has none of them, and how often.
 const REST_PAGES: usize = 1024;
 const REST_ROUNDS: usize = 64;
+/// So many bytes of rows are walked over at once when it rests.
+const WALK_BYTES: u64 = 32 << 20;
+/// Behind so many ends of the table, all pages have been walked over.
+const WALK_ENDS: u32 = 2;
 const PIECE_PREFIX: u8 = b'p';
 const INLINE: u8 = 0;
 const IN_PIECES: u8 = 1;
@@ -55,6 +62,19 @@ pub struct SledTable {
     db: sled::Db,
     /// sled's own file, opened once more to sync it.
     file: File,
+    walk: Mutex<Walk>,
+}
+
+/// Reading a page and letting it go allocates anew what sled remembers of it. How far that is done follows from how
+/// much was written, so that a large table with few changes is not read for their sake.
+#[derive(Default)]
+struct Walk {
+    /// So many bytes were written that no walk has followed yet.
+    owed_bytes: u64,
+    /// The first key that was not walked over.
+    from: Vec<u8>,
+    /// How often the end was reached since something was written.
+    ends: u32,
 }
 
 impl SledTable {
@@ -77,7 +97,7 @@ impl SledTable {
             let synced = File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(Error::io(folder.display().to_string()))?;
         }
-        Ok(SledTable { db, file })
+        Ok(SledTable { db, file, walk: Mutex::default() })
     }
 
     /// The value that is stored under a key. The row may be replaced at any time; its pieces then go.
@@ -123,6 +143,30 @@ impl SledTable {
         }
         let old = self.db.insert(key, pieces.stored()).map_err(failed)?;
         self.forget(key, old, Some(pieces.version))
+    }
+
+    /// Walks over the next rows, and says whether that was all.
+    fn walk(&self) -> Result<bool, Error> {
+        let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = walk.owed_bytes.min(WALK_BYTES);
+        walk.owed_bytes -= left;
+        let mut rows = self.db.range(walk.from.as_slice()..);
+        while left > 0 {
+            let Some(row) = rows.next() else {
+                walk.from.clear();
+                walk.ends += 1;
+                break;
+            };
+            let (key, value) = row.map_err(failed)?;
+            left = left.saturating_sub((key.len() + value.len()) as u64);
+            if left == 0 {
+                walk.from = key.to_vec();
+            }
+        }
+        if walk.ends == WALK_ENDS {
+            walk.owed_bytes = 0;
+        }
+        Ok(walk.owed_bytes == 0)
     }
 
     /// Removes the pieces of a value that was replaced.
@@ -171,6 +215,12 @@ impl OrderedTable for SledTable {
 
     /// Row by row rather than as a batch, which would stop all readers until it is through.
     fn write(&self, rows: &[Row]) -> Result<(), Error> {
+        let bytes = |(key, value): &Row| (key.len() + value.as_ref().map_or(0, Bytes::len)) as u64;
+        {
+            let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
+            walk.owed_bytes += rows.iter().map(bytes).sum::<u64>();
+            walk.ends = 0;
+        }
         for (key, value) in rows {
             match value {
                 Some(value) => self.put(key, value)?,
@@ -191,7 +241,10 @@ impl OrderedTable for SledTable {
     /// Which pages were used goes into lists, one for each of 256 parts of its cache, and is taken into account
     /// when a list has 64 lines: some ten thousand pages may be in memory that no limit knows of. A few
     /// hundred pages, of all parts, are read until every list is full.
-    fn rest(&self) -> Result<(), Error> {
+    fn rest(&self) -> Result<bool, Error> {
+        if !self.walk()? {
+            return Ok(false);
+        }
         let mut samples = Vec::new();
         let mut from = Vec::new();
         while let Some((key, _)) = self.db.get_gt(&from).map_err(failed)? {
@@ -209,7 +262,7 @@ impl OrderedTable for SledTable {
             }
             std::thread::yield_now();
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -305,14 +358,41 @@ mod tests {
     fn a_table_that_rests_keeps_its_rows() {
         let folder = tempfile::tempdir().expect("a folder");
         let table = open(folder.path());
-        table.rest().expect("there is nothing to rest from");
+        assert!(table.rest().expect("it rests"), "there is nothing to rest from");
         let rows: Vec<Row> = (0u32..5000)
             .map(|row| ([&[255], &row.to_be_bytes()[2..], &[7]].concat(), Some(vec![row as u8; 100].into())))
             .collect();
         table.write(&rows).expect("it writes");
-        table.rest().expect("it rests");
+        assert!(table.rest().expect("it rests"), "that is walked over at once");
         let found = table.range(&[], &[255; 5], usize::MAX, false).expect("it reads");
         assert_eq!(found.len(), rows.len());
+    }
+
+    #[test]
+    fn a_walk_ends_behind_what_was_written_and_goes_on_from_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let table = open(folder.path());
+        let row = |number: u32| (number.to_be_bytes().to_vec(), Some(Bytes::from(vec![7; 20_000])));
+        let rows: Vec<Row> = (0..2_000).map(row).collect();
+        table.write(&rows).expect("it writes");
+        let walk = || {
+            let is_done = table.rest().expect("it rests");
+            let walk = table.walk.lock().expect("no panic");
+            (is_done, walk.owed_bytes, walk.from.clone())
+        };
+        let first_walk_rows = WALK_BYTES.div_ceil(20_005) as u32;
+        assert_eq!(
+            walk(),
+            (false, 2_000 * 20_004 - WALK_BYTES, (first_walk_rows - 1).to_be_bytes().to_vec())
+        );
+        let (is_done, owed_bytes, from) = walk();
+        assert_eq!((is_done, owed_bytes), (true, 0));
+        assert!(from > first_walk_rows.to_be_bytes().to_vec() && from < 2_000_u32.to_be_bytes().to_vec());
+        for _ in 0..3 {
+            table.write(&rows).expect("it writes");
+        }
+        let walks = (1..).find(|_| walk().0).expect("it ends");
+        assert_eq!(walks, 3, "the little that was left, and all of it once");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use everlog_proto::api::taskqueue::v1::{PollerInfo, TaskQueueStats};
 use super::{
     Config, Output, PRIORITY_DEFAULT, PollId, Poller, QUEUES_MAX, Queue, QueueKey, Refusal, Task, TaskKey,
 };
-use crate::{deployment::WorkerVersion, time::Time};
+use crate::{deployment::WorkerVersion, outputs::take_next, time::Time};
 
 /// The queues of a node. One owner calls in, drains [`Queues::poll_output`], and returns at
 /// [`Queues::wake_at`].
@@ -173,7 +173,7 @@ impl Queues {
     }
 
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        take_next(&mut self.outputs)
     }
 
     /// Nothing, if the queue has not been used for a while. All versions of it together, or only the key's.
