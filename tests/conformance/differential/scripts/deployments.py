@@ -279,9 +279,11 @@ def missing_queues(t):
     set_current(t, "2", ignore_missing_task_queues=True)
 
 
+# Each change of a version that nobody polls for has a script of its own: the judge may carry one out twice, and
+# names what it has set itself as what was there before.
 @script
 def nobody_polls(t):
-    """A version that nobody polls for is made current or ramped only if that is allowed."""
+    """A version that nobody polls for is made current only if that is allowed."""
     worker(t, "1")
     t.call("SetWorkerDeploymentCurrentVersion", deployment_name=name_of(t), build_id="9")
     t.call(
@@ -289,6 +291,12 @@ def nobody_polls(t):
     )
     t.call("DescribeWorkerDeployment", deployment_name=name_of(t))
     t.call("DescribeWorkerDeploymentVersion", deployment_version=version(t, "9"))
+
+
+@script
+def nobody_polls_for_what_ramps(t):
+    """A version that nobody polls for is ramped only if that is allowed."""
+    worker(t, "1")
     t.call("SetWorkerDeploymentRampingVersion", deployment_name=name_of(t), build_id="8", percentage=1)
     t.call(
         "SetWorkerDeploymentRampingVersion",
@@ -298,21 +306,32 @@ def nobody_polls(t):
         allow_no_pollers=True,
     )
     t.call("DescribeWorkerDeployment", deployment_name=name_of(t))
+    t.call("DescribeWorkerDeploymentVersion", deployment_version=version(t, "8"))
+
+
+@script
+def nobody_polls_for_a_new_deployment(t):
+    """A deployment comes to be with its current version."""
     t.call(
         "SetWorkerDeploymentCurrentVersion",
-        deployment_name=f"new-{name_of(t)}",
+        deployment_name=name_of(t),
         build_id="9",
         allow_no_pollers=True,
     )
-    t.call("DescribeWorkerDeployment", deployment_name=f"new-{name_of(t)}")
+    t.call("DescribeWorkerDeployment", deployment_name=name_of(t))
+
+
+@script
+def nobody_polls_for_a_new_deployment_that_ramps(t):
+    """A deployment comes to be with the version that is ramped."""
     t.call(
         "SetWorkerDeploymentRampingVersion",
-        deployment_name=f"newer-{name_of(t)}",
+        deployment_name=name_of(t),
         build_id="9",
         percentage=7,
         allow_no_pollers=True,
     )
-    t.call("DescribeWorkerDeployment", deployment_name=f"newer-{name_of(t)}")
+    t.call("DescribeWorkerDeployment", deployment_name=name_of(t))
 
 
 @script
