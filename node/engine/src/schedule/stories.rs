@@ -67,6 +67,35 @@ fn buffered_starts_follow_each_other() {
     );
 }
 
+/// A thousand starts wait at most; what comes then is dropped, until one has begun.
+#[test]
+fn a_buffer_is_full() {
+    check_said(
+        "schedule job every=60s overlap=buffer-all
+         wait     59970s
+         describe-schedule job
+         wait     60s
+         describe-schedule job
+         wait     60s
+         describe-schedule job
+         take     job-2001-09-09T01:47:00Z
+         finish   job-2001-09-09T01:47:00Z complete=done
+         describe-schedule job
+         wait     60s
+         describe-schedule job
+         wait     60s
+         describe-schedule job",
+        expect![[r#"
+            job: 1 actions, 999 buffered, 1 running, token 1, next +60020s
+            job: 1 actions, 1000 buffered, 1 running, token 1, next +60080s
+            job: 1 actions, 1 dropped, 1000 buffered, 1 running, token 1, next +60140s
+            job: 2 actions, 1 dropped, 999 buffered, 1 running, token 1, next +60140s
+            job: 2 actions, 1 dropped, 1000 buffered, 1 running, token 1, next +60200s
+            job: 2 actions, 2 dropped, 1000 buffered, 1 running, token 1, next +60260s
+        "#]],
+    );
+}
+
 #[test]
 fn others_make_room() {
     check(
