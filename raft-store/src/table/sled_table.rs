@@ -23,7 +23,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -145,24 +145,35 @@ impl SledTable {
         self.forget(key, old, Some(pieces.version))
     }
 
-    /// Walks over the next rows, and says whether that was all.
+    fn walk_state(&self) -> MutexGuard<'_, Walk> {
+        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Walks over the next rows, and says whether that was all. Who writes does not wait for it.
     fn walk(&self) -> Result<bool, Error> {
-        let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = walk.owed_bytes.min(WALK_BYTES);
-        walk.owed_bytes -= left;
-        let mut rows = self.db.range(walk.from.as_slice()..);
-        while left > 0 {
-            let Some(row) = rows.next() else {
-                walk.from.clear();
-                walk.ends += 1;
-                break;
-            };
-            let (key, value) = row.map_err(failed)?;
-            left = left.saturating_sub((key.len() + value.len()) as u64);
-            if left == 0 {
-                walk.from = key.to_vec();
+        let (mut left, mut from) = {
+            let mut walk = self.walk_state();
+            let left = walk.owed_bytes.min(WALK_BYTES);
+            walk.owed_bytes -= left;
+            (left, std::mem::take(&mut walk.from))
+        };
+        let mut rows = self.db.range(from.as_slice()..);
+        let mut is_end = false;
+        while left > 0 && !is_end {
+            if let Some(row) = rows.next() {
+                let (key, value) = row.map_err(failed)?;
+                left = left.saturating_sub((key.len() + value.len()) as u64);
+                if left == 0 {
+                    from = key.to_vec();
+                }
+            } else {
+                is_end = true;
+                from.clear();
             }
         }
+        let mut walk = self.walk_state();
+        walk.from = from;
+        walk.ends += u32::from(is_end);
         if walk.ends == WALK_ENDS {
             walk.owed_bytes = 0;
         }
@@ -217,7 +228,7 @@ impl OrderedTable for SledTable {
     fn write(&self, rows: &[Row]) -> Result<(), Error> {
         let bytes = |(key, value): &Row| (key.len() + value.as_ref().map_or(0, Bytes::len)) as u64;
         {
-            let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut walk = self.walk_state();
             walk.owed_bytes += rows.iter().map(bytes).sum::<u64>();
             walk.ends = 0;
         }

@@ -23,7 +23,7 @@ DIFF_CONTEXT_LINES = 6
 COMMON_LINES_MAX = 60
 # Some answers of the real server depend on how far its own background work has come, and some are to a repetition of
 # its own: a change of a deployment that takes it long has then replaced what it has just set.
-JUDGE_ASKED_AGAIN_MAX = 4
+JUDGE_ASKED_AGAIN_MAX = 2
 
 # What makes equal differences look different: ids, and names made of a script's own.
 NAMES = re.compile(r'<uuid \d+>|"[^"]*-[0-9a-f]{6}[^"]*"')

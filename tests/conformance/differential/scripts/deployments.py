@@ -295,8 +295,11 @@ def nobody_polls(t):
 
 @script
 def nobody_polls_for_what_ramps(t):
-    """A version that nobody polls for is ramped only if that is allowed."""
+    """A version that nobody polls for is ramped only if that is allowed, beside a current one of that kind."""
     worker(t, "1")
+    t.quiet(
+        "SetWorkerDeploymentCurrentVersion", deployment_name=name_of(t), build_id="9", allow_no_pollers=True
+    )
     t.call("SetWorkerDeploymentRampingVersion", deployment_name=name_of(t), build_id="8", percentage=1)
     t.call(
         "SetWorkerDeploymentRampingVersion",
